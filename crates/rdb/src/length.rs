@@ -1,0 +1,49 @@
+//! Lengths and fixed-width numbers (Redis `src/rdb.c`, `rdbLoadLenByRef`).
+
+use std::io::BufRead;
+
+use crate::{fault::Reason, source::Source};
+
+/// What a length's bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Length {
+    /// A count.
+    Plain(u64),
+    /// The six bits of a special string encoding; stands only where a string may begin.
+    Encoded(u8),
+}
+
+impl<R: BufRead> Source<R> {
+    /// A count. Servers read the six bits of an encoded string as one; nothing sound writes that.
+    #[inline]
+    pub(crate) fn length(&mut self) -> Result<u64, Reason> {
+        match self.length_or_encoding()? {
+            Length::Plain(length) => Ok(length),
+            Length::Encoded(encoding) => Err(Reason::BadLength(0xc0 | encoding)),
+        }
+    }
+
+    /// A count or the mark of a specially encoded string. Longer forms than needed are legal.
+    #[inline]
+    pub(crate) fn length_or_encoding(&mut self) -> Result<Length, Reason> {
+        let first = self.byte()?;
+        match first >> 6 {
+            0 => Ok(Length::Plain(first.into())),
+            1 => {
+                let second = self.byte()?;
+                Ok(Length::Plain(u64::from(first & 63) << 8 | u64::from(second)))
+            }
+            2 => match first {
+                0x80 => Ok(Length::Plain(u32::from_be_bytes(self.array()?).into())),
+                0x81 => Ok(Length::Plain(u64::from_be_bytes(self.array()?))),
+                _ => Err(Reason::BadLength(first)),
+            },
+            _ => Ok(Length::Encoded(first & 63)),
+        }
+    }
+
+    /// A Unix time in milliseconds.
+    pub(crate) fn milliseconds(&mut self) -> Result<i64, Reason> {
+        Ok(i64::from_le_bytes(self.array()?))
+    }
+}

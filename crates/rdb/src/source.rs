@@ -1,0 +1,230 @@
+//! The bytes under the reader: lent from the caller's buffer where possible, summed on the way,
+//! copied only in steps as they really arrive.
+
+use std::io::{self, BufRead};
+
+use crate::{crc::Crc, fault::Reason};
+
+/// Declared lengths are not trusted: memory grows by at most this much ahead of the bytes.
+pub(crate) const GROWTH_BYTES: usize = 1 << 20;
+/// Bytes of one lent buffer that may wait for the checksum, so that they are summed while in the CPU's cache.
+const UNSUMMED_BYTES: usize = 256 << 10;
+
+/// A buffered source with a position and a running checksum.
+///
+/// The caller's buffer is told of consumed bytes only when all of it was read. Slices lent from it therefore
+/// stay good while the position moves on, and the checksum is computed over long stretches.
+pub(crate) struct Source<R> {
+    inner: R,
+    /// Offset in the file of the first byte of the lent buffer.
+    base: u64,
+    /// Length of the lent buffer.
+    len: usize,
+    /// How much of it was read.
+    taken: usize,
+    /// How much of it is in the checksum.
+    summed: usize,
+    crc: Crc,
+    /// Where the string read last begins.
+    latest_string: u64,
+    /// Bytes that did not lie in one buffer.
+    gathered: Vec<u8>,
+    /// Bytes that were written in another form: compressed, or as an integer.
+    pub(crate) decoded: Vec<u8>,
+    /// Upper bound for `gathered` and `decoded`.
+    pub(crate) max_blob_bytes: u64,
+}
+
+impl<R: BufRead> Source<R> {
+    pub(crate) fn new(inner: R, max_blob_bytes: u64) -> Self {
+        Self {
+            inner,
+            base: 0,
+            len: 0,
+            taken: 0,
+            summed: 0,
+            crc: Crc::new(),
+            latest_string: 0,
+            gathered: Vec::new(),
+            decoded: Vec::new(),
+            max_blob_bytes,
+        }
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn offset(&self) -> u64 {
+        self.base + self.taken as u64
+    }
+
+    /// Where the string read last begins, for messages.
+    pub(crate) fn latest_string(&self) -> u64 {
+        self.latest_string
+    }
+
+    /// Remembers that a string begins here.
+    #[inline]
+    pub(crate) fn begin_string(&mut self) {
+        self.latest_string = self.offset();
+    }
+
+    /// The unread part of the buffer: empty only at the end of the source.
+    #[inline]
+    pub(crate) fn window(&mut self) -> Result<&[u8], Reason> {
+        if self.taken == self.len {
+            self.refill()?;
+        }
+        Ok(&self.inner.fill_buf()?[self.taken..self.len])
+    }
+
+    /// Moves on by bytes of the window.
+    #[inline]
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.len - self.taken, "advances within the window");
+        self.taken += bytes;
+    }
+
+    /// The next byte.
+    #[inline]
+    pub(crate) fn byte(&mut self) -> Result<u8, Reason> {
+        let byte = *self.window()?.first().ok_or(Reason::Truncated)?;
+        self.taken += 1;
+        Ok(byte)
+    }
+
+    /// The next `N` bytes.
+    #[inline]
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Reason> {
+        if let Some(array) = self.window()?.first_chunk::<N>().copied() {
+            self.taken += N;
+            return Ok(array);
+        }
+        let mut array = [0; N];
+        for byte in &mut array {
+            *byte = self.byte()?;
+        }
+        Ok(array)
+    }
+
+    /// Passes over bytes, however many.
+    #[inline]
+    pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), Reason> {
+        let mut left = bytes;
+        while left > 0 {
+            let here = self.window()?.len();
+            if here == 0 {
+                return Err(Reason::Truncated);
+            }
+            let step = usize::try_from(left).map_or(here, |left| left.min(here));
+            self.taken += step;
+            left -= step as u64;
+        }
+        Ok(())
+    }
+
+    /// The next bytes as one slice: lent when they lie in one buffer, else gathered.
+    #[inline]
+    pub(crate) fn bytes(&mut self, bytes: u64) -> Result<&[u8], Reason> {
+        let limit = self.max_blob_bytes;
+        let wanted = usize::try_from(bytes)
+            .ok()
+            .filter(|_| bytes <= limit)
+            .ok_or(Reason::TooLarge { bytes, limit })?;
+        if self.taken == self.len {
+            self.refill()?;
+        }
+        if wanted <= self.len - self.taken {
+            let start = self.taken;
+            self.taken += wanted;
+            return Ok(&self.inner.fill_buf()?[start..start + wanted]);
+        }
+        self.gather(wanted)?;
+        Ok(&self.gathered)
+    }
+
+    /// Makes sure that the checksum does not fall far behind, and that one huge value is not kept for ever.
+    #[inline]
+    pub(crate) fn settle(&mut self) -> Result<(), Reason> {
+        if self.taken - self.summed >= UNSUMMED_BYTES {
+            self.sum()?;
+        }
+        for scratch in [&mut self.gathered, &mut self.decoded] {
+            if scratch.capacity() > 2 * GROWTH_BYTES {
+                *scratch = Vec::new();
+            }
+        }
+        Ok(())
+    }
+
+    /// The checksum of all bytes read so far.
+    pub(crate) fn checksum(&mut self) -> Result<u64, Reason> {
+        self.sum()?;
+        Ok(self.crc.value())
+    }
+
+    /// Reads to the end and takes the last eight bytes as the stored checksum: `(stored, computed)`.
+    pub(crate) fn drain(&mut self) -> io::Result<Option<(u64, u64)>> {
+        loop {
+            self.refill_io()?;
+            if self.len == 0 {
+                return Ok(self.crc.split_stored());
+            }
+            self.taken = self.len;
+        }
+    }
+
+    /// Gives the source back, just behind the last byte read.
+    pub(crate) fn into_inner(mut self) -> R {
+        self.inner.consume(self.taken);
+        self.inner
+    }
+
+    #[cold]
+    fn refill(&mut self) -> Result<(), Reason> {
+        Ok(self.refill_io()?)
+    }
+
+    /// Leaves what was read behind and asks for a buffer with more; its length is zero at the end.
+    fn refill_io(&mut self) -> io::Result<()> {
+        self.sum()?;
+        self.inner.consume(self.taken);
+        self.base += self.taken as u64;
+        (self.len, self.taken, self.summed) = (0, 0, 0);
+        self.len = loop {
+            match self.inner.fill_buf() {
+                Ok(buffer) => break buffer.len(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(())
+    }
+
+    fn sum(&mut self) -> io::Result<()> {
+        if self.summed < self.taken {
+            // A buffer that was filled is lent again as it is: that cannot be interrupted.
+            self.crc.update(&self.inner.fill_buf()?[self.summed..self.taken]);
+            self.summed = self.taken;
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn gather(&mut self, wanted: usize) -> Result<(), Reason> {
+        let mut gathered = std::mem::take(&mut self.gathered);
+        gathered.clear();
+        while gathered.len() < wanted {
+            let window = self.window()?;
+            if window.is_empty() {
+                return Err(Reason::Truncated);
+            }
+            let step = window.len().min(wanted - gathered.len());
+            if gathered.capacity() - gathered.len() < step {
+                gathered.reserve_exact((wanted - gathered.len()).min(step.max(GROWTH_BYTES)));
+            }
+            gathered.extend_from_slice(&window[..step]);
+            self.taken += step;
+        }
+        self.gathered = gathered;
+        Ok(())
+    }
+}

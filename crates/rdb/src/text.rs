@@ -1,0 +1,122 @@
+//! Strings in their four forms: plain, integer, compressed, and as what they stand for
+//! (Redis `src/rdb.c`, `rdbGenericLoadStringObject`).
+
+use std::io::{BufRead, Write};
+
+use crate::{
+    fault::Reason,
+    length::Length,
+    lzf,
+    source::{GROWTH_BYTES, Source},
+};
+
+/// How a string is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// That many bytes follow.
+    Plain(u64),
+    /// The decimal text of a number.
+    Integer(i64),
+    /// `stored` bytes follow, which expand to `plain` bytes.
+    Lzf {
+        /// Compressed length.
+        stored: u64,
+        /// Length that it promises to have expanded.
+        plain: u64,
+    },
+}
+
+impl<R: BufRead> Source<R> {
+    /// The head of a string; its body is still to be read.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<Text, Reason> {
+        self.begin_string();
+        match self.length_or_encoding()? {
+            Length::Plain(bytes) => Ok(Text::Plain(bytes)),
+            Length::Encoded(encoding) => self.encoded_text(encoding),
+        }
+    }
+
+    /// Proves a string without keeping it, whatever its length. Gives the length that it stands for.
+    #[inline]
+    pub(crate) fn skip_string(&mut self) -> Result<u64, Reason> {
+        let text = self.text()?;
+        self.skip_text(text)
+    }
+
+    /// Proves the body of a string whose head was read.
+    #[inline]
+    pub(crate) fn skip_text(&mut self, text: Text) -> Result<u64, Reason> {
+        match text {
+            Text::Plain(bytes) => {
+                self.skip(bytes)?;
+                Ok(bytes)
+            }
+            Text::Integer(number) => {
+                let digits = number.unsigned_abs().checked_ilog10().unwrap_or(0) + 1;
+                Ok(u64::from(digits) + u64::from(number < 0))
+            }
+            Text::Lzf { stored, plain } => {
+                self.prove_lzf(stored, plain)?;
+                Ok(plain)
+            }
+        }
+    }
+
+    /// A whole string: lent from the source's buffer where it lies there in one piece and uncompressed.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<&[u8], Reason> {
+        match self.text()? {
+            Text::Plain(bytes) => self.bytes(bytes),
+            encoded => self.decode(encoded),
+        }
+    }
+
+    /// The body of a string that is not plain, as what it stands for.
+    pub(crate) fn decode(&mut self, text: Text) -> Result<&[u8], Reason> {
+        let mut decoded = std::mem::take(&mut self.decoded);
+        decoded.clear();
+        match text {
+            Text::Plain(bytes) => decoded.extend_from_slice(self.bytes(bytes)?),
+            Text::Integer(number) => write!(decoded, "{number}")?,
+            Text::Lzf { stored, plain } => {
+                let limit = self.max_blob_bytes;
+                if plain > limit {
+                    let bytes = plain;
+                    return Err(Reason::TooLarge { bytes, limit });
+                }
+                lzf::check_ratio(stored, plain)?;
+                lzf::expand(self.bytes(stored)?, plain, &mut decoded, GROWTH_BYTES)?;
+            }
+        }
+        self.decoded = decoded;
+        Ok(&self.decoded)
+    }
+
+    fn encoded_text(&mut self, encoding: u8) -> Result<Text, Reason> {
+        match encoding {
+            0 => Ok(Text::Integer(i8::from_le_bytes(self.array()?).into())),
+            1 => Ok(Text::Integer(i16::from_le_bytes(self.array()?).into())),
+            2 => Ok(Text::Integer(i32::from_le_bytes(self.array()?).into())),
+            3 => Ok(Text::Lzf { stored: self.length()?, plain: self.length()? }),
+            _ => Err(Reason::BadStringEncoding(encoding)),
+        }
+    }
+
+    fn prove_lzf(&mut self, stored: u64, plain: u64) -> Result<(), Reason> {
+        lzf::check_ratio(stored, plain)?;
+        let mut walk = lzf::Walk::default();
+        let mut left = stored;
+        while left > 0 {
+            let window = self.window()?;
+            let step = usize::try_from(left).map_or(window.len(), |left| left.min(window.len()));
+            if step == 0 {
+                return Err(Reason::Truncated);
+            }
+            walk.feed(&window[..step])?;
+            self.advance(step);
+            left -= step as u64;
+        }
+        walk.finish(plain)
+    }
+}

@@ -1,0 +1,28 @@
+//! Values of modules: opaque, but in a frame that can be walked without the module
+//! (Redis `src/rdb.c`, `rdbLoadCheckModuleValue`).
+
+use std::io::BufRead;
+
+use crate::{event::ModuleId, fault::Reason, source::Source};
+
+/// Type 7: the module's identity and its values.
+pub(super) fn check<R: BufRead>(source: &mut Source<R>) -> Result<ModuleId, Reason> {
+    let module = ModuleId(source.length()?);
+    skip_module_values(source)?;
+    Ok(module)
+}
+
+/// Walks a module's values up to their end mark (`RDB_MODULE_OPCODE_*` in Redis `src/rdb.h`).
+pub(crate) fn skip_module_values<R: BufRead>(source: &mut Source<R>) -> Result<(), Reason> {
+    loop {
+        match source.length()? {
+            0 => return Ok(()),
+            // Signed numbers are written as unsigned ones.
+            1 | 2 => drop(source.length()?),
+            3 => source.skip(4)?,
+            4 => source.skip(8)?,
+            5 => drop(source.skip_string()?),
+            _ => return Err(Reason::Module("a kind of value that does not exist")),
+        }
+    }
+}
