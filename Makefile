@@ -1,0 +1,76 @@
+# Every task of the project. `make` alone lists them.
+
+PYTHON ?= python3
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+KEYSTOW_BIN ?= $(TARGET)/debug/keystow
+KILLS ?= 100
+FUZZ_SECONDS ?= 60
+BENCH ?= all
+python = PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$(CURDIR)/tools:$(CURDIR)/.tools/py $(PYTHON) -B
+
+.DEFAULT_GOAL := help
+.PHONY: help build release test lint unit sdk faults demo bench fuzz setup clean
+
+help: ## List the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build the debug program
+	$(CARGO) build --quiet --package keystow
+
+release: ## Build the release program
+	$(CARGO) build --quiet --release --package keystow
+
+test: ## Install what is missing, then lint and run every test
+	@tools/setup.sh rust redis sdk
+	@$(MAKE) --no-print-directory lint unit
+	@$(MAKE) --no-print-directory sdk
+	@$(MAKE) --no-print-directory faults KILLS=10
+	@echo '==> everything passed'
+
+lint: ## Check the format, and clippy without a warning
+	@echo '==> lint'
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --quiet --workspace --all-targets -- -D warnings
+
+unit: ## Run the Rust tests
+	@echo '==> Rust tests'
+	$(CARGO) test --quiet --workspace
+
+sdk: build ## Run the vendors' unmodified SDKs against the program
+	@tools/setup.sh redis sdk
+	@echo '==> vendors'"'"' SDKs'
+	@cd crates/keystow/tests/sdk && KEYSTOW_BIN=$(KEYSTOW_BIN) $(python) -m unittest discover
+
+faults: build ## Kill the server KILLS times during a backup and check what is left
+	@tools/setup.sh redis
+	@echo '==> kill -9, $(KILLS) times'
+	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(python) crates/keystow/tests/faults/kill9.py $(KILLS)
+
+demo: ## Show the main job on a throw-away Redis
+	@tools/setup.sh rust redis sdk
+	@echo '==> building the release program (some minutes the first time)'
+	@$(MAKE) --no-print-directory release
+	@KEYSTOW_BIN=$(TARGET)/release/keystow $(python) tools/demo.py
+
+bench: ## Measure against the peers (BENCH=capture, download or all)
+	@tools/setup.sh rust redis bench
+	@echo '==> building the release program (some minutes the first time)'
+	@$(MAKE) --no-print-directory release
+	@KEYSTOW_BIN=$(TARGET)/release/keystow $(python) bench/run.py $(BENCH)
+
+fuzz: ## Fuzz every target for FUZZ_SECONDS each
+	@tools/setup.sh rust fuzz
+	@set -eu; export RUSTC_BOOTSTRAP=1; \
+	targets=$$($(CARGO) fuzz list); \
+	for target in $$targets; do \
+		echo "==> fuzzing $$target for $(FUZZ_SECONDS) s"; \
+		$(CARGO) fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1; \
+	done
+
+setup: ## Install everything that any task needs
+	@tools/setup.sh
+
+clean: ## Remove what was built and installed here
+	$(CARGO) clean --quiet
+	rm -rf .tools fuzz/target

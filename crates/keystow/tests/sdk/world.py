@@ -1,0 +1,79 @@
+"""The world that every test of this suite lives in: one Redis, one Keystow, three access keys."""
+
+import atexit
+import functools
+import logging
+import urllib.error
+import urllib.request
+import warnings
+
+import sample
+from lab import Lab, LabError
+
+ALIBABA_INSTANCE = "r-bp1zxszhcgatnx"
+TENCENT_INSTANCE = "crs-c7xq4kqu"
+OPERATOR = ("LTAI4FoperatorKeyOfOurs", "operator-secret-0123456789abcdef")
+VIEWER = ("AKIDviewerKeyOfOurs00000", "viewer-secret-0123456789abcdef00")
+STRANGER = ("LTAI4FnobodyKnowsThisKey", OPERATOR[1])
+
+
+class World:
+    """Servers with sample data, and what the tests ask of them."""
+
+    def __init__(self, lab):
+        self.lab = lab
+        self.redis = lab.redis("--repl-diskless-sync-delay", "0")
+        sample.fill(self.redis, records=200)
+        self.keystow = lab.keystow()
+        for instance in (ALIBABA_INSTANCE, TENCENT_INSTANCE):
+            self.keystow.cli("instance", "add", self.redis.url, "--id", instance, "--name", f"cache {instance}")
+        self._import_key(OPERATOR, "operator")
+        self._import_key(VIEWER, "viewer")
+
+    def _import_key(self, key, role):
+        access_key_id, secret = key
+        file = self.lab.dir("secret") / "secret"
+        file.write_text(secret)
+        file.chmod(0o600)
+        self.keystow.cli("key", "create", "--id", access_key_id, "--secret-file", file, "--role", role)
+
+    def assert_restores(self, test, url, size):
+        """The link delivers `size` bytes that a fresh redis-server loads to the very same data."""
+        status, _, body = get(url)
+        test.assertEqual((200, size), (status, len(body)), url)
+        file = self.lab.dir("download") / "dump.rdb"
+        file.write_bytes(body)
+        digest, keys = self.lab.digest_of(file)
+        test.assertEqual((self.redis.digest(), self.redis.keys()), (digest, keys))
+
+
+@functools.cache
+def _build():
+    """The world, or why there is none; tried once."""
+    warnings.simplefilter("ignore", DeprecationWarning)
+    logging.getLogger("aliyunsdkcore").setLevel(logging.CRITICAL)
+    lab = Lab()
+    atexit.register(lab.close)
+    try:
+        return World(lab), None
+    except LabError as failure:
+        return None, failure
+
+
+def world():
+    """The one world, made by the first test that needs it and ended with the process."""
+    made, failure = _build()
+    if failure:
+        raise failure
+    return made
+
+
+def get(url, method="GET", **headers):
+    """(status, headers, body) of a plain request, whatever the status."""
+    request = urllib.request.Request(url, method=method, headers=headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=30) as response:
+            return response.status, response.headers, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()

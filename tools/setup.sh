@@ -1,0 +1,80 @@
+#!/bin/sh
+# Install what a task needs and this machine lacks. Usage: tools/setup.sh [rust] [redis] [sdk] [bench] [fuzz]
+set -eu
+
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3}
+
+say() { printf '==> %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"; elif have sudo; then sudo "$@"; else
+        die "cannot run '$*': neither root nor sudo"
+    fi
+}
+
+install() {
+    have apt-get || die "please install: $*"
+    say "installing $*"
+    as_root apt-get update -qq >/dev/null
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# need PROGRAM PACKAGE: install the package if its program is not there.
+need() {
+    have "$1" || install "$2"
+}
+
+rust() {
+    have cargo || die "cargo is missing: install Rust with rustup"
+    need cc gcc
+    for part in fmt clippy; do
+        cargo "$part" --version >/dev/null 2>&1 && continue
+        have rustup || die "cargo $part is missing"
+        say "installing cargo $part"
+        case $part in fmt) rustup component add rustfmt ;; *) rustup component add clippy ;; esac
+    done
+}
+
+redis() {
+    need redis-server redis-server
+    need redis-cli redis-tools
+}
+
+# The vendors' SDKs, in .tools/py; renewed when their list or the interpreter changes.
+sdk() {
+    wanted="$("$python" --version) $(cksum <tools/requirements.txt)"
+    [ "$(cat .tools/py/.installed 2>/dev/null)" = "$wanted" ] && return 0
+    "$python" -m pip --version >/dev/null 2>&1 || install python3-pip
+    say "installing the vendors' SDKs into .tools/py"
+    rm -rf .tools/py
+    mkdir -p .tools
+    "$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+        --root-user-action=ignore --target .tools/py --requirement tools/requirements.txt
+    printf '%s\n' "$wanted" >.tools/py/.installed
+}
+
+bench() {
+    PATH=$PATH:/usr/sbin
+    need nginx nginx
+    need wrk wrk
+    need taskset util-linux
+    need cc gcc
+}
+
+fuzz() {
+    cargo fuzz --version >/dev/null 2>&1 && return 0
+    say "installing cargo-fuzz"
+    cargo install --quiet --locked cargo-fuzz
+}
+
+[ $# -gt 0 ] || set -- rust redis sdk bench fuzz
+for part in "$@"; do
+    case $part in
+        rust | redis | sdk | bench | fuzz) "$part" ;;
+        *) die "unknown part: $part" ;;
+    esac
+done
