@@ -1,13 +1,13 @@
 # Every task of the project. `make` alone lists them.
 
-PYTHON ?= python3
+export PYTHON ?= python3
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 KEYSTOW_BIN ?= $(TARGET)/debug/keystow
 KILLS ?= 100
 FUZZ_SECONDS ?= 60
 BENCH ?= all
-python = PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$(CURDIR)/tools:$(CURDIR)/.tools/py $(PYTHON) -B
+tool_python = PYTHONPATH=$(CURDIR)/tools $(CURDIR)/.tools/py/bin/python -B
 
 .DEFAULT_GOAL := help
 .PHONY: help build release test lint unit sdk faults demo bench fuzz setup clean
@@ -40,24 +40,25 @@ unit: ## Run the Rust tests
 sdk: build ## Run the vendors' unmodified SDKs against the program
 	@tools/setup.sh redis sdk
 	@echo '==> vendors'"'"' SDKs'
-	@cd crates/keystow/tests/sdk && KEYSTOW_BIN=$(KEYSTOW_BIN) $(python) -m unittest discover
+	@cd crates/keystow/tests/sdk && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
+	@echo "==> the SDK tests passed"
 
 faults: build ## Kill the server KILLS times during a backup and check what is left
-	@tools/setup.sh redis
+	@tools/setup.sh redis sdk
 	@echo '==> kill -9, $(KILLS) times'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(python) crates/keystow/tests/faults/kill9.py $(KILLS)
+	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/kill9.py $(KILLS)
 
 demo: ## Show the main job on a throw-away Redis
 	@tools/setup.sh rust redis sdk
 	@echo '==> building the release program (some minutes the first time)'
 	@$(MAKE) --no-print-directory release
-	@KEYSTOW_BIN=$(TARGET)/release/keystow $(python) tools/demo.py
+	@KEYSTOW_BIN=$(TARGET)/release/keystow $(tool_python) tools/demo.py
 
 bench: ## Measure against the peers (BENCH=capture, download or all)
-	@tools/setup.sh rust redis bench
+	@tools/setup.sh rust redis sdk bench
 	@echo '==> building the release program (some minutes the first time)'
 	@$(MAKE) --no-print-directory release
-	@KEYSTOW_BIN=$(TARGET)/release/keystow $(python) bench/run.py $(BENCH)
+	@KEYSTOW_BIN=$(TARGET)/release/keystow $(tool_python) bench/run.py $(BENCH)
 
 fuzz: ## Fuzz every target for FUZZ_SECONDS each
 	@tools/setup.sh rust fuzz

@@ -44,16 +44,16 @@ redis() {
     need redis-cli redis-tools
 }
 
-# The vendors' SDKs, in .tools/py; renewed when their list or the interpreter changes.
+# The vendors' SDKs, in an environment of their own in .tools/py; renewed when their list or Python changes.
 sdk() {
     wanted="$("$python" --version) $(cksum <tools/requirements.txt)"
     [ "$(cat .tools/py/.installed 2>/dev/null)" = "$wanted" ] && return 0
     "$python" -m pip --version >/dev/null 2>&1 || install python3-pip
     say "installing the vendors' SDKs into .tools/py"
     rm -rf .tools/py
-    mkdir -p .tools
-    "$python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
-        --root-user-action=ignore --target .tools/py --requirement tools/requirements.txt
+    "$python" -m venv --without-pip .tools/py
+    "$python" -m pip --python .tools/py/bin/python install --quiet --disable-pip-version-check \
+        --root-user-action=ignore --requirement tools/requirements.txt
     printf '%s\n' "$wanted" >.tools/py/.installed
 }
 
