@@ -24,7 +24,7 @@ def peak_mib(pid):
 
 @dataclass
 class Row:
-    """One line of the table. With a peer, `ratio` is ours to theirs, pair by pair."""
+    """One line of the table. `value`, the ratio to the peer or the figure itself, is held against `limit`."""
 
     what: str
     ours: str

@@ -48,6 +48,7 @@ redis() {
 sdk() {
     wanted="$("$python" --version) $(cksum <tools/requirements.txt)"
     [ "$(cat .tools/py/.installed 2>/dev/null)" = "$wanted" ] && return 0
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or later is needed"
     "$python" -m pip --version >/dev/null 2>&1 || install python3-pip
     say "installing the vendors' SDKs into .tools/py"
     rm -rf .tools/py
