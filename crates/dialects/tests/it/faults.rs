@@ -1,0 +1,304 @@
+//! Every fault has a vendor's code, in the form that the request wants.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use keystow_dialects::{
+    BackupRow, BackupState, Dialect, Exchange, Fault, LinkRow, Reply, Request, Response, Topology,
+    alibaba::Alibaba,
+    tencent_v3::{NEVER_RAISED, TencentV3},
+};
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use serde_json::Value;
+
+use crate::capture;
+
+const REQUEST_ID: &str = "0b9d8ba8-3a4f-4f1c-9d2a-3c1f6b0d7e11";
+
+fn every_fault() -> Vec<Fault> {
+    let text = || "r-1 <&>:\"\u{0} 中".to_owned();
+    vec![
+        Fault::Unsigned("AccessKeyId"),
+        Fault::MalformedSignature(text()),
+        Fault::UnknownKey,
+        Fault::BadToken,
+        Fault::BadSignature { string_to_sign: "GET&%2F&Action%3Dx".to_owned() },
+        Fault::Stale,
+        Fault::MalformedTime,
+        Fault::Replayed,
+        Fault::ActionDenied,
+        Fault::InstanceDenied,
+        Fault::NotAllowListed,
+        Fault::ClusterOnly,
+        Fault::Throttled,
+        Fault::UnknownAction(text()),
+        Fault::NotSupported(text()),
+        Fault::UnknownVersion(text()),
+        Fault::UnsupportedRegion(text()),
+        Fault::MissingParameter(text()),
+        Fault::UnknownParameter(text()),
+        Fault::BadParameter { name: text(), why: text() },
+        Fault::MalformedRequest(text()),
+        Fault::TooLarge,
+        Fault::NoSuchInstance(text()),
+        Fault::NoSuchBackup(text()),
+        Fault::BackupNotReady(text()),
+        Fault::InstanceBusy(text()),
+        Fault::Unavailable(text()),
+        Fault::Internal,
+    ]
+}
+
+fn exchange() -> Exchange<'static> {
+    Exchange { request_id: REQUEST_ID, now: UNIX_EPOCH }
+}
+
+fn content_type(response: &Response) -> &str {
+    response.headers()["content-type"].to_str().unwrap()
+}
+
+fn json(response: &Response) -> Value {
+    serde_json::from_slice(response.body()).unwrap()
+}
+
+/// The text of an XML element, after reading the whole document.
+fn xml_text(body: &[u8], wanted: &str) -> Option<String> {
+    let mut reader = Reader::from_reader(body);
+    let (mut inside, mut found, mut buffer) = (String::new(), None, Vec::new());
+    loop {
+        match reader.read_event_into(&mut buffer).expect("well-formed XML") {
+            Event::Start(start) => start.name().as_ref().clone_into(&mut inside),
+            Event::Text(text) if inside == wanted && found.is_none() => {
+                found = Some(text.to_string());
+            }
+            Event::End(_) => inside.clear(),
+            Event::Eof => return found,
+            _ => {}
+        }
+    }
+}
+
+fn encode(dialect: &dyn Dialect, request: &Request, fault: Fault) -> Response {
+    dialect.encode(request, &exchange(), &Err(fault))
+}
+
+#[test]
+fn every_fault_has_a_code_in_alibabas_json() {
+    let upper = REQUEST_ID.to_uppercase();
+    for name in ["alibaba/01", "alibaba/08", "alibaba/11"] {
+        let request = capture::one(name).request();
+        for fault in every_fault() {
+            let response = encode(&Alibaba, &request, fault.clone());
+            assert!(response.status().as_u16() >= 400, "{fault:?}");
+            assert_eq!(content_type(&response), "application/json;charset=utf-8");
+            assert_eq!(response.headers()["x-acs-request-id"], upper.as_str());
+            let error = json(&response);
+            assert_eq!(error["RequestId"], upper.as_str());
+            assert_eq!(error["HostId"], "127.0.0.1:18480");
+            assert!(
+                error["Code"].as_str().is_some_and(|code| !code.is_empty() && code.is_ascii()),
+                "{fault:?}"
+            );
+            assert!(error["Message"].as_str().is_some_and(|message| message.len() > 5), "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn every_fault_has_a_code_in_alibabas_xml() {
+    for name in ["alibaba/03", "alibaba/04"] {
+        let request = capture::one(name).request();
+        for fault in every_fault() {
+            let response = encode(&Alibaba, &request, fault.clone());
+            assert_eq!(content_type(&response), "text/xml;charset=utf-8");
+            let body = String::from_utf8(response.body().to_vec()).unwrap();
+            assert!(body.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error>"), "{body}");
+            assert!(!body.contains('\u{0}'));
+            for element in ["Code", "Message", "RequestId", "HostId"] {
+                assert!(xml_text(body.as_bytes(), element).is_some(), "{element} of {fault:?} in {body}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fault_has_a_code_at_tencent() {
+    for name in ["tencent_v3/01", "tencent_v3/02", "tencent_v3/07", "tencent_v3/12", "tencent_v3/17"] {
+        let request = capture::one(name).request();
+        for fault in every_fault() {
+            let response = encode(&TencentV3, &request, fault.clone());
+            assert_eq!(response.status(), 200);
+            assert_eq!(content_type(&response), "application/json");
+            let envelope = &json(&response)["Response"];
+            assert_eq!(envelope["RequestId"], REQUEST_ID);
+            let code = envelope["Error"]["Code"].as_str().unwrap();
+            assert!(!code.is_empty() && !NEVER_RAISED.contains(&code), "{fault:?}");
+            assert!(!envelope["Error"]["Message"].as_str().unwrap().is_empty(), "{fault:?}");
+        }
+    }
+}
+
+#[test]
+fn alibabas_codes_are_the_vendors() {
+    let request = capture::one("alibaba/01").request();
+    let bad = |name: &str| Fault::BadParameter { name: name.to_owned(), why: "no".to_owned() };
+    for (fault, status, code) in [
+        (Fault::Unsigned("SignatureNonce"), 400, "MissingSignatureNonce"),
+        (Fault::UnknownKey, 404, "InvalidAccessKeyId.NotFound"),
+        (Fault::Stale, 400, "InvalidTimeStamp.Expired"),
+        (Fault::MalformedTime, 400, "InvalidTimeStamp.Format"),
+        (Fault::Replayed, 400, "SignatureNonceUsed"),
+        (Fault::BadToken, 400, "MissingSecurityToken"),
+        (Fault::UnknownAction("x".to_owned()), 404, "InvalidAction.NotFound"),
+        (Fault::MissingParameter("InstanceId".to_owned()), 400, "MissingInstanceId"),
+        (bad("EndTime"), 400, "InvalidEndTime.Malformed"),
+        (bad("PageSize"), 400, "InvalidPageSize"),
+        (bad("SignatureMethod"), 400, "InvalidSignatureMethod"),
+        (Fault::NoSuchInstance("x".to_owned()), 404, "InvalidInstanceId.NotFound"),
+        (Fault::Internal, 500, "InternalError"),
+        (Fault::Unavailable("x".to_owned()), 503, "ServiceUnavailable"),
+    ] {
+        let response = encode(&Alibaba, &request, fault);
+        assert_eq!((response.status().as_u16(), json(&response)["Code"].as_str()), (status, Some(code)));
+    }
+    let end_time = json(&encode(&Alibaba, &request, bad("EndTime")));
+    assert_eq!(end_time["Message"], "The Specified parameter EndTime is not valid.");
+    let policy = capture::one("alibaba/11").request();
+    let missing = encode(&Alibaba, &policy, Fault::NoSuchInstance("x".to_owned()));
+    assert_eq!(json(&missing)["Code"], "InvalidDBInstance.NotFound");
+    let with_token = capture::one("alibaba/09").request();
+    let mismatch = json(&encode(&Alibaba, &with_token, Fault::BadToken));
+    assert_eq!(mismatch["Code"], "InvalidSecurityToken.MismatchWithAccessKey");
+}
+
+#[test]
+fn alibabas_mismatch_shows_the_servers_string_to_sign_after_a_colon() {
+    let capture = capture::one("alibaba/01");
+    let verdict =
+        Alibaba.verify(&capture.request(), &keystow_dialects::Secret::new("other"), capture.signed_at);
+    let response = encode(&Alibaba, &capture.request(), verdict.unwrap_err());
+    assert_eq!(response.status(), 400);
+    let error = json(&response);
+    assert_eq!(error["Code"], "SignatureDoesNotMatch");
+    let expected = format!(
+        "Specified signature is not matched with our calculation. server string to sign is:{}",
+        capture.expected["string_to_sign"].as_str().unwrap()
+    );
+    assert_eq!(error["Message"], expected);
+    assert_eq!(expected.split(':').count(), 2, "the SDK takes what stands between the first two colons");
+}
+
+#[test]
+fn tencents_codes_are_the_vendors() {
+    let request = capture::one("tencent_v3/02").request();
+    let bad = |why: &str| Fault::BadParameter { name: "Limit".to_owned(), why: why.to_owned() };
+    let text = || "x".to_owned();
+    for (fault, code) in [
+        (Fault::Unsigned("SecretId"), "MissingParameter"),
+        (Fault::MalformedSignature(text()), "AuthFailure.InvalidAuthorization"),
+        (Fault::UnknownKey, "AuthFailure.SecretIdNotFound"),
+        (Fault::BadToken, "AuthFailure.TokenFailure"),
+        (Fault::BadSignature { string_to_sign: text() }, "AuthFailure.SignatureFailure"),
+        (Fault::Stale, "AuthFailure.SignatureExpire"),
+        (Fault::ActionDenied, "UnauthorizedOperation.NoCAMAuthed"),
+        (Fault::InstanceDenied, "InvalidParameter.PermissionDenied"),
+        (Fault::NotAllowListed, "UnauthorizedOperation.UserNotInWhiteList"),
+        (Fault::ClusterOnly, "UnsupportedOperation.OnlyClusterInstanceCanExportBackup"),
+        (Fault::Throttled, "RequestLimitExceeded"),
+        (Fault::UnknownAction(text()), "InvalidAction"),
+        (Fault::NotSupported(text()), "UnsupportedOperation"),
+        (Fault::UnknownVersion(text()), "NoSuchVersion"),
+        (Fault::UnsupportedRegion(text()), "UnsupportedRegion"),
+        (Fault::NoSuchInstance(text()), "ResourceNotFound.InstanceNotExists"),
+        (Fault::NoSuchBackup(text()), "InvalidParameterValue.BackupNotExists"),
+        (Fault::BackupNotReady(text()), "ResourceUnavailable.BackupStatusInvalid"),
+        (Fault::InstanceBusy(text()), "ResourceUnavailable.InstanceLockedError"),
+        (bad("must be 1 to 100"), "InvalidParameterValue"),
+        (bad("must not be empty"), "InvalidParameter.EmptyParam"),
+        (bad("has the wrong type"), "InvalidParameter"),
+    ] {
+        let error = &json(&encode(&TencentV3, &request, fault))["Response"]["Error"];
+        assert_eq!(error["Code"], code);
+        assert!(error["Message"].as_str().unwrap().is_ascii(), "English was asked for");
+    }
+    let chinese = capture::one("tencent_v3/01").request();
+    let error =
+        &json(&encode(&TencentV3, &chinese, Fault::NoSuchInstance("crs-1".to_owned())))["Response"]["Error"];
+    assert_eq!(error["Message"], "实例 crs-1 不存在。");
+    let by_parameter = capture::one("tencent_v3/05").request();
+    let error = &json(&encode(&TencentV3, &by_parameter, Fault::UnknownKey))["Response"]["Error"];
+    assert_eq!(error["Message"], "SecretId 不存在。");
+}
+
+#[test]
+fn no_answer_to_a_wrong_secret_shows_it() {
+    for capture in capture::all() {
+        let request = capture.request();
+        let dialect = keystow_dialects::recognise(&request).unwrap();
+        let secret = keystow_dialects::Secret::new("anotherSecretOfTheServer");
+        let fault = dialect.verify(&request, &secret, capture.signed_at).unwrap_err();
+        let body = encode(dialect, &request, fault.clone()).body().to_vec();
+        assert!(!String::from_utf8_lossy(&body).contains("anotherSecret"));
+        assert!(!format!("{fault:?} {secret:?}").contains("anotherSecret"));
+    }
+}
+
+#[test]
+fn alibabas_xml_keeps_both_levels_of_a_list() {
+    let row = BackupRow {
+        id: "b".to_owned(),
+        number: 775_661_111,
+        job: 10001,
+        instance: "r-1".to_owned(),
+        instance_name: String::new(),
+        region: String::new(),
+        node: "r-1".to_owned(),
+        state: BackupState::Available,
+        automated: true,
+        logical: false,
+        incremental: false,
+        remark: String::new(),
+        version: "7.0.15".to_owned(),
+        topology: Topology::Standalone,
+        size_bytes: 7,
+        started_at: UNIX_EPOCH,
+        ended_at: Some(UNIX_EPOCH + Duration::from_secs(61)),
+        expires_at: Some(UNIX_EPOCH + Duration::from_secs(61)),
+        links: vec![LinkRow {
+            file_name: "dump.rdb".to_owned(),
+            size_bytes: 7,
+            public_url: Some("http://h/f?a=1&b=2".to_owned()),
+            intranet_url: None,
+            expires_at: UNIX_EPOCH,
+        }],
+    };
+    let request = capture::one("alibaba/03").request();
+    let failed = BackupRow { state: BackupState::Failed, links: Vec::new(), ..row.clone() };
+    let reply = Reply::Backups { total: 2, full_bytes: 7, rows: vec![row, failed] };
+    let response = Alibaba.encode(&request, &exchange(), &Ok(reply));
+    let body = String::from_utf8(response.body().to_vec()).unwrap();
+    assert_eq!(content_type(&response), "text/xml;charset=utf-8");
+    assert!(
+        body.starts_with("<?xml version=\"1.0\" encoding=\"UTF-8\"?><DescribeBackupsResponse>"),
+        "{body}"
+    );
+    assert_eq!(body.matches("<Backups>").count(), 1);
+    assert_eq!(body.matches("<Backup>").count(), 2);
+    assert_eq!(body.matches("<BackupDownloadURL>").count(), 1, "a failed backup has no link");
+    assert!(body.contains("<BackupDownloadURL>http://h/f?a=1&amp;b=2</BackupDownloadURL>"), "{body}");
+    for (element, text) in [
+        ("BackupId", "775661111"),
+        ("BackupStatus", "Success"),
+        ("BackupStartTime", "1970-01-01T00:00:00Z"),
+        ("BackupEndTime", "1970-01-01T00:01:01Z"),
+        ("ExpectExpireTime", "1970-01-01T00:01Z"),
+        ("EngineVersion", "7.0"),
+        ("PageSize", "30"),
+        ("TotalCount", "2"),
+    ] {
+        assert_eq!(xml_text(body.as_bytes(), element).as_deref(), Some(text), "{element}");
+    }
+    let empty = Reply::Backups { total: 0, full_bytes: 0, rows: Vec::new() };
+    let empty = Alibaba.encode(&request, &exchange(), &Ok(empty));
+    assert!(String::from_utf8_lossy(empty.body()).contains("<Backups></Backups>"));
+}
