@@ -282,3 +282,104 @@ fn a_scope_of_another_day_is_refused() {
     let verdict = tencent_v3::TencentV3.verify(&request, &capture.secret, capture.signed_at);
     assert_eq!(verdict, Err(Fault::Stale));
 }
+
+/// Puts the signature that a reading gives in place of a placeholder, and verifies the request.
+fn signed_by_hand(
+    parts: &Parts,
+    secret: &Secret,
+    now: SystemTime,
+    reading: impl Fn(&Workings) -> bool,
+) -> bool {
+    let request = parts.request().unwrap();
+    let dialect = recognise(&request).unwrap();
+    let readings = match dialect.name() {
+        "alibaba" => vec![alibaba::workings(&request, secret).unwrap()],
+        _ => tencent_v3::workings(&request, secret).unwrap(),
+    };
+    let chosen = readings.iter().find(|workings| reading(workings)).expect("such a reading");
+    let escaped = chosen.signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let put = |bytes: &[u8], signature: &str| {
+        String::from_utf8_lossy(bytes).replace("PLACEHOLDER", signature).into_bytes()
+    };
+    let mut signed = parts.clone();
+    signed.target = put(&signed.target, &escaped);
+    signed.body = put(&signed.body, &escaped);
+    signed.headers.iter_mut().for_each(|(_, value)| *value = put(value, &chosen.signature));
+    assert_ne!((&signed.target, &signed.body, &signed.headers), (&parts.target, &parts.body, &parts.headers));
+    dialect.verify(&signed.request().unwrap(), secret, now).is_ok()
+}
+
+fn headers(pairs: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+#[test]
+fn alibaba_parameters_may_all_be_in_the_form_signature_included() {
+    let capture = capture::one("alibaba/01");
+    let query = String::from_utf8(capture.parts.target[2..].to_vec()).unwrap();
+    let unsigned = query.split("&Signature=").next().unwrap();
+    let parts = Parts {
+        method: Method::POST,
+        target: b"/".to_vec(),
+        headers: headers(&[("content-type", "application/x-www-form-urlencoded;charset=utf-8")]),
+        body: format!("{unsigned}&Signature=PLACEHOLDER").into_bytes(),
+    };
+    assert!(signed_by_hand(&parts, &capture.secret, capture.signed_at, |_| true));
+    let plain = Parts { headers: headers(&[("content-type", "text/plain")]), ..parts };
+    assert!(recognise(&plain.request().unwrap()).is_none(), "a body of another type is no form");
+}
+
+#[test]
+fn alibaba_marks_that_a_client_leaves_bare_are_signed_encoded() {
+    let capture = capture::one("alibaba/09");
+    let mut parts = capture.parts.clone();
+    let target = String::from_utf8(parts.target).unwrap();
+    parts.target = ["'", "(", ")", "!", "*"]
+        .iter()
+        .zip(["%27", "%28", "%29", "%21", "%2A"])
+        .fold(target, |target, (bare, encoded)| target.replace(encoded, bare))
+        .into_bytes();
+    assert_ne!(parts.target, capture.parts.target);
+    assert!(accepted(&capture, &parts, capture.signed_at));
+}
+
+#[test]
+fn tencent_values_of_more_signed_headers_may_be_lower_case() {
+    let capture = capture::one("tencent_v3/01");
+    let mut parts = capture.parts.clone();
+    for (name, value) in &mut parts.headers {
+        if name == "Authorization" {
+            let text =
+                String::from_utf8_lossy(value).replace("content-type;host", "content-type;host;x-tc-action");
+            *value =
+                format!("{}Signature=PLACEHOLDER", text.split("Signature=").next().unwrap()).into_bytes();
+        }
+    }
+    let has = |workings: &Workings, line: &str| workings.canonical_request.as_ref().unwrap().contains(line);
+    for line in ["\nx-tc-action:DescribeBackupUrl\n", "\nx-tc-action:describebackupurl\n"] {
+        let reading = |workings: &Workings| has(workings, line);
+        assert!(signed_by_hand(&parts, &capture.secret, capture.signed_at, reading), "{line}");
+    }
+}
+
+#[test]
+fn tencent_hosts_may_be_signed_as_each_client_spells_them() {
+    let capture = capture::one("tencent_v3/01");
+    let mut parts = capture.parts.clone();
+    for (name, value) in &mut parts.headers {
+        match name.as_str() {
+            "Host" => *value = b"https://[::1]:8443".to_vec(),
+            "Authorization" => {
+                let text = String::from_utf8_lossy(value).into_owned();
+                *value =
+                    format!("{}Signature=PLACEHOLDER", text.split("Signature=").next().unwrap()).into_bytes();
+            }
+            _ => {}
+        }
+    }
+    for host in ["https://[::1]:8443", "[::1]", "[::1]:443", "[::1]:80"] {
+        let line = format!("\nhost:{host}\n");
+        let reading = |workings: &Workings| workings.canonical_request.as_ref().unwrap().contains(&line);
+        assert!(signed_by_hand(&parts, &capture.secret, capture.signed_at, reading), "{host}");
+    }
+}
