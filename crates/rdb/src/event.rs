@@ -203,13 +203,11 @@ pub struct ModuleId(pub u64);
 
 impl ModuleId {
     /// The version of the module's own encoding: the low ten bits.
-    #[expect(clippy::cast_possible_truncation, reason = "ten bits fit")]
     pub fn encoding_version(self) -> u16 {
         (self.0 & 0x3ff) as u16
     }
 
     /// The nine characters of the name, six bits each (`moduleTypeNameByID` in Redis `src/module.c`).
-    #[expect(clippy::cast_possible_truncation, reason = "six bits fit")]
     pub fn name(self) -> String {
         const CHARSET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
         (0..9)
