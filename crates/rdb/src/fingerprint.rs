@@ -48,6 +48,7 @@ impl Fingerprints {
     }
 
     /// Adds a member; `what` names it when it was there before.
+    #[inline]
     pub(crate) fn add(&mut self, member: Item<'_>, what: &'static str) -> Result<(), Reason> {
         if !self.is_open() {
             return Ok(());
@@ -128,23 +129,31 @@ impl Key {
         let mut state = first ^ (bytes.len() as u64).wrapping_mul(third);
         let mut pairs = bytes.chunks_exact(16);
         for pair in &mut pairs {
-            let (low, high) = pair.split_at(8);
-            state = fold(word(low) ^ second, word(high) ^ state);
+            let (low, high) = words(pair);
+            state = fold(low ^ second, high ^ state);
         }
-        let rest = pairs.remainder();
-        let (low, high) = rest.split_at(rest.len().min(8));
-        state = fold(word(low) ^ second, word(high) ^ state);
+        let (low, high) = words(pairs.remainder());
+        state = fold(low ^ second, high ^ state);
         fold(state ^ third, first)
     }
 }
 
-/// Up to eight bytes as a number.
+/// Up to sixteen bytes as two numbers, the first and the last of them, which may overlap. Together with the
+/// length, which the state begins with, they say which bytes these are.
 #[inline]
-fn word(bytes: &[u8]) -> u64 {
-    if let Some(whole) = bytes.first_chunk() {
-        return u64::from_le_bytes(*whole);
+fn words(bytes: &[u8]) -> (u64, u64) {
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
     }
-    bytes.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+    if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        return (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into());
+    }
+    match *bytes {
+        [first, middle, last] => (u64::from(first) << 8 | u64::from(middle), last.into()),
+        [first, last] => (first.into(), last.into()),
+        [only] => (only.into(), 0),
+        _ => (0, 0),
+    }
 }
 
 #[inline]

@@ -26,19 +26,27 @@ impl<R: BufRead> Source<R> {
     /// A count or the mark of a specially encoded string. Longer forms than needed are legal.
     #[inline]
     pub(crate) fn length_or_encoding(&mut self) -> Result<Length, Reason> {
+        // Most lengths are one byte: only this much is worth inlining everywhere.
+        if let Some(&first @ 0..0x40) = self.window()?.first() {
+            self.advance(1);
+            return Ok(Length::Plain(first.into()));
+        }
+        self.long_length_or_encoding()
+    }
+
+    #[inline(never)]
+    fn long_length_or_encoding(&mut self) -> Result<Length, Reason> {
         let first = self.byte()?;
-        match first >> 6 {
-            0 => Ok(Length::Plain(first.into())),
-            1 => {
+        match first {
+            0..0x40 => Ok(Length::Plain(first.into())),
+            0x40..0x80 => {
                 let second = self.byte()?;
                 Ok(Length::Plain(u64::from(first & 63) << 8 | u64::from(second)))
             }
-            2 => match first {
-                0x80 => Ok(Length::Plain(u32::from_be_bytes(self.array()?).into())),
-                0x81 => Ok(Length::Plain(u64::from_be_bytes(self.array()?))),
-                _ => Err(Reason::BadLength(first)),
-            },
-            _ => Ok(Length::Encoded(first & 63)),
+            0x80 => Ok(Length::Plain(u32::from_be_bytes(self.array()?).into())),
+            0x81 => Ok(Length::Plain(u64::from_be_bytes(self.array()?))),
+            0x82..0xc0 => Err(Reason::BadLength(first)),
+            0xc0.. => Ok(Length::Encoded(first & 63)),
         }
     }
 

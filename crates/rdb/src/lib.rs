@@ -4,7 +4,11 @@
 //! [`verify`] sums up a whole snapshot; [`Reader`] gives its events to callers with a loop of their own.
 //!
 //! Read here: RDB 1 to 11 under the `REDIS` magic with value types 0 to 21. Anything newer is a clear
-//! [`Fault`], never a guess. Duplicate keys within a database are not looked for.
+//! [`Fault`], never a guess.
+//!
+//! Not looked for: duplicate keys within a database; duplicate members beyond the first million of one
+//! collection, or over 64 KiB each in collections whose members are strings of their own; the order of
+//! scores; what module data means.
 
 mod crc;
 mod event;

@@ -83,35 +83,38 @@ impl Walk {
             self.state = match self.state {
                 State::Control if byte < 32 => {
                     self.produced += value + 1;
-                    State::Literal(usize::from(byte) + 1)
+                    pass_literal(usize::from(byte) + 1, &mut rest)
                 }
                 State::Control => {
                     let high = (value & 31) << 8;
-                    match value >> 5 {
-                        7 => State::LongLength(high),
-                        short => State::Distance { high, bytes: short + 2 },
+                    match (value >> 5, rest) {
+                        (7, _) => State::LongLength(high),
+                        (short, [low, tail @ ..]) => {
+                            rest = tail;
+                            self.refer(high | u64::from(*low), short + 2)?
+                        }
+                        (short, []) => State::Distance { high, bytes: short + 2 },
                     }
                 }
                 State::Literal(bytes) => {
                     // The byte just taken is the first of them.
-                    let here = (bytes - 1).min(rest.len());
-                    rest = &rest[here..];
-                    match bytes - 1 - here {
-                        0 => State::Control,
-                        left => State::Literal(left),
-                    }
+                    pass_literal(bytes - 1, &mut rest)
                 }
                 State::LongLength(high) => State::Distance { high, bytes: value + 7 + 2 },
-                State::Distance { high, bytes } => {
-                    if (high | value) + 1 > self.produced {
-                        return Err(BEFORE_START);
-                    }
-                    self.produced += bytes;
-                    State::Control
-                }
+                State::Distance { high, bytes } => self.refer(high | value, bytes)?,
             };
         }
         Ok(())
+    }
+
+    /// Takes a reference to `distance` (less one) before the end of the output.
+    #[inline]
+    fn refer(&mut self, distance: u64, bytes: u64) -> Result<State, Reason> {
+        if distance >= self.produced {
+            return Err(BEFORE_START);
+        }
+        self.produced += bytes;
+        Ok(State::Control)
     }
 
     /// Judges the whole once all pieces were fed.
@@ -121,6 +124,17 @@ impl Walk {
             State::Control => Err(WRONG_LENGTH),
             _ => Err(CUT),
         }
+    }
+}
+
+/// Passes over literal bytes, as far as they are there.
+#[inline]
+fn pass_literal(bytes: usize, rest: &mut &[u8]) -> State {
+    let here = bytes.min(rest.len());
+    *rest = &rest[here..];
+    match bytes - here {
+        0 => State::Control,
+        left => State::Literal(left),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 use crate::{
     event::{Checksum, Entry, Event, Flavour, ModuleId, ModuleWhen},
     fault::{Fault, Reason},
-    source::Source,
+    source::{Source, give_back},
     value::{self, Seen, Value},
 };
 
@@ -201,6 +201,8 @@ impl<R: BufRead> Reader<R> {
             return Err(Reason::UnsupportedVersion { flavour, version });
         }
         self.source.settle()?;
+        give_back(&mut self.key);
+        give_back(&mut self.aux_value);
         let start = self.source.offset();
         loop {
             match self.source.byte()? {

@@ -108,6 +108,17 @@ impl<R: BufRead> Source<R> {
     /// Passes over bytes, however many.
     #[inline]
     pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), Reason> {
+        match usize::try_from(bytes) {
+            Ok(here) if here <= self.len - self.taken => {
+                self.taken += here;
+                Ok(())
+            }
+            _ => self.skip_far(bytes),
+        }
+    }
+
+    #[inline(never)]
+    fn skip_far(&mut self, bytes: u64) -> Result<(), Reason> {
         let mut left = bytes;
         while left > 0 {
             let here = self.window()?.len();
@@ -147,11 +158,8 @@ impl<R: BufRead> Source<R> {
         if self.taken - self.summed >= UNSUMMED_BYTES {
             self.sum()?;
         }
-        for scratch in [&mut self.gathered, &mut self.decoded] {
-            if scratch.capacity() > 2 * GROWTH_BYTES {
-                *scratch = Vec::new();
-            }
-        }
+        give_back(&mut self.gathered);
+        give_back(&mut self.decoded);
         Ok(())
     }
 
@@ -226,5 +234,13 @@ impl<R: BufRead> Source<R> {
         }
         self.gathered = gathered;
         Ok(())
+    }
+}
+
+/// Frees scratch memory that one huge value has blown up; the usual size is kept for the next value.
+#[inline]
+pub(crate) fn give_back(scratch: &mut Vec<u8>) {
+    if scratch.capacity() > 2 * GROWTH_BYTES {
+        *scratch = Vec::new();
     }
 }
