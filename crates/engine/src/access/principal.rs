@@ -1,0 +1,107 @@
+//! A caller that has proven who it is.
+
+use jiff::Timestamp;
+
+use super::Sealer;
+use crate::error::{Error, Kind, Result};
+use crate::model::{AccessKey, AccountId, ProjectId, Right, Role, Secret};
+
+/// A caller that has proven who it is. There is no way to make one but by a proof.
+#[derive(Debug, Clone)]
+pub struct Principal {
+    key_id: String,
+    account: AccountId,
+    project: Option<ProjectId>,
+    role: Role,
+}
+
+/// The part of the catalog that a caller may see.
+#[derive(Debug, Clone)]
+pub struct Scope {
+    /// The account.
+    pub account: AccountId,
+    /// Only this project, if set.
+    pub project: Option<ProjectId>,
+}
+
+impl Principal {
+    /// Proves a key by its secret as presented (HTTP Basic).
+    pub fn from_secret(sealer: &Sealer, key: &AccessKey, presented: &[u8], now: Timestamp) -> Result<Self> {
+        Self::prove(sealer, key, now, |secret, _| {
+            secret.equals(presented).then_some(()).ok_or_else(unknown_key)
+        })
+        .map(|(principal, ())| principal)
+    }
+
+    /// Proves a key by whatever `check` does with its secret and, for temporary credentials, its session token.
+    pub fn prove<T, E: From<Error>>(
+        sealer: &Sealer,
+        key: &AccessKey,
+        now: Timestamp,
+        check: impl FnOnce(&Secret, Option<&Secret>) -> Result<T, E>,
+    ) -> Result<(Self, T), E> {
+        let secret = sealer.open(&secret_place(&key.id), &key.sealed_secret)?;
+        let token = match &key.sealed_session_token {
+            Some(sealed) => Some(sealer.open(&token_place(&key.id), sealed)?),
+            None => None,
+        };
+        let proof = check(&secret, token.as_ref())?;
+        if key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= now) {
+            return Err(unknown_key().into());
+        }
+        let principal = Self {
+            key_id: key.id.clone(),
+            account: key.account.clone(),
+            project: key.project.clone(),
+            role: key.role,
+        };
+        Ok((principal, proof))
+    }
+
+    /// The access key's id.
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// What the key may do.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The part of the catalog that the caller may see, if its role has the right.
+    pub fn with(&self, right: Right) -> Result<Scope> {
+        if self.role.allows(right) {
+            return Ok(Scope { account: self.account.clone(), project: self.project.clone() });
+        }
+        Err(Error::new(Kind::Denied, "ROLE_DENIED", format!("a {} key may not do this", self.role))
+            .hint("use an access key with a higher role"))
+    }
+
+    /// As [`Principal::with`], in another account if the key is an admin's.
+    pub fn with_in(&self, right: Right, account: Option<&AccountId>) -> Result<Scope> {
+        let own = self.with(right)?;
+        match account {
+            Some(other) if *other != own.account => {
+                self.with(Right::Administer)?;
+                Ok(Scope { account: other.clone(), project: None })
+            }
+            _ => Ok(own),
+        }
+    }
+}
+
+/// Where an access key's secret is sealed for.
+pub(crate) fn secret_place(key_id: &str) -> String {
+    format!("access_key/{key_id}/secret")
+}
+
+/// Where an access key's session token is sealed for.
+pub(crate) fn token_place(key_id: &str) -> String {
+    format!("access_key/{key_id}/session_token")
+}
+
+/// The one answer to an unknown, revoked or expired key and to a wrong secret.
+pub(crate) fn unknown_key() -> Error {
+    Error::new(Kind::Unauthenticated, "BAD_CREDENTIALS", "the access key or its secret is not right")
+        .hint("check KEYSTOW_ACCESS_KEY_ID and KEYSTOW_ACCESS_KEY_SECRET")
+}

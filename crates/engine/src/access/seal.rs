@@ -1,0 +1,67 @@
+//! Secrets at rest: AES-256-GCM under a key derived from the root key, bound to where they stand.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use zeroize::Zeroizing;
+
+use super::RootKey;
+use crate::error::{Error, Kind, Result};
+use crate::model::Secret;
+
+/// Seals secrets for the catalog.
+pub struct Sealer(RandomizedNonceKey);
+
+impl Sealer {
+    /// A sealer whose key is derived from the root key.
+    pub fn new(root: &RootKey) -> Result<Self> {
+        RandomizedNonceKey::new(&AES_256_GCM, root.derive("seal/1").as_slice())
+            .map(Self)
+            .map_err(|error| Error::internal("the sealing key is not usable", error))
+    }
+
+    /// Seals a secret for one place, such as `access_key/AK1/secret`: moved to another row it does not open.
+    pub fn seal(&self, place: &str, secret: &Secret) -> Result<Vec<u8>> {
+        let mut body = secret.expose().to_vec();
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Aad::from(place.as_bytes()), &mut body)
+            .map_err(|error| Error::internal("a secret cannot be sealed", error))?;
+        let mut sealed = nonce.as_ref().to_vec();
+        sealed.append(&mut body);
+        Ok(sealed)
+    }
+
+    /// Opens what was sealed for that place.
+    pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Secret> {
+        let failed = || {
+            Error::new(Kind::Corrupt, "SECRET_UNREADABLE", format!("the secret of {place} does not open"))
+                .hint("the root key is another one than when it was kept, or the catalog was changed")
+        };
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or_else(failed)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| failed())?;
+        let mut body = Zeroizing::new(body.to_vec());
+        let clear =
+            self.0.open_in_place(nonce, Aad::from(place.as_bytes()), &mut body).map_err(|_| failed())?;
+        Ok(Secret::new(&*clear))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_opens_only_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = RootKey::load_or_create(&folder.path().join("root.key")).unwrap();
+        let sealer = Sealer::new(&root).unwrap();
+        let sealed = sealer.seal("access_key/A/secret", &Secret::new("hush")).unwrap();
+        assert!(!sealed.windows(4).any(|w| w == b"hush"));
+        assert!(sealer.open("access_key/A/secret", &sealed).unwrap().equals(b"hush"));
+        assert!(sealer.open("access_key/B/secret", &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(sealer.open("access_key/A/secret", &changed).is_err());
+        }
+    }
+}

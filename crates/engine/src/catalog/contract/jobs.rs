@@ -1,0 +1,234 @@
+//! Jobs, leases and fences.
+
+use std::collections::BTreeSet;
+
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::catalog::AttemptOutcome;
+use crate::model::{Failure, JobState, Lease, Page, Phase, Progress};
+
+pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
+    a_claim_raises_the_fence(&fixture(open).await).await;
+    a_job_is_not_due_before_its_time(&fixture(open).await).await;
+    a_heartbeat_holds_the_lease(&fixture(open).await).await;
+    a_lost_lease_writes_nothing(&fixture(open).await).await;
+    an_ended_job_writes_nothing_more(&fixture(open).await).await;
+    a_sealed_backup_is_available_with_its_parts(&fixture(open).await).await;
+    a_quarantined_backup_says_why(&fixture(open).await).await;
+    a_failed_attempt_ends_the_backup(&fixture(open).await).await;
+    a_waiting_job_is_cancelled_at_once(&fixture(open).await).await;
+    a_running_job_is_told_at_its_next_heartbeat(&fixture(open).await).await;
+    a_handed_back_job_starts_anew(&fixture(open).await).await;
+    surrendered_leases_are_due_at_once(&fixture(open).await).await;
+    jobs_are_listed_by_project(&fixture(open).await).await;
+    no_job_is_claimed_twice(&fixture(open).await).await;
+}
+
+fn failure(code: &str) -> Failure {
+    Failure { code: code.to_owned(), message: format!("it was {code}"), hint: Some("look".to_owned()) }
+}
+
+async fn sealed(catalog: &Fixture, state: BackupState, failure: Option<Failure>) -> SealedBackup {
+    let number = catalog.mint_numbers(1).await.unwrap()[0];
+    SealedBackup { state, parts: vec![(number, part(0, 100))], server: None, failure }
+}
+
+async fn a_claim_raises_the_fence(catalog: &Fixture) {
+    let asked = catalog.request(acme(), "crs-1", 0).await;
+    let first = catalog.claim(1).await.unwrap();
+    assert_eq!((first.number, first.attempt, first.state), (asked.job, 1, JobState::Running));
+    assert_eq!(first.started_at, Some(at(1)));
+    let row = catalog.row(&acme(), asked.id).await;
+    assert_eq!((row.state, row.started_at), (BackupState::Running, Some(at(1))));
+    assert!(catalog.claim(31).await.is_none(), "the lease still holds in its last second");
+    let second = catalog.claim(32).await.unwrap();
+    assert_eq!((second.number, second.attempt), (asked.job, 2));
+    assert_eq!(
+        catalog.row(&acme(), asked.id).await.started_at,
+        Some(at(1)),
+        "the first attempt's moment stays"
+    );
+}
+
+async fn a_job_is_not_due_before_its_time(catalog: &Fixture) {
+    let later = catalog.request(acme(), "crs-1", 20).await;
+    let sooner = catalog.request(acme(), "crs-2", 10).await;
+    assert!(catalog.claim(9).await.is_none());
+    assert_eq!(catalog.claim(30).await.unwrap().number, sooner.job, "the one that waits longest");
+    assert_eq!(catalog.claim(30).await.unwrap().number, later.job);
+    assert!(catalog.claim(30).await.is_none());
+}
+
+async fn a_heartbeat_holds_the_lease(catalog: &Fixture) {
+    let asked = catalog.request(acme(), "crs-1", 0).await;
+    let job = catalog.claim(0).await.unwrap();
+    let progress = Progress { phase: Phase::Receiving, bytes: 7, total_bytes: Some(9), keys: 3 };
+    assert!(!catalog.renew_lease(&job.lease(), &progress, at(20), HOLD).await.unwrap());
+    assert!(catalog.claim(45).await.is_none());
+    assert_eq!(catalog.job(&acme(), asked.job).await.unwrap().unwrap().progress, progress);
+    assert!(catalog.claim(51).await.is_some());
+}
+
+/// Every write that names a lease, with whether it was refused as it should be.
+async fn assert_refused(catalog: &Fixture, lease: &Lease) {
+    let lost = |result: Result<(), Error>| result.unwrap_err().code == "LEASE_LOST";
+    let progress = Progress { bytes: 999, ..Progress::default() };
+    assert!(lost(catalog.renew_lease(lease, &progress, at(500), HOLD).await.map(drop)));
+    let attempt = sealed(catalog, BackupState::Available, None).await;
+    assert!(lost(catalog.seal_backup(lease, &attempt, at(500)).await));
+    for outcome in
+        [AttemptOutcome::Failed(failure("X")), AttemptOutcome::Cancelled, AttemptOutcome::HandedBack]
+    {
+        assert!(lost(catalog.fail_attempt(lease, &outcome, at(500)).await));
+    }
+    assert!(lost(catalog.finish_job(lease, at(500)).await));
+}
+
+async fn a_lost_lease_writes_nothing(catalog: &Fixture) {
+    let asked = catalog.request(acme(), "crs-1", 0).await;
+    let late = catalog.claim(0).await.unwrap().lease();
+    let newest = catalog.claim(40).await.unwrap();
+    let show = async || {
+        let job = catalog.job(&acme(), asked.job).await.unwrap();
+        format!("{:?} {job:?}", catalog.row(&acme(), asked.id).await)
+    };
+    let before = show().await;
+    assert_refused(catalog, &late).await;
+    assert_refused(catalog, &Lease { job: newest.number, fence: 3 }).await;
+    assert_refused(catalog, &Lease { job: 999_999, fence: 1 }).await;
+    assert_eq!(show().await, before);
+    let attempt = sealed(catalog, BackupState::Available, None).await;
+    catalog.seal_backup(&newest.lease(), &attempt, at(50)).await.unwrap();
+    let row = catalog.row(&acme(), asked.id).await;
+    assert_eq!((row.state, row.attempt, row.parts.len()), (BackupState::Available, 2, 1));
+}
+
+async fn an_ended_job_writes_nothing_more(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    let lease = Lease { job: backup.job, fence: 1 };
+    assert_refused(catalog, &lease).await;
+    assert_eq!(catalog.row(&acme(), backup.id).await.state, BackupState::Available);
+    assert!(catalog.claim(1000).await.is_none());
+}
+
+async fn a_sealed_backup_is_available_with_its_parts(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 3, 3).await;
+    assert_eq!((backup.state, backup.attempt, backup.ended_at), (BackupState::Available, 1, Some(at(3))));
+    assert_eq!(backup.parts.iter().map(|part| part.sealed.shard).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(backup.size_bytes(), 300);
+    assert_eq!(backup.parts[0].sealed.report.keys, 3);
+    let job = catalog.job(&acme(), backup.job).await.unwrap().unwrap();
+    assert_eq!((job.state, job.ended_at), (JobState::Done, Some(at(3))));
+}
+
+async fn a_quarantined_backup_says_why(catalog: &Fixture) {
+    let asked = catalog.request(acme(), "crs-1", 0).await;
+    let job = catalog.claim(0).await.unwrap();
+    let attempt = sealed(catalog, BackupState::Quarantined, Some(failure("QUARANTINED"))).await;
+    catalog.seal_backup(&job.lease(), &attempt, at(1)).await.unwrap();
+    let row = catalog.row(&acme(), asked.id).await;
+    assert_eq!((row.state, row.failure.unwrap().code.as_str()), (BackupState::Quarantined, "QUARANTINED"));
+    assert_eq!(catalog.available_bytes(&acme(), &id("crs-1")).await.unwrap(), 0);
+}
+
+async fn a_failed_attempt_ends_the_backup(catalog: &Fixture) {
+    let asked = catalog.request(acme(), "crs-1", 0).await;
+    let job = catalog.claim(0).await.unwrap();
+    catalog.fail_attempt(&job.lease(), &AttemptOutcome::Failed(failure("SOURCE_LOST")), at(9)).await.unwrap();
+    let row = catalog.row(&acme(), asked.id).await;
+    assert_eq!((row.state, row.ended_at, row.parts.len()), (BackupState::Failed, Some(at(9)), 0));
+    assert_eq!(row.failure.unwrap().hint.as_deref(), Some("look"));
+    let job = catalog.job(&acme(), asked.job).await.unwrap().unwrap();
+    assert_eq!((job.state, job.failure.unwrap().code.as_str()), (JobState::Failed, "SOURCE_LOST"));
+    assert!(catalog.claim(1000).await.is_none());
+}
+
+async fn a_waiting_job_is_cancelled_at_once(catalog: &Fixture) {
+    let asked = catalog.request(acme(), "crs-1", 0).await;
+    let job = catalog.cancel_job(&acme(), asked.job, at(4)).await.unwrap();
+    assert_eq!((job.state, job.ended_at), (JobState::Cancelled, Some(at(4))));
+    let row = catalog.row(&acme(), asked.id).await;
+    assert_eq!((row.state, row.failure.unwrap().code.as_str()), (BackupState::Failed, "CANCELLED"));
+    assert!(catalog.claim(100).await.is_none());
+    assert!(is_conflict(&catalog.cancel_job(&acme(), asked.job, at(5)).await.unwrap_err()));
+    assert!(is_missing(&catalog.cancel_job(&acme(), 999_999, at(5)).await.unwrap_err()));
+}
+
+async fn a_running_job_is_told_at_its_next_heartbeat(catalog: &Fixture) {
+    let asked = catalog.request(acme(), "crs-1", 0).await;
+    let job = catalog.claim(0).await.unwrap();
+    let told = catalog.cancel_job(&acme(), asked.job, at(1)).await.unwrap();
+    assert_eq!((told.state, told.cancel_requested), (JobState::Running, true));
+    assert!(catalog.renew_lease(&job.lease(), &Progress::default(), at(2), HOLD).await.unwrap());
+    catalog.fail_attempt(&job.lease(), &AttemptOutcome::Cancelled, at(3)).await.unwrap();
+    let row = catalog.row(&acme(), asked.id).await;
+    assert_eq!((row.state, row.failure.unwrap().code.as_str()), (BackupState::Failed, "CANCELLED"));
+    let job = catalog.job(&acme(), asked.job).await.unwrap().unwrap();
+    assert_eq!(job.state, JobState::Cancelled);
+}
+
+async fn a_handed_back_job_starts_anew(catalog: &Fixture) {
+    let asked = catalog.request(acme(), "crs-1", 0).await;
+    let job = catalog.claim(0).await.unwrap();
+    catalog.fail_attempt(&job.lease(), &AttemptOutcome::HandedBack, at(1)).await.unwrap();
+    let row = catalog.row(&acme(), asked.id).await;
+    assert_eq!((row.state, row.ended_at, row.failure.is_none()), (BackupState::Queued, None, true));
+    let again = catalog.claim(1).await.unwrap();
+    assert_eq!((again.number, again.attempt), (asked.job, 2));
+    assert_refused(catalog, &job.lease()).await;
+}
+
+async fn surrendered_leases_are_due_at_once(catalog: &Fixture) {
+    let asked = catalog.request(acme(), "crs-1", 0).await;
+    catalog.request(acme(), "crs-2", 0).await;
+    let job = catalog.claim(0).await.unwrap();
+    assert_eq!(catalog.surrender_leases().await.unwrap(), 1);
+    assert_eq!(catalog.row(&acme(), asked.id).await.state, BackupState::Queued);
+    assert_refused(catalog, &job.lease()).await;
+    assert_eq!(catalog.claim(1).await.unwrap().attempt, 2);
+    assert_eq!(catalog.claim(1).await.unwrap().attempt, 1);
+}
+
+async fn jobs_are_listed_by_project(catalog: &Fixture) {
+    let web = catalog.request(acme(), "crs-1", 0).await;
+    let none = catalog.request(acme(), "crs-2", 1).await;
+    catalog.request(rival(), "crs-1", 2).await;
+    let numbers = async |project: Option<&str>, page| {
+        let project = project.map(id);
+        let listed = catalog.jobs(&acme(), project.as_ref(), page).await.unwrap();
+        (listed.total, listed.rows.iter().map(|job| job.number).collect::<Vec<_>>())
+    };
+    assert_eq!(numbers(None, Page::default()).await, (2, vec![none.job, web.job]), "newest first");
+    assert_eq!(numbers(Some("web"), Page::default()).await, (1, vec![web.job]));
+    assert_eq!(numbers(Some("shop"), Page::default()).await, (0, vec![]));
+    assert_eq!(numbers(None, Page { offset: 1, limit: 1 }).await, (2, vec![web.job]));
+}
+
+async fn no_job_is_claimed_twice(catalog: &Fixture) {
+    const JOBS: usize = 300;
+    for number in 0..JOBS {
+        let name = format!("many-{number}");
+        catalog.add_instance(&instance(acme(), &name)).await.unwrap();
+        catalog.request(acme(), &name, 0).await;
+    }
+    let mut workers = JoinSet::new();
+    for worker in 0..8 {
+        let catalog = catalog.catalog.clone();
+        workers.spawn(async move {
+            let mut claimed = Vec::new();
+            while let Some(job) = catalog.claim_job(&format!("w{worker}"), at(1), HOLD).await.unwrap() {
+                let parts =
+                    catalog.mint_numbers(1).await.unwrap().into_iter().map(|n| (n, part(0, 1))).collect();
+                let attempt =
+                    SealedBackup { state: BackupState::Available, parts, server: None, failure: None };
+                catalog.seal_backup(&job.lease(), &attempt, at(2)).await.unwrap();
+                claimed.push(job.number);
+            }
+            claimed
+        });
+    }
+    let claimed = workers.join_all().await.concat();
+    assert_eq!(claimed.len(), JOBS);
+    assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>().len(), JOBS);
+}

@@ -1,0 +1,142 @@
+//! Remembered links, budgets and revocations.
+
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::model::{DeliveryBudget, Network, Page, RememberedLink, RevocationScope};
+
+pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
+    a_link_reads_back_in_its_account_only(&fixture(open).await).await;
+    a_link_is_revoked_by_its_owner(&fixture(open).await).await;
+    links_are_listed_by_project(&fixture(open).await).await;
+    revocations_are_kept_by_scope(&fixture(open).await).await;
+    a_budget_counts_what_was_sent(&fixture(open).await).await;
+    concurrent_reservations_never_exceed_the_budget(&fixture(open).await).await;
+    promises_to_dead_transfers_are_forgotten(&fixture(open).await).await;
+}
+
+fn link(name: &str, backup: &Backup, deliveries: Option<u32>) -> RememberedLink {
+    RememberedLink {
+        id: name.to_owned(),
+        account: backup.account.clone(),
+        backup: backup.id,
+        part: backup.parts[0].number,
+        file_name: "0.rdb".to_owned(),
+        network: Network::Intranet,
+        access_key: "AK1".to_owned(),
+        created_at: at(5),
+        expires_at: at(50),
+        revoked_at: None,
+        addresses: vec!["10.0.0.0/8".to_owned()],
+        budget: deliveries.map(|deliveries| DeliveryBudget {
+            deliveries,
+            size_bytes: 1000,
+            sent_bytes: 0,
+            reserved_bytes: 0,
+        }),
+    }
+}
+
+async fn a_link_reads_back_in_its_account_only(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    catalog.remember_link(&link("lnk-1", &backup, None)).await.unwrap();
+    let second = RememberedLink { created_at: at(6), ..link("lnk-2", &backup, Some(2)) };
+    catalog.remember_link(&second).await.unwrap();
+    let read = catalog.link("lnk-2").await.unwrap().unwrap();
+    assert_eq!(format!("{read:?}"), format!("{second:?}"));
+    assert!(catalog.link("lnk-1").await.unwrap().unwrap().budget.is_none());
+    assert!(catalog.link("lnk-3").await.unwrap().is_none());
+    let listed = catalog.links(&acme(), None, Page::default()).await.unwrap();
+    let ids: Vec<_> = listed.rows.iter().map(|link| link.id.as_str()).collect();
+    assert_eq!((listed.total, ids), (2, vec!["lnk-2", "lnk-1"]), "newest first");
+    let page = catalog.links(&acme(), None, Page { offset: 1, limit: 5 }).await.unwrap();
+    assert_eq!((page.total, page.rows[0].id.as_str()), (2, "lnk-1"));
+    assert_eq!(catalog.links(&rival(), None, Page::default()).await.unwrap().total, 0);
+}
+
+async fn a_link_is_revoked_by_its_owner(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    catalog.remember_link(&link("lnk-1", &backup, None)).await.unwrap();
+    assert!(is_missing(&catalog.revoke_link(&rival(), "lnk-1", at(7)).await.unwrap_err()));
+    assert_eq!(catalog.link("lnk-1").await.unwrap().unwrap().revoked_at, None);
+    catalog.revoke_link(&acme(), "lnk-1", at(8)).await.unwrap();
+    catalog.revoke_link(&acme(), "lnk-1", at(9)).await.unwrap();
+    assert_eq!(
+        catalog.link("lnk-1").await.unwrap().unwrap().revoked_at,
+        Some(at(8)),
+        "the first moment stays"
+    );
+    assert!(is_missing(&catalog.revoke_link(&acme(), "lnk-2", at(9)).await.unwrap_err()));
+}
+
+async fn links_are_listed_by_project(catalog: &Fixture) {
+    let web = catalog.available(acme(), "crs-1", 0, 1).await;
+    let none = catalog.available(acme(), "crs-2", 1, 1).await;
+    catalog.remember_link(&link("lnk-1", &web, None)).await.unwrap();
+    catalog.remember_link(&link("lnk-2", &none, None)).await.unwrap();
+    let listed = catalog.links(&acme(), Some(&id("web")), Page::default()).await.unwrap();
+    assert_eq!((listed.total, listed.rows[0].id.as_str()), (1, "lnk-1"));
+    assert_eq!(catalog.links(&acme(), Some(&id("shop")), Page::default()).await.unwrap().total, 0);
+}
+
+async fn revocations_are_kept_by_scope(catalog: &Fixture) {
+    let backup = BackupId::mint(at(0));
+    let scopes = [
+        RevocationScope::AccessKey("AK1".to_owned()),
+        RevocationScope::Backup(backup),
+        RevocationScope::Instance(id("crs-1")),
+    ];
+    for (scope, second) in scopes.iter().zip([10, 30, 20]) {
+        assert_eq!(catalog.links_revoked_before(&acme(), std::slice::from_ref(scope)).await.unwrap(), None);
+        catalog.revoke_links_before(&acme(), scope, at(second)).await.unwrap();
+        // A clock that was set back never gives a revoked link its life again.
+        catalog.revoke_links_before(&acme(), scope, at(second - 5)).await.unwrap();
+        let found = catalog.links_revoked_before(&acme(), std::slice::from_ref(scope)).await.unwrap();
+        assert_eq!(found, Some(at(second)));
+    }
+    assert_eq!(
+        catalog.links_revoked_before(&acme(), &scopes).await.unwrap(),
+        Some(at(30)),
+        "the latest of any"
+    );
+    assert_eq!(catalog.links_revoked_before(&acme(), &[]).await.unwrap(), None);
+    assert_eq!(catalog.links_revoked_before(&rival(), &scopes).await.unwrap(), None);
+}
+
+async fn a_budget_counts_what_was_sent(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    catalog.remember_link(&link("lnk-1", &backup, Some(1))).await.unwrap();
+    let budget = async || catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap();
+    assert!(catalog.reserve_delivery("lnk-1", 1000).await.unwrap());
+    assert_eq!(budget().await.reserved_bytes, 1000);
+    assert!(!catalog.reserve_delivery("lnk-1", 1000).await.unwrap(), "promised already");
+    assert_eq!(budget().await.reserved_bytes, 1000, "a refusal promises nothing");
+    catalog.settle_delivery("lnk-1", 1000, 400).await.unwrap();
+    assert_eq!((budget().await.sent_bytes, budget().await.reserved_bytes), (400, 0));
+    assert!(catalog.reserve_delivery("lnk-1", 600).await.unwrap(), "the rest after a broken transfer");
+    catalog.settle_delivery("lnk-1", 600, 600).await.unwrap();
+    assert!(!catalog.reserve_delivery("lnk-1", 1).await.unwrap(), "used up");
+    assert!(is_missing(&catalog.reserve_delivery("lnk-9", 1).await.unwrap_err()));
+    catalog.remember_link(&link("lnk-2", &backup, None)).await.unwrap();
+    assert!(catalog.reserve_delivery("lnk-2", u64::MAX / 4).await.unwrap(), "no budget, no limit");
+    assert!(catalog.reserve_delivery("lnk-2", u64::MAX / 4).await.unwrap(), "no budget, no limit");
+}
+
+async fn concurrent_reservations_never_exceed_the_budget(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    catalog.remember_link(&link("lnk-1", &backup, Some(3))).await.unwrap();
+    let mut asking = JoinSet::new();
+    for _ in 0..20 {
+        let catalog = catalog.catalog.clone();
+        asking.spawn(async move { catalog.reserve_delivery("lnk-1", 1000).await.unwrap() });
+    }
+    assert_eq!(asking.join_all().await.into_iter().filter(|admitted| *admitted).count(), 3);
+}
+
+async fn promises_to_dead_transfers_are_forgotten(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    catalog.remember_link(&link("lnk-1", &backup, Some(1))).await.unwrap();
+    assert!(catalog.reserve_delivery("lnk-1", 1000).await.unwrap());
+    catalog.surrender_leases().await.unwrap();
+    assert!(catalog.reserve_delivery("lnk-1", 1000).await.unwrap());
+}

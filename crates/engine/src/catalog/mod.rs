@@ -1,0 +1,179 @@
+//! Where facts live. Each call is one transaction, named after what it means.
+//!
+//! Every call that touches an account's rows takes the account, so a foreign id looks like a missing one.
+
+#[cfg(test)]
+mod contract;
+mod sqlite;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{
+    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, BackupState, Failure, Instance,
+    InstanceFilter, InstanceId, Job, Lease, Listed, NewBackup, Number, Page, Part, Progress, Project,
+    ProjectId, RememberedLink, RevocationScope, SealedPart, ServerFacts,
+};
+
+pub use sqlite::SqliteCatalog;
+
+/// The facts. The worker's calls name a lease; with a lost one they fail with `LEASE_LOST` and change nothing.
+#[async_trait]
+pub trait Catalog: Send + Sync {
+    // Setting up
+    /// A named fact about the catalog itself.
+    async fn note(&self, name: &str) -> Result<Option<String>>;
+    /// Writes a named fact about the catalog itself.
+    async fn set_note(&self, name: &str, value: &str) -> Result<()>;
+
+    // Accounts, projects, access keys
+    /// Adds an account; `CONFLICT` if it exists.
+    async fn add_account(&self, account: &Account) -> Result<()>;
+    /// All accounts, by id.
+    async fn accounts(&self) -> Result<Vec<Account>>;
+    /// Adds a project to an account that exists.
+    async fn add_project(&self, project: &Project) -> Result<()>;
+    /// The projects of an account, by id.
+    async fn projects(&self, account: &AccountId) -> Result<Vec<Project>>;
+    /// Adds an access key to an account that exists.
+    async fn add_key(&self, key: &AccessKey) -> Result<()>;
+    /// An access key by its id, revoked or not.
+    async fn key(&self, id: &str) -> Result<Option<AccessKey>>;
+    /// The access keys of an account, or all, oldest first.
+    async fn keys(&self, account: Option<&AccountId>) -> Result<Vec<AccessKey>>;
+    /// Replaces a key's secret.
+    async fn rotate_key(&self, id: &str, sealed_secret: &[u8]) -> Result<()>;
+    /// Ends a key.
+    async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<()>;
+
+    // Instances
+    /// Adds an instance; `CONFLICT` if its account has one of that id.
+    async fn add_instance(&self, instance: &Instance) -> Result<()>;
+    /// One instance.
+    async fn instance(&self, account: &AccountId, id: &InstanceId) -> Result<Option<Instance>>;
+    /// Instances by id.
+    async fn instances(&self, account: &AccountId, filter: &InstanceFilter) -> Result<Listed<Instance>>;
+    /// Removes an instance. `CONFLICT` while a backup of it is running. Its backups stay.
+    async fn delete_instance(&self, account: &AccountId, id: &InstanceId) -> Result<()>;
+    /// Keeps what the server said of itself.
+    async fn record_contact(&self, account: &AccountId, id: &InstanceId, facts: &ServerFacts) -> Result<()>;
+
+    // Backups
+    /// Adds a backup and the job that takes it. `CONFLICT` while another of that instance is queued or running.
+    async fn request_backup(&self, id: BackupId, new: &NewBackup, now: Timestamp) -> Result<Backup>;
+    /// One backup with its parts.
+    async fn backup(&self, account: &AccountId, which: BackupRef) -> Result<Option<Backup>>;
+    /// Backups, newest first.
+    async fn backups(&self, account: &AccountId, filter: &BackupFilter) -> Result<Listed<Backup>>;
+    /// Plain bytes of all available backups of an instance.
+    async fn available_bytes(&self, account: &AccountId, instance: &InstanceId) -> Result<u64>;
+    /// The part of that number, with its backup.
+    async fn part(&self, number: Number) -> Result<Option<(Backup, Part)>>;
+    /// Every backup of every account, for a check of the repository against the catalog.
+    async fn backup_by_id(&self, id: BackupId) -> Result<Option<Backup>>;
+    /// Keeps a backup whatever retention says, or no longer.
+    async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()>;
+    /// Marks a backup expired and adds the job that removes its objects. `CONFLICT` while it is active or protected.
+    async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<()>;
+
+    // Jobs
+    /// The next job that is due, with a new fence. A job whose lease ran out is due again.
+    async fn claim_job(&self, worker: &str, now: Timestamp, hold: Duration) -> Result<Option<Job>>;
+    /// Holds a lease longer and notes how far the job is. `true` = somebody asked to stop it.
+    async fn renew_lease(
+        &self,
+        lease: &Lease,
+        progress: &Progress,
+        now: Timestamp,
+        hold: Duration,
+    ) -> Result<bool>;
+    /// Gives every claimed job back. Only for a catalog that no other process has open.
+    async fn surrender_leases(&self) -> Result<u64>;
+    /// A number for each of so many parts.
+    async fn mint_numbers(&self, count: u32) -> Result<Vec<Number>>;
+    /// The attempt's bytes are safe: its parts, its state, the job done; all at once.
+    async fn seal_backup(&self, lease: &Lease, sealed: &SealedBackup, now: Timestamp) -> Result<()>;
+    /// The attempt sealed nothing: given up, cancelled or handed back.
+    async fn fail_attempt(&self, lease: &Lease, outcome: &AttemptOutcome, now: Timestamp) -> Result<()>;
+    /// A job that is not a backup is done.
+    async fn finish_job(&self, lease: &Lease, now: Timestamp) -> Result<()>;
+    /// Asks a job to stop; a waiting one is cancelled at once.
+    async fn cancel_job(&self, account: &AccountId, number: Number, now: Timestamp) -> Result<Job>;
+    /// One job.
+    async fn job(&self, account: &AccountId, number: Number) -> Result<Option<Job>>;
+    /// Jobs, newest first, of one project's backups if it is given.
+    async fn jobs(&self, account: &AccountId, project: Option<&ProjectId>, page: Page)
+    -> Result<Listed<Job>>;
+
+    // Links
+    /// Keeps a link.
+    async fn remember_link(&self, link: &RememberedLink) -> Result<()>;
+    /// A remembered link.
+    async fn link(&self, id: &str) -> Result<Option<RememberedLink>>;
+    /// The remembered links of an account, newest first, of one project's backups if it is given.
+    async fn links(
+        &self,
+        account: &AccountId,
+        project: Option<&ProjectId>,
+        page: Page,
+    ) -> Result<Listed<RememberedLink>>;
+    /// Ends one link.
+    async fn revoke_link(&self, account: &AccountId, id: &str, now: Timestamp) -> Result<()>;
+    /// Ends all links of a scope that were issued before `now`.
+    async fn revoke_links_before(
+        &self,
+        account: &AccountId,
+        scope: &RevocationScope,
+        now: Timestamp,
+    ) -> Result<()>;
+    /// The latest "all links issued before" of any of the scopes.
+    async fn links_revoked_before(
+        &self,
+        account: &AccountId,
+        scopes: &[RevocationScope],
+    ) -> Result<Option<Timestamp>>;
+    /// Promises bytes of a limited link to a transfer. `false` = its budget does not allow them.
+    async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool>;
+    /// Turns a promise into what was really sent.
+    async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()>;
+}
+
+/// An attempt whose bytes are safe in the repository.
+#[derive(Debug, Clone)]
+pub struct SealedBackup {
+    /// `available` or `quarantined`.
+    pub state: BackupState,
+    /// The parts with their numbers.
+    pub parts: Vec<(Number, SealedPart)>,
+    /// What the server said of itself.
+    pub server: Option<ServerFacts>,
+    /// Why it is quarantined.
+    pub failure: Option<Failure>,
+}
+
+/// How an attempt that sealed nothing ended.
+#[derive(Debug, Clone)]
+pub enum AttemptOutcome {
+    /// Given up.
+    Failed(Failure),
+    /// Stopped on request.
+    Cancelled,
+    /// Handed back untouched, because the worker stops.
+    HandedBack,
+}
+
+/// The error of a write that names a lost lease.
+pub fn lease_lost() -> Error {
+    Error::new(Kind::Conflict, "LEASE_LOST", "another worker has taken over this job")
+}
+
+fn not_found(noun: &'static str, id: impl std::fmt::Display) -> Error {
+    Error::new(Kind::NotFound, "NOT_FOUND", format!("no such {noun}: {id}"))
+}
+
+fn conflict(message: String) -> Error {
+    Error::new(Kind::Conflict, "CONFLICT", message)
+}

@@ -1,0 +1,325 @@
+//! Backups and their parts.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::{SqliteCatalog, failed, instances, is_duplicate, next_number, rows};
+use crate::catalog::{conflict, not_found};
+use crate::error::Result;
+use crate::model::{
+    AccountId, Backup, BackupFilter, BackupId, BackupRef, BackupState, InstanceId, Listed, Method, Mode,
+    NewBackup, Number, Part, Unit, micros,
+};
+
+/// Asks for a backup: the row, and the job that takes it.
+pub(super) async fn request(
+    catalog: &SqliteCatalog,
+    id: BackupId,
+    new: &NewBackup,
+    now: Timestamp,
+) -> Result<Backup> {
+    let mut tx = catalog.write().await?;
+    let row = sqlx::query("SELECT * FROM instance WHERE account = $1 AND id = $2")
+        .bind(new.account.as_str())
+        .bind(new.instance.as_str())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?
+        .ok_or_else(|| not_found("instance", &new.instance))?;
+    let instance = rows::instance(&row)?;
+    let number = next_number(&mut tx).await?;
+    let job = next_number(&mut tx).await?;
+    sqlx::query(
+        "INSERT INTO backup (id, number, account, instance, instance_name, project, region, state, mode, method, \
+         remark, job, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, 'physical', $9, $10, $11, $12)",
+    )
+    .bind(id.to_string())
+    .bind(rows::signed(number))
+    .bind(new.account.as_str())
+    .bind(new.instance.as_str())
+    .bind(&instance.name)
+    .bind(instance.project.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(&instance.region)
+    .bind(match new.mode {
+        Mode::Automated => "automated",
+        Mode::Manual => "manual",
+    })
+    .bind(&new.remark)
+    .bind(rows::signed(job))
+    .bind(micros(now))
+    .bind(new.expires_at.map(micros))
+    .execute(&mut *tx)
+    .await
+    .map_err(|error| match is_duplicate(&error) {
+        true => conflict(format!("a backup of {} is under way already", new.instance))
+            .hint("see it with: keystow job list"),
+        false => failed(&error),
+    })?;
+    add_job(&mut tx, job, "take_backup", id, &new.account, &new.instance, now).await?;
+    tx.commit().await.map_err(|error| failed(&error))?;
+    Ok(Backup {
+        id,
+        number,
+        account: new.account.clone(),
+        instance: new.instance.clone(),
+        instance_name: instance.name,
+        project: instance.project,
+        region: instance.region,
+        state: BackupState::Queued,
+        mode: new.mode,
+        method: Method::Physical,
+        remark: new.remark.clone(),
+        job,
+        attempt: 0,
+        created_at: now,
+        started_at: None,
+        ended_at: None,
+        expires_at: new.expires_at,
+        protected: false,
+        server: None,
+        failure: None,
+        parts: Vec::new(),
+    })
+}
+
+async fn add_job(
+    tx: &mut sqlx::Transaction<'_, Sqlite>,
+    number: Number,
+    kind: &'static str,
+    backup: BackupId,
+    account: &AccountId,
+    instance: &InstanceId,
+    now: Timestamp,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO job (number, account, kind, backup, instance, state, not_before, created_at) \
+         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6)",
+    )
+    .bind(rows::signed(number))
+    .bind(account.as_str())
+    .bind(kind)
+    .bind(backup.to_string())
+    .bind(instance.as_str())
+    .bind(micros(now))
+    .execute(&mut **tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+pub(super) async fn one(
+    catalog: &SqliteCatalog,
+    account: Option<&AccountId>,
+    which: BackupRef,
+) -> Result<Option<Backup>> {
+    let mut query = QueryBuilder::new("SELECT b.* FROM backup b WHERE ");
+    named(&mut query, which);
+    if let Some(account) = account {
+        query.push(" AND b.account = ").push_bind(account.as_str().to_owned());
+    }
+    let row = query.build().fetch_optional(&catalog.reader).await.map_err(|error| failed(&error))?;
+    let Some(row) = row else { return Ok(None) };
+    let mut backups = vec![rows::backup(&row)?];
+    attach_parts(catalog, &mut backups).await?;
+    Ok(backups.pop())
+}
+
+/// `b` is the backup of that id or number, or the one that has the part of that number.
+fn named(query: &mut QueryBuilder<Sqlite>, which: BackupRef) {
+    match which {
+        BackupRef::Id(id) => {
+            query.push("b.id = ").push_bind(id.to_string());
+        }
+        BackupRef::Number(number) => {
+            query.push("(b.number = ").push_bind(rows::signed(number));
+            query.push(" OR b.id = (SELECT backup FROM part WHERE number = ").push_bind(rows::signed(number));
+            query.push("))");
+        }
+    }
+}
+
+/// Adds the parts of all these backups with one query.
+async fn attach_parts(catalog: &SqliteCatalog, backups: &mut [Backup]) -> Result<()> {
+    if backups.is_empty() {
+        return Ok(());
+    }
+    let mut query =
+        QueryBuilder::new("SELECT number AS part_number, backup, sealed FROM part WHERE backup IN (");
+    let mut list = query.separated(", ");
+    for backup in backups.iter() {
+        list.push_bind(backup.id.to_string());
+    }
+    query.push(") ORDER BY backup, shard");
+    let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
+    let mut owners: HashMap<String, &mut Backup> =
+        backups.iter_mut().map(|backup| (backup.id.to_string(), backup)).collect();
+    for row in &found {
+        if let Some(backup) = owners.get_mut(rows::get::<&str>(row, "backup")?) {
+            backup.parts.extend(rows::part(row)?);
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn list(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    filter: &BackupFilter,
+) -> Result<Listed<Backup>> {
+    let (count, select) = match filter.unit {
+        Unit::Set => ("SELECT COUNT(*) FROM backup b", "SELECT b.* FROM backup b"),
+        Unit::Part => (
+            "SELECT COUNT(*) FROM backup b LEFT JOIN part p ON p.backup = b.id",
+            "SELECT b.*, p.number AS part_number, p.sealed AS sealed FROM backup b LEFT JOIN part p ON p.backup = b.id",
+        ),
+    };
+    let total: i64 = matching(count, account, filter)
+        .build_query_scalar()
+        .fetch_one(&catalog.reader)
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut query = matching(select, account, filter);
+    query.push(" ORDER BY b.created_at DESC, b.number DESC");
+    if filter.unit == Unit::Part {
+        query.push(", p.shard");
+    }
+    query.push(" LIMIT ").push_bind(rows::signed(filter.page.limit));
+    query.push(" OFFSET ").push_bind(rows::signed(filter.page.offset));
+    let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
+    let mut backups = found.iter().map(rows::backup).collect::<Result<Vec<_>>>()?;
+    match filter.unit {
+        Unit::Set => attach_parts(catalog, &mut backups).await?,
+        Unit::Part => {
+            for (backup, row) in backups.iter_mut().zip(&found) {
+                backup.parts.extend(rows::part(row)?);
+            }
+        }
+    }
+    Ok(Listed { total: rows::number(total), rows: backups })
+}
+
+fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(select);
+    query.push(" WHERE b.account = ").push_bind(account.as_str().to_owned());
+    if let Some(project) = &filter.project {
+        query.push(" AND b.project = ").push_bind(project.as_str().to_owned());
+    }
+    if let Some(instance) = &filter.instance {
+        query.push(" AND b.instance = ").push_bind(instance.as_str().to_owned());
+    }
+    if let Some(which) = filter.backup {
+        query.push(" AND ");
+        match (which, filter.unit) {
+            // In a list of parts, a part's number means that part alone.
+            (BackupRef::Number(number), Unit::Part) => {
+                query.push("(p.number = ").push_bind(rows::signed(number));
+                query.push(" OR b.number = ").push_bind(rows::signed(number)).push(")");
+            }
+            _ => named(&mut query, which),
+        }
+    }
+    if let Some(job) = filter.job {
+        query.push(" AND b.job = ").push_bind(rows::signed(job));
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND COALESCE(b.started_at, b.created_at) >= ").push_bind(micros(since));
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND COALESCE(b.started_at, b.created_at) <= ").push_bind(micros(until));
+    }
+    if filter.states.is_empty() {
+        query.push(" AND b.state <> 'expired'");
+    } else {
+        let mut list = query.push(" AND b.state IN (").separated(", ");
+        for state in &filter.states {
+            list.push_bind(state.as_str());
+        }
+        query.push(")");
+    }
+    instances::in_regions(&mut query, &filter.regions);
+    query
+}
+
+pub(super) async fn available_bytes(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    instance: &InstanceId,
+) -> Result<u64> {
+    let bytes: i64 = sqlx::query_scalar(
+        "SELECT COALESCE(SUM(p.size), 0) FROM part p JOIN backup b ON b.id = p.backup \
+         WHERE b.account = $1 AND b.instance = $2 AND b.state = 'available'",
+    )
+    .bind(account.as_str())
+    .bind(instance.as_str())
+    .fetch_one(&catalog.reader)
+    .await
+    .map_err(|error| failed(&error))?;
+    Ok(rows::number(bytes))
+}
+
+pub(super) async fn part(catalog: &SqliteCatalog, number: Number) -> Result<Option<(Backup, Part)>> {
+    let row = sqlx::query(
+        "SELECT b.*, p.number AS part_number, p.sealed AS sealed FROM part p JOIN backup b ON b.id = p.backup \
+         WHERE p.number = $1",
+    )
+    .bind(rows::signed(number))
+    .fetch_optional(&catalog.reader)
+    .await
+    .map_err(|error| failed(&error))?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(rows::part(&row)?.map(|part| rows::backup(&row).map(|backup| (backup, part))).transpose()?)
+}
+
+pub(super) async fn protect(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    id: BackupId,
+    protect: bool,
+) -> Result<()> {
+    let done =
+        sqlx::query("UPDATE backup SET protected = $3 WHERE account = $1 AND id = $2 AND state <> 'expired'")
+            .bind(account.as_str())
+            .bind(id.to_string())
+            .bind(i64::from(protect))
+            .execute(&catalog.writer)
+            .await
+            .map_err(|error| failed(&error))?;
+    if done.rows_affected() == 0 { Err(not_found("backup", id)) } else { Ok(()) }
+}
+
+/// Marks a backup expired; the job that removes its objects is written in the same transaction.
+pub(super) async fn expire(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    id: BackupId,
+    now: Timestamp,
+) -> Result<()> {
+    let mut tx = catalog.write().await?;
+    let row = sqlx::query("SELECT * FROM backup WHERE account = $1 AND id = $2 AND state <> 'expired'")
+        .bind(account.as_str())
+        .bind(id.to_string())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?
+        .ok_or_else(|| not_found("backup", id))?;
+    let backup = rows::backup(&row)?;
+    if backup.state.is_active() {
+        return Err(conflict(format!("the backup {id} is under way"))
+            .hint(format!("stop it first: keystow job cancel {}", backup.job)));
+    }
+    if backup.protected {
+        return Err(conflict(format!("the backup {id} is protected"))
+            .hint(format!("release it first: keystow backup protect {id} --release")));
+    }
+    sqlx::query("UPDATE backup SET state = 'expired' WHERE id = $1")
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    let job = next_number(&mut tx).await?;
+    add_job(&mut tx, job, "remove_backup", id, account, &backup.instance, now).await?;
+    tx.commit().await.map_err(|error| failed(&error))
+}

@@ -1,0 +1,147 @@
+//! Instances.
+
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::{SqliteCatalog, failed, is_duplicate, rows};
+use crate::catalog::{conflict, not_found};
+use crate::error::Result;
+use crate::model::{AccountId, Instance, InstanceFilter, InstanceId, Listed, ServerFacts, micros};
+
+pub(super) async fn add(catalog: &SqliteCatalog, instance: &Instance) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO instance (account, id, project, name, url, username, sealed_password, region, zone, created_at, \
+         facts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+    )
+    .bind(instance.account.as_str())
+    .bind(instance.id.as_str())
+    .bind(instance.project.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(&instance.name)
+    .bind(&instance.url)
+    .bind(&instance.username)
+    .bind(&instance.sealed_password)
+    .bind(&instance.region)
+    .bind(&instance.zone)
+    .bind(micros(instance.created_at))
+    .bind(instance.facts.as_ref().map(rows::to_json).transpose()?)
+    .execute(&catalog.writer)
+    .await
+    .map_err(|error| {
+        if is_duplicate(&error) {
+            conflict(format!("the instance {} exists already", instance.id))
+        } else if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) {
+            let project = instance.project.as_ref().map(ToString::to_string).unwrap_or_default();
+            not_found("account or project", format!("{}/{project}", instance.account))
+        } else {
+            failed(&error)
+        }
+    })?;
+    Ok(())
+}
+
+pub(super) async fn one(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    id: &InstanceId,
+) -> Result<Option<Instance>> {
+    sqlx::query("SELECT * FROM instance WHERE account = $1 AND id = $2")
+        .bind(account.as_str())
+        .bind(id.as_str())
+        .fetch_optional(&catalog.reader)
+        .await
+        .map_err(|error| failed(&error))?
+        .as_ref()
+        .map(rows::instance)
+        .transpose()
+}
+
+pub(super) async fn list(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    filter: &InstanceFilter,
+) -> Result<Listed<Instance>> {
+    let total: i64 = matching("SELECT COUNT(*) FROM instance", account, filter)
+        .build_query_scalar()
+        .fetch_one(&catalog.reader)
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut query = matching("SELECT * FROM instance", account, filter);
+    query.push(" ORDER BY id LIMIT ").push_bind(rows::signed(filter.page.limit));
+    query.push(" OFFSET ").push_bind(rows::signed(filter.page.offset));
+    let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
+    Ok(Listed { total: rows::number(total), rows: found.iter().map(rows::instance).collect::<Result<_>>()? })
+}
+
+fn matching(select: &'static str, account: &AccountId, filter: &InstanceFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(select);
+    query.push(" WHERE account = ").push_bind(account.as_str().to_owned());
+    if let Some(project) = &filter.project {
+        query.push(" AND project = ").push_bind(project.as_str().to_owned());
+    }
+    if !filter.ids.is_empty() {
+        let mut list = query.push(" AND id IN (").separated(", ");
+        for id in &filter.ids {
+            list.push_bind(id.clone());
+        }
+        query.push(")");
+    }
+    if let Some(text) = &filter.search {
+        query.push(" AND (instr(id, ").push_bind(text.clone()).push(") > 0 OR instr(name, ");
+        query.push_bind(text.clone()).push(") > 0)");
+    }
+    in_regions(&mut query, &filter.regions);
+    query
+}
+
+/// A row without a region is visible in every region.
+pub(super) fn in_regions(query: &mut QueryBuilder<Sqlite>, regions: &[String]) {
+    if regions.is_empty() {
+        return;
+    }
+    let mut list = query.push(" AND (region IS NULL OR region IN (").separated(", ");
+    for region in regions {
+        list.push_bind(region.clone());
+    }
+    query.push("))");
+}
+
+pub(super) async fn delete(catalog: &SqliteCatalog, account: &AccountId, id: &InstanceId) -> Result<()> {
+    let mut tx = catalog.write().await?;
+    let active: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM backup WHERE account = $1 AND instance = $2 AND state IN ('queued', 'running')",
+    )
+    .bind(account.as_str())
+    .bind(id.as_str())
+    .fetch_one(&mut *tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    if active > 0 {
+        return Err(conflict(format!("a backup of {id} is under way"))
+            .hint("wait for it, or stop it with: keystow job cancel"));
+    }
+    let done = sqlx::query("DELETE FROM instance WHERE account = $1 AND id = $2")
+        .bind(account.as_str())
+        .bind(id.as_str())
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    if done.rows_affected() == 0 {
+        return Err(not_found("instance", id));
+    }
+    tx.commit().await.map_err(|error| failed(&error))
+}
+
+pub(super) async fn record_contact(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    id: &InstanceId,
+    facts: &ServerFacts,
+) -> Result<()> {
+    sqlx::query("UPDATE instance SET facts = $3 WHERE account = $1 AND id = $2")
+        .bind(account.as_str())
+        .bind(id.as_str())
+        .bind(rows::to_json(facts)?)
+        .execute(&catalog.writer)
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(())
+}

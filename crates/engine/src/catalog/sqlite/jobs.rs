@@ -1,0 +1,289 @@
+//! Jobs: claims, leases, and the writes that only the newest claim may make.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{Sqlite, Transaction};
+
+use super::{SqliteCatalog, failed, rows};
+use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
+use crate::error::Result;
+use crate::model::{
+    AccountId, BackupState, Failure, Job, JobKind, Lease, Listed, Number, Page, Progress, ProjectId, micros,
+};
+
+/// Claims the job that has been due longest. Its fence grows with every claim.
+pub(super) async fn claim(
+    catalog: &SqliteCatalog,
+    worker: &str,
+    now: Timestamp,
+    hold: Duration,
+) -> Result<Option<Job>> {
+    // Looking first keeps an idle worker from taking the write lock.
+    let due: Option<i64> = sqlx::query_scalar(
+        "SELECT number FROM job WHERE (state = 'queued' AND not_before <= $1) \
+         OR (state = 'running' AND lease_until < $1) ORDER BY not_before, number LIMIT 1",
+    )
+    .bind(micros(now))
+    .fetch_optional(&catalog.reader)
+    .await
+    .map_err(|error| failed(&error))?;
+    if due.is_none() {
+        return Ok(None);
+    }
+    let mut tx = catalog.write().await?;
+    let row = sqlx::query(
+        "UPDATE job SET state = 'running', attempt = attempt + 1, worker = $2, lease_until = $3, started_at = $1 \
+         WHERE number = (SELECT number FROM job WHERE (state = 'queued' AND not_before <= $1) \
+         OR (state = 'running' AND lease_until < $1) ORDER BY not_before, number LIMIT 1) RETURNING *",
+    )
+    .bind(micros(now))
+    .bind(worker)
+    .bind(micros(now).saturating_add(i64::try_from(hold.as_micros()).unwrap_or(i64::MAX)))
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    let Some(row) = row else { return Ok(None) };
+    let job = rows::job(&row)?;
+    if job.kind == JobKind::TakeBackup {
+        sqlx::query(
+            "UPDATE backup SET state = 'running', started_at = COALESCE(started_at, $2) WHERE id = $1",
+        )
+        .bind(job.backup.to_string())
+        .bind(micros(now))
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    }
+    tx.commit().await.map_err(|error| failed(&error))?;
+    Ok(Some(job))
+}
+
+pub(super) async fn renew(
+    catalog: &SqliteCatalog,
+    lease: &Lease,
+    progress: &Progress,
+    now: Timestamp,
+    hold: Duration,
+) -> Result<bool> {
+    let cancel: Option<i64> = sqlx::query_scalar(
+        "UPDATE job SET lease_until = $3, progress = $4 WHERE number = $1 AND attempt = $2 AND state = 'running' \
+         RETURNING cancel_requested",
+    )
+    .bind(rows::signed(lease.job))
+    .bind(i64::from(lease.fence))
+    .bind(micros(now).saturating_add(i64::try_from(hold.as_micros()).unwrap_or(i64::MAX)))
+    .bind(rows::to_json(progress)?)
+    .fetch_optional(&catalog.writer)
+    .await
+    .map_err(|error| failed(&error))?;
+    cancel.map(|flag| flag != 0).ok_or_else(lease_lost)
+}
+
+pub(super) async fn surrender(catalog: &SqliteCatalog) -> Result<u64> {
+    let mut tx = catalog.write().await?;
+    let done = sqlx::query(
+        "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL WHERE state = 'running'",
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    for statement in [
+        "UPDATE backup SET state = 'queued' WHERE state = 'running'",
+        // Promises made to transfers that died with the process.
+        "UPDATE link SET reserved_bytes = 0 WHERE reserved_bytes > 0",
+    ] {
+        sqlx::query(statement).execute(&mut *tx).await.map_err(|error| failed(&error))?;
+    }
+    tx.commit().await.map_err(|error| failed(&error))?;
+    Ok(done.rows_affected())
+}
+
+/// Ends a job in one of its last states, or in `queued`, if the lease still holds.
+async fn end(
+    tx: &mut Transaction<'_, Sqlite>,
+    lease: &Lease,
+    state: &'static str,
+    failure: Option<&Failure>,
+    now: Timestamp,
+) -> Result<Job> {
+    let ended = (state != "queued").then(|| micros(now));
+    let row = sqlx::query(
+        "UPDATE job SET state = $3, lease_until = NULL, worker = NULL, ended_at = $4, failure = $5 \
+         WHERE number = $1 AND attempt = $2 AND state = 'running' RETURNING *",
+    )
+    .bind(rows::signed(lease.job))
+    .bind(i64::from(lease.fence))
+    .bind(state)
+    .bind(ended)
+    .bind(failure.map(rows::to_json).transpose()?)
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(|error| failed(&error))?
+    .ok_or_else(lease_lost)?;
+    rows::job(&row)
+}
+
+async fn set_backup(
+    tx: &mut Transaction<'_, Sqlite>,
+    job: &Job,
+    state: BackupState,
+    failure: Option<&Failure>,
+    ended: Option<Timestamp>,
+) -> Result<()> {
+    sqlx::query("UPDATE backup SET state = $2, failure = $3, ended_at = $4 WHERE id = $1")
+        .bind(job.backup.to_string())
+        .bind(state.as_str())
+        .bind(failure.map(rows::to_json).transpose()?)
+        .bind(ended.map(micros))
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+pub(super) async fn seal(
+    catalog: &SqliteCatalog,
+    lease: &Lease,
+    sealed: &SealedBackup,
+    now: Timestamp,
+) -> Result<()> {
+    let mut tx = catalog.write().await?;
+    let job = end(&mut tx, lease, "done", sealed.failure.as_ref(), now).await?;
+    set_backup(&mut tx, &job, sealed.state, sealed.failure.as_ref(), Some(now)).await?;
+    sqlx::query("UPDATE backup SET attempt = $2, server = $3 WHERE id = $1")
+        .bind(job.backup.to_string())
+        .bind(i64::from(lease.fence))
+        .bind(sealed.server.as_ref().map(rows::to_json).transpose()?)
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    for (number, part) in &sealed.parts {
+        sqlx::query("INSERT INTO part (number, backup, shard, size, sealed) VALUES ($1, $2, $3, $4, $5)")
+            .bind(rows::signed(*number))
+            .bind(job.backup.to_string())
+            .bind(i64::from(part.shard))
+            .bind(rows::signed(part.size_bytes))
+            .bind(rows::to_json(part)?)
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| failed(&error))?;
+    }
+    tx.commit().await.map_err(|error| failed(&error))
+}
+
+pub(super) async fn fail(
+    catalog: &SqliteCatalog,
+    lease: &Lease,
+    outcome: &AttemptOutcome,
+    now: Timestamp,
+) -> Result<()> {
+    let cancelled = Failure {
+        code: "CANCELLED".to_owned(),
+        message: "the backup was stopped on request".to_owned(),
+        hint: None,
+    };
+    let mut tx = catalog.write().await?;
+    let (state, failure, backup) = match outcome {
+        AttemptOutcome::Failed(failure) => ("failed", Some(failure), BackupState::Failed),
+        AttemptOutcome::Cancelled => ("cancelled", Some(&cancelled), BackupState::Failed),
+        AttemptOutcome::HandedBack => ("queued", None, BackupState::Queued),
+    };
+    let job = end(&mut tx, lease, state, failure, now).await?;
+    if job.kind == JobKind::TakeBackup {
+        let ended = (backup == BackupState::Failed).then_some(now);
+        set_backup(&mut tx, &job, backup, failure, ended).await?;
+    }
+    tx.commit().await.map_err(|error| failed(&error))
+}
+
+pub(super) async fn finish(catalog: &SqliteCatalog, lease: &Lease, now: Timestamp) -> Result<()> {
+    let mut tx = catalog.write().await?;
+    end(&mut tx, lease, "done", None, now).await?;
+    tx.commit().await.map_err(|error| failed(&error))
+}
+
+pub(super) async fn cancel(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    number: Number,
+    now: Timestamp,
+) -> Result<Job> {
+    let mut tx = catalog.write().await?;
+    let row = sqlx::query("SELECT * FROM job WHERE account = $1 AND number = $2")
+        .bind(account.as_str())
+        .bind(rows::signed(number))
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?
+        .ok_or_else(|| not_found("job", number))?;
+    let job = rows::job(&row)?;
+    if job.kind != JobKind::TakeBackup {
+        return Err(conflict(format!("the job {number} removes a backup and cannot be stopped")));
+    }
+    // A waiting job ends here; a running one is told at its next heartbeat.
+    let row = sqlx::query(
+        "UPDATE job SET cancel_requested = 1, ended_at = CASE state WHEN 'queued' THEN $2 ELSE ended_at END, \
+         state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END \
+         WHERE number = $1 AND state IN ('queued', 'running') RETURNING *",
+    )
+    .bind(rows::signed(number))
+    .bind(micros(now))
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(|error| failed(&error))?
+    .ok_or_else(|| conflict(format!("the job {number} has ended already")))?;
+    let job = rows::job(&row)?;
+    if job.state == crate::model::JobState::Cancelled {
+        let failure = Failure {
+            code: "CANCELLED".to_owned(),
+            message: "the backup was stopped before it began".to_owned(),
+            hint: None,
+        };
+        set_backup(&mut tx, &job, BackupState::Failed, Some(&failure), Some(now)).await?;
+    }
+    tx.commit().await.map_err(|error| failed(&error))?;
+    Ok(job)
+}
+
+pub(super) async fn one(catalog: &SqliteCatalog, account: &AccountId, number: Number) -> Result<Option<Job>> {
+    sqlx::query("SELECT * FROM job WHERE account = $1 AND number = $2")
+        .bind(account.as_str())
+        .bind(rows::signed(number))
+        .fetch_optional(&catalog.reader)
+        .await
+        .map_err(|error| failed(&error))?
+        .as_ref()
+        .map(rows::job)
+        .transpose()
+}
+
+pub(super) async fn list(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    project: Option<&ProjectId>,
+    page: Page,
+) -> Result<Listed<Job>> {
+    let project = project.map(ProjectId::as_str);
+    let total: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM job j JOIN backup b ON b.id = j.backup \
+         WHERE j.account = $1 AND ($2 IS NULL OR b.project = $2)",
+    )
+    .bind(account.as_str())
+    .bind(project)
+    .fetch_one(&catalog.reader)
+    .await
+    .map_err(|error| failed(&error))?;
+    let found = sqlx::query(
+        "SELECT j.* FROM job j JOIN backup b ON b.id = j.backup \
+         WHERE j.account = $1 AND ($2 IS NULL OR b.project = $2) ORDER BY j.number DESC LIMIT $3 OFFSET $4",
+    )
+    .bind(account.as_str())
+    .bind(project)
+    .bind(rows::signed(page.limit))
+    .bind(rows::signed(page.offset))
+    .fetch_all(&catalog.reader)
+    .await
+    .map_err(|error| failed(&error))?;
+    Ok(Listed { total: rows::number(total), rows: found.iter().map(rows::job).collect::<Result<_>>()? })
+}

@@ -1,0 +1,401 @@
+//! The catalog in one SQLite file: WAL, one writer, several readers.
+
+mod accounts;
+mod backups;
+mod instances;
+mod jobs;
+mod links;
+mod rows;
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+
+use super::{AttemptOutcome, Catalog, SealedBackup};
+use crate::error::{Error, Kind, Result};
+use crate::model::{
+    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Instance, InstanceFilter,
+    InstanceId, Job, Lease, Listed, NewBackup, Number, Page, Part, Progress, Project, ProjectId,
+    RememberedLink, RevocationScope, ServerFacts,
+};
+
+/// The catalog in one SQLite file.
+pub struct SqliteCatalog {
+    writer: SqlitePool,
+    reader: SqlitePool,
+}
+
+/// Every schema change, oldest first. A change that has shipped is never edited.
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../migrations/sqlite/0001_first.sql"))];
+
+impl SqliteCatalog {
+    /// Opens the file, makes it if absent, and brings its schema up to date.
+    pub async fn open(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .pragma("journal_size_limit", "16777216");
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| cannot_open(path, &error))?;
+        migrator().run(&writer).await.map_err(|error| cannot_open(path, &error))?;
+        let reader = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options.read_only(true))
+            .await
+            .map_err(|error| cannot_open(path, &error))?;
+        Ok(Self { writer, reader })
+    }
+
+    /// Finishes what is under way and closes the file.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    /// A transaction that writes. It takes SQLite's lock at once: one that starts by reading and then writes can
+    /// fail with a snapshot error that waiting does not cure.
+    async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
+        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| failed(&error))
+    }
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS
+        .iter()
+        .map(|&(version, name, sql)| {
+            Migration::new(
+                version,
+                Cow::Borrowed(name),
+                MigrationType::Simple,
+                sqlx::SqlSafeStr::into_sql_str(sql),
+                false,
+            )
+        })
+        .collect();
+    Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
+}
+
+fn cannot_open(path: &Path, cause: &dyn std::fmt::Display) -> Error {
+    Error::new(Kind::Internal, "CATALOG_FAILED", format!("cannot open the catalog {}", path.display()))
+        .because(cause)
+        .hint("check that the folder is writable and that the file belongs to this version or an older one")
+}
+
+/// What SQLite refused, in our words.
+fn failed(error: &sqlx::Error) -> Error {
+    let text = error.to_string();
+    if text.contains("database or disk is full") {
+        return Error::new(Kind::NoSpace, "DISK_FULL", "the catalog cannot grow")
+            .because(text)
+            .hint("free space on the disk of the data directory, then try again");
+    }
+    let busy = matches!(error, sqlx::Error::PoolTimedOut) || text.contains("database is locked");
+    let kind = if busy { Kind::Unreachable } else { Kind::Internal };
+    Error::new(kind, "CATALOG_FAILED", "the catalog did not do what was asked").because(text)
+}
+
+/// `SQLITE_CONSTRAINT` of a unique index or primary key.
+fn is_duplicate(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// The next number of the one sequence.
+async fn next_number(tx: &mut Transaction<'_, Sqlite>) -> Result<Number> {
+    let last: i64 =
+        sqlx::query_scalar("UPDATE sequence SET last = last + 1 WHERE name = 'number' RETURNING last")
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(|error| failed(&error))?;
+    Ok(rows::number(last))
+}
+
+#[async_trait]
+impl Catalog for SqliteCatalog {
+    async fn note(&self, name: &str) -> Result<Option<String>> {
+        sqlx::query_scalar("SELECT value FROM note WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.reader)
+            .await
+            .map_err(|error| failed(&error))
+    }
+
+    async fn set_note(&self, name: &str, value: &str) -> Result<()> {
+        sqlx::query(
+            "INSERT INTO note (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2",
+        )
+        .bind(name)
+        .bind(value)
+        .execute(&self.writer)
+        .await
+        .map_err(|error| failed(&error))?;
+        Ok(())
+    }
+
+    async fn add_account(&self, account: &Account) -> Result<()> {
+        accounts::add_account(self, account).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>> {
+        accounts::accounts(self).await
+    }
+
+    async fn add_project(&self, project: &Project) -> Result<()> {
+        accounts::add_project(self, project).await
+    }
+
+    async fn projects(&self, account: &AccountId) -> Result<Vec<Project>> {
+        accounts::projects(self, account).await
+    }
+
+    async fn add_key(&self, key: &AccessKey) -> Result<()> {
+        accounts::add_key(self, key).await
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<AccessKey>> {
+        accounts::key(self, id).await
+    }
+
+    async fn keys(&self, account: Option<&AccountId>) -> Result<Vec<AccessKey>> {
+        accounts::keys(self, account).await
+    }
+
+    async fn rotate_key(&self, id: &str, sealed_secret: &[u8]) -> Result<()> {
+        accounts::rotate_key(self, id, sealed_secret).await
+    }
+
+    async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<()> {
+        accounts::revoke_key(self, id, now).await
+    }
+
+    async fn add_instance(&self, instance: &Instance) -> Result<()> {
+        instances::add(self, instance).await
+    }
+
+    async fn instance(&self, account: &AccountId, id: &InstanceId) -> Result<Option<Instance>> {
+        instances::one(self, account, id).await
+    }
+
+    async fn instances(&self, account: &AccountId, filter: &InstanceFilter) -> Result<Listed<Instance>> {
+        instances::list(self, account, filter).await
+    }
+
+    async fn delete_instance(&self, account: &AccountId, id: &InstanceId) -> Result<()> {
+        instances::delete(self, account, id).await
+    }
+
+    async fn record_contact(&self, account: &AccountId, id: &InstanceId, facts: &ServerFacts) -> Result<()> {
+        instances::record_contact(self, account, id, facts).await
+    }
+
+    async fn request_backup(&self, id: BackupId, new: &NewBackup, now: Timestamp) -> Result<Backup> {
+        backups::request(self, id, new, now).await
+    }
+
+    async fn backup(&self, account: &AccountId, which: BackupRef) -> Result<Option<Backup>> {
+        backups::one(self, Some(account), which).await
+    }
+
+    async fn backups(&self, account: &AccountId, filter: &BackupFilter) -> Result<Listed<Backup>> {
+        backups::list(self, account, filter).await
+    }
+
+    async fn available_bytes(&self, account: &AccountId, instance: &InstanceId) -> Result<u64> {
+        backups::available_bytes(self, account, instance).await
+    }
+
+    async fn part(&self, number: Number) -> Result<Option<(Backup, Part)>> {
+        backups::part(self, number).await
+    }
+
+    async fn backup_by_id(&self, id: BackupId) -> Result<Option<Backup>> {
+        backups::one(self, None, BackupRef::Id(id)).await
+    }
+
+    async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()> {
+        backups::protect(self, account, id, protect).await
+    }
+
+    async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<()> {
+        backups::expire(self, account, id, now).await
+    }
+
+    async fn claim_job(&self, worker: &str, now: Timestamp, hold: Duration) -> Result<Option<Job>> {
+        jobs::claim(self, worker, now, hold).await
+    }
+
+    async fn renew_lease(
+        &self,
+        lease: &Lease,
+        progress: &Progress,
+        now: Timestamp,
+        hold: Duration,
+    ) -> Result<bool> {
+        jobs::renew(self, lease, progress, now, hold).await
+    }
+
+    async fn surrender_leases(&self) -> Result<u64> {
+        jobs::surrender(self).await
+    }
+
+    async fn mint_numbers(&self, count: u32) -> Result<Vec<Number>> {
+        let mut tx = self.write().await?;
+        let mut numbers = Vec::new();
+        for _ in 0..count {
+            numbers.push(next_number(&mut tx).await?);
+        }
+        tx.commit().await.map_err(|error| failed(&error))?;
+        Ok(numbers)
+    }
+
+    async fn seal_backup(&self, lease: &Lease, sealed: &SealedBackup, now: Timestamp) -> Result<()> {
+        jobs::seal(self, lease, sealed, now).await
+    }
+
+    async fn fail_attempt(&self, lease: &Lease, outcome: &AttemptOutcome, now: Timestamp) -> Result<()> {
+        jobs::fail(self, lease, outcome, now).await
+    }
+
+    async fn finish_job(&self, lease: &Lease, now: Timestamp) -> Result<()> {
+        jobs::finish(self, lease, now).await
+    }
+
+    async fn cancel_job(&self, account: &AccountId, number: Number, now: Timestamp) -> Result<Job> {
+        jobs::cancel(self, account, number, now).await
+    }
+
+    async fn job(&self, account: &AccountId, number: Number) -> Result<Option<Job>> {
+        jobs::one(self, account, number).await
+    }
+
+    async fn jobs(
+        &self,
+        account: &AccountId,
+        project: Option<&ProjectId>,
+        page: Page,
+    ) -> Result<Listed<Job>> {
+        jobs::list(self, account, project, page).await
+    }
+
+    async fn remember_link(&self, link: &RememberedLink) -> Result<()> {
+        links::remember(self, link).await
+    }
+
+    async fn link(&self, id: &str) -> Result<Option<RememberedLink>> {
+        links::one(self, id).await
+    }
+
+    async fn links(
+        &self,
+        account: &AccountId,
+        project: Option<&ProjectId>,
+        page: Page,
+    ) -> Result<Listed<RememberedLink>> {
+        links::list(self, account, project, page).await
+    }
+
+    async fn revoke_link(&self, account: &AccountId, id: &str, now: Timestamp) -> Result<()> {
+        links::revoke(self, account, id, now).await
+    }
+
+    async fn revoke_links_before(
+        &self,
+        account: &AccountId,
+        scope: &RevocationScope,
+        now: Timestamp,
+    ) -> Result<()> {
+        links::revoke_before(self, account, scope, now).await
+    }
+
+    async fn links_revoked_before(
+        &self,
+        account: &AccountId,
+        scopes: &[RevocationScope],
+    ) -> Result<Option<Timestamp>> {
+        links::revoked_before(self, account, scopes).await
+    }
+
+    async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool> {
+        links::reserve(self, link, bytes).await
+    }
+
+    async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()> {
+        links::settle(self, link, reserved, sent).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::catalog::contract;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keeps_the_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = std::sync::atomic::AtomicU32::new(0);
+        contract::run(async || {
+            let number = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let path = folder.path().join(format!("{number}.db"));
+            Arc::new(SqliteCatalog::open(&path).await.unwrap()) as Arc<dyn Catalog>
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn two_processes_may_have_it_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let mut writing = tokio::task::JoinSet::new();
+        for _ in 0..2 {
+            let catalog = SqliteCatalog::open(&path).await.unwrap();
+            writing.spawn(async move {
+                let mut numbers = Vec::new();
+                for _ in 0..100 {
+                    numbers.extend(catalog.mint_numbers(1).await.unwrap());
+                }
+                catalog.close().await;
+                numbers
+            });
+        }
+        let mut numbers = writing.join_all().await.concat();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 200);
+    }
+
+    #[tokio::test]
+    async fn what_was_written_is_there_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let catalog = SqliteCatalog::open(&path).await.unwrap();
+        catalog.set_note("repository", "r1").await.unwrap();
+        catalog.close().await;
+        let catalog = SqliteCatalog::open(&path).await.unwrap();
+        assert_eq!(catalog.note("repository").await.unwrap().as_deref(), Some("r1"));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_catalog_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        std::fs::write(&path, "not a database, but long enough to look like one at first sight").unwrap();
+        assert_eq!(SqliteCatalog::open(&path).await.err().unwrap().code, "CATALOG_FAILED");
+        assert!(std::fs::read_to_string(&path).unwrap().starts_with("not a database"));
+    }
+}

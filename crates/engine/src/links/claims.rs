@@ -1,0 +1,66 @@
+//! What a link says, and the bytes that its signature covers.
+
+use jiff::Timestamp;
+
+use super::{AddressRange, Spelling};
+use crate::model::{AccountId, BackupId, Network, Number};
+
+/// What a link says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkClaims {
+    /// How the link is written.
+    pub spelling: Spelling,
+    /// Number of the key that signed it.
+    pub signing_key: u32,
+    /// When it was issued (whole seconds).
+    pub issued_at: Timestamp,
+    /// When it ends (whole seconds); still good in that second.
+    pub expires_at: Timestamp,
+    /// The access key that asked for it.
+    pub access_key: String,
+    /// The account that owns the backup.
+    pub account: AccountId,
+    /// The backup.
+    pub backup: BackupId,
+    /// The part's number.
+    pub part: Number,
+    /// Name that it delivers the part under.
+    pub file_name: String,
+    /// The side that it is for.
+    pub network: Network,
+    /// Addresses that may use it; empty = all.
+    pub addresses: Vec<AddressRange>,
+    /// Id in the catalog, for a link that is remembered.
+    pub remembered: Option<String>,
+}
+
+/// Form of what is signed; changes with it.
+pub(super) const VERSION: u8 = 1;
+
+impl LinkClaims {
+    /// The bytes under the signature. Every field has its length in front, so no two claims share them.
+    pub(super) fn signed_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        let mut field = |bytes: &[u8]| {
+            out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.extend_from_slice(bytes);
+        };
+        field(b"keystow-link");
+        field(&[VERSION, self.spelling.tag()]);
+        field(&self.signing_key.to_be_bytes());
+        field(&self.issued_at.as_second().to_be_bytes());
+        field(&self.expires_at.as_second().to_be_bytes());
+        field(self.access_key.as_bytes());
+        field(self.account.as_str().as_bytes());
+        field(self.backup.to_string().as_bytes());
+        field(&self.part.to_be_bytes());
+        field(self.file_name.as_bytes());
+        field(self.network.as_str().as_bytes());
+        field(&u32::try_from(self.addresses.len()).unwrap_or(u32::MAX).to_be_bytes());
+        for range in &self.addresses {
+            field(range.to_string().as_bytes());
+        }
+        field(self.remembered.as_deref().unwrap_or("").as_bytes());
+        out
+    }
+}

@@ -1,0 +1,240 @@
+//! How a link is written: the parameter names that each vendor's storage uses, around the same claims.
+//!
+//! `/<prefix>/<backup>/<part>/<file name>?…`. The access key and the expiry are readable, the rest of the claims is
+//! one parameter, the signature is base64url or hex: nothing that a shell, a mail or a log would change.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::claims::VERSION;
+use super::{LinkClaims, LinkFault};
+use crate::model::Network;
+
+/// Whose parameter names a link uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Spelling {
+    /// Our own.
+    Native,
+    /// Alibaba Cloud OSS.
+    Oss,
+    /// Tencent Cloud COS.
+    Cos,
+}
+
+/// RFC 3986 unreserved characters stay as they are.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Longest query that is looked at. Ours are under 1 kB; a link may have picked up trackers.
+const LONGEST_QUERY: usize = 8 * 1024;
+
+/// Names of the parameters that carry access key, expiry, claims and signature.
+struct Names {
+    access_key: &'static str,
+    expires: &'static str,
+    claims: &'static str,
+    signature: &'static str,
+}
+
+impl Spelling {
+    const ALL: [Self; 3] = [Self::Native, Self::Oss, Self::Cos];
+
+    pub(super) fn tag(self) -> u8 {
+        match self {
+            Self::Native => 0,
+            Self::Oss => 1,
+            Self::Cos => 2,
+        }
+    }
+
+    fn names(self) -> Names {
+        match self {
+            Self::Native => Names {
+                access_key: "KeystowAccessKeyId",
+                expires: "Expires",
+                claims: "Claims",
+                signature: "Signature",
+            },
+            Self::Oss => Names {
+                access_key: "OSSAccessKeyId",
+                expires: "Expires",
+                claims: "x-claims",
+                signature: "Signature",
+            },
+            Self::Cos => Names {
+                access_key: "q-ak",
+                expires: "q-sign-time",
+                claims: "q-claims",
+                signature: "q-signature",
+            },
+        }
+    }
+
+    /// The spelling that a query's parameter names show, whole or not; our own if they show none.
+    pub fn of(query: &str) -> Self {
+        let has = |name: &str| parameters(query).any(|(found, _)| found == name);
+        Self::ALL.into_iter().find(|spelling| has(spelling.names().access_key)).unwrap_or(Self::Native)
+    }
+
+    pub(super) fn write(self, claims: &LinkClaims, mac: &[u8]) -> String {
+        let path = format!(
+            "/{}/{}/{}",
+            claims.backup,
+            claims.part,
+            utf8_percent_encode(&claims.file_name, UNRESERVED)
+        );
+        let key = utf8_percent_encode(&claims.access_key, UNRESERVED).to_string();
+        let (issued, expires) = (claims.issued_at.as_second(), claims.expires_at.as_second());
+        let names = self.names();
+        let packed = URL_SAFE_NO_PAD.encode(pack(claims));
+        match self {
+            Self::Native | Self::Oss => format!(
+                "{path}?{}={key}&{}={expires}&{}={packed}&{}={}",
+                names.access_key,
+                names.expires,
+                names.claims,
+                names.signature,
+                URL_SAFE_NO_PAD.encode(mac)
+            ),
+            Self::Cos => format!(
+                "{path}?q-sign-algorithm=hmac-sha256&q-ak={key}&q-sign-time={issued}%3B{expires}\
+                 &q-key-time={issued}%3B{expires}&q-header-list=host&q-url-param-list=&q-claims={packed}\
+                 &q-signature={}",
+                crate::model::hex(mac)
+            ),
+        }
+    }
+}
+
+/// Reads a link back into claims and signature. Nothing is trusted yet.
+pub(super) fn read(path: &str, query: &str) -> Result<(LinkClaims, Vec<u8>), LinkFault> {
+    if query.len() > LONGEST_QUERY {
+        return Err(LinkFault::Malformed);
+    }
+    let spelling = Spelling::of(query);
+    let names = spelling.names();
+    let find = |name: &str| {
+        let found = parameters(query).find(|(found, _)| *found == name);
+        found.map(|(_, value)| value).filter(|value| !value.is_empty()).ok_or(LinkFault::Incomplete)
+    };
+    let access_key = find(names.access_key)?;
+    let expires = find(names.expires)?;
+    let packed = find(names.claims)?;
+    let signature = find(names.signature)?;
+    let expires = expires.rsplit(';').next().unwrap_or_default().trim();
+    let expires_at = second(expires.parse().map_err(|_| LinkFault::Malformed)?)?;
+    let mac = match spelling {
+        Spelling::Cos => from_hex(signature.trim()),
+        Spelling::Native | Spelling::Oss => from_base64(&signature),
+    }
+    .ok_or(LinkFault::BadSignature)?;
+
+    let mut segments = path.rsplit('/');
+    let mut segment = || {
+        let text = segments.next().filter(|text| !text.is_empty()).ok_or(LinkFault::Malformed)?;
+        percent_decode_str(text).decode_utf8().map_err(|_| LinkFault::Malformed)
+    };
+    let file_name = segment()?.into_owned();
+    let part = segment()?.parse::<u32>().map_err(|_| LinkFault::Malformed)?;
+    let backup = segment()?.parse().map_err(|_| LinkFault::Malformed)?;
+    let packed = from_base64(&packed).and_then(|bytes| unpack(&bytes)).ok_or(LinkFault::BadSignature)?;
+    let claims = LinkClaims {
+        spelling,
+        signing_key: packed.signing_key,
+        issued_at: second(packed.issued)?,
+        expires_at,
+        access_key,
+        account: packed.account.parse().map_err(|_| LinkFault::BadSignature)?,
+        backup,
+        part: part.into(),
+        file_name,
+        network: if packed.intranet { Network::Intranet } else { Network::Public },
+        addresses: packed
+            .addresses
+            .iter()
+            .map(|text| text.parse())
+            .collect::<Result<_, _>>()
+            .map_err(|_| LinkFault::BadSignature)?,
+        remembered: packed.remembered,
+    };
+    Ok((claims, mac))
+}
+
+fn second(value: i64) -> Result<Timestamp, LinkFault> {
+    Timestamp::from_second(value).map_err(|_| LinkFault::Malformed)
+}
+
+/// Names and values of a query. Forgives what copying does to links: `&amp;`, escapes in either case, a line feed or
+/// blank at the end.
+fn parameters(query: &str) -> impl Iterator<Item = (&str, String)> + '_ {
+    query.split('&').map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = percent_decode_str(value).decode_utf8_lossy();
+        let name = name.strip_prefix("amp;").unwrap_or(name);
+        (name, value.trim_end_matches(['\n', '\r', ' ']).to_owned())
+    })
+}
+
+/// base64url, or standard base64 as some HTTP libraries rewrite it (`+` may have become a blank).
+fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let plain: String = text
+        .trim_end_matches('=')
+        .chars()
+        .map(|c| match c {
+            '+' | ' ' => '-',
+            '/' => '_',
+            c => c,
+        })
+        .collect();
+    URL_SAFE_NO_PAD.decode(plain).ok()
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
+}
+
+/// The claims that are not readable in the link.
+struct Packed {
+    signing_key: u32,
+    issued: i64,
+    intranet: bool,
+    account: String,
+    remembered: Option<String>,
+    addresses: Vec<String>,
+}
+
+fn pack(claims: &LinkClaims) -> Vec<u8> {
+    let mut out = vec![VERSION, u8::from(claims.network == Network::Intranet)];
+    out.extend_from_slice(&claims.signing_key.to_be_bytes());
+    out.extend_from_slice(&claims.issued_at.as_second().to_be_bytes());
+    let addresses: Vec<String> = claims.addresses.iter().map(ToString::to_string).collect();
+    let text = [claims.account.as_str(), claims.remembered.as_deref().unwrap_or(""), &addresses.join(",")]
+        .join("\n");
+    out.extend_from_slice(text.as_bytes());
+    out
+}
+
+fn unpack(bytes: &[u8]) -> Option<Packed> {
+    let (head, text) = bytes.split_at_checked(14)?;
+    let (version, intranet) = (head[0], head[1]);
+    if version != VERSION || intranet > 1 {
+        return None;
+    }
+    let mut lines = std::str::from_utf8(text).ok()?.split('\n');
+    let account = lines.next()?.to_owned();
+    let remembered = Some(lines.next()?.to_owned()).filter(|id| !id.is_empty());
+    let addresses = lines.next()?.split(',').filter(|text| !text.is_empty()).map(str::to_owned).collect();
+    lines.next().is_none().then_some(())?;
+    Some(Packed {
+        signing_key: u32::from_be_bytes(head[2..6].try_into().ok()?),
+        issued: i64::from_be_bytes(head[6..14].try_into().ok()?),
+        intranet: intranet == 1,
+        account,
+        remembered,
+        addresses,
+    })
+}

@@ -1,0 +1,79 @@
+//! A Redis or Valkey deployment that is backed up.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{AccountId, InstanceId, Page, ProjectId};
+
+/// A Redis or Valkey deployment that is backed up.
+#[derive(Clone)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// The account that owns it.
+    pub account: AccountId,
+    /// The project that it is in, if any.
+    pub project: Option<ProjectId>,
+    /// A person's name for it.
+    pub name: String,
+    /// Where it is: a URL without user and password.
+    pub url: String,
+    /// ACL user; `None` = the default user.
+    pub username: Option<String>,
+    /// Password, sealed under the root key.
+    pub sealed_password: Option<Vec<u8>>,
+    /// Region; `None` = visible in every region.
+    pub region: Option<String>,
+    /// Zone.
+    pub zone: Option<String>,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// What the server said of itself at the last contact.
+    pub facts: Option<ServerFacts>,
+}
+
+/// How an instance is laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Topology {
+    /// One primary, with or without replicas.
+    Standalone,
+    /// Watched by Sentinel.
+    Sentinel,
+    /// A cluster.
+    Cluster,
+}
+
+/// What a server said of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServerFacts {
+    /// `true` for Valkey.
+    pub valkey: bool,
+    /// Such as `7.0.15`; empty when INFO is not allowed.
+    pub version: String,
+    /// `master` or `slave`, in the server's words; empty when INFO is not allowed.
+    pub role: String,
+    /// Memory in use, in bytes.
+    pub used_bytes: u64,
+    /// `maxmemory`, in bytes; 0 = no limit.
+    pub max_bytes: u64,
+    /// Replicas connected.
+    pub replicas: u32,
+    /// How it is laid out.
+    pub topology: Topology,
+}
+
+/// Which instances to list.
+#[derive(Debug, Clone, Default)]
+pub struct InstanceFilter {
+    /// Only in this project.
+    pub project: Option<ProjectId>,
+    /// Only these ids; empty = all.
+    pub ids: Vec<String>,
+    /// Only those whose id or name contains this text.
+    pub search: Option<String>,
+    /// Only those in one of these regions, or in none; empty = all.
+    pub regions: Vec<String>,
+    /// The page.
+    pub page: Page,
+}

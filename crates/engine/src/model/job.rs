@@ -1,0 +1,130 @@
+//! Work that outlives a request.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{AccountId, BackupId, Failure, InstanceId, Number};
+
+/// Work that outlives a request.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its number.
+    pub number: Number,
+    /// The account that it is done for.
+    pub account: AccountId,
+    /// What is to be done.
+    pub kind: JobKind,
+    /// The backup that it is about.
+    pub backup: BackupId,
+    /// The instance that it is about.
+    pub instance: InstanceId,
+    /// State.
+    pub state: JobState,
+    /// How often it was claimed. The present claim's value is its fence.
+    pub attempt: u32,
+    /// How far it is.
+    pub progress: Progress,
+    /// Why the last attempt failed.
+    pub failure: Option<Failure>,
+    /// Whether somebody asked to stop it.
+    pub cancel_requested: bool,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When the present or last attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What a job does. A closed set, so an enum and not a trait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Takes a backup.
+    TakeBackup,
+    /// Removes a backup's objects.
+    RemoveBackup,
+}
+
+impl JobKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TakeBackup => "take_backup",
+            Self::RemoveBackup => "remove_backup",
+        }
+    }
+}
+
+/// The states of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobState {
+    /// Waiting for a worker.
+    Queued,
+    /// A worker has it.
+    Running,
+    /// Done.
+    Done,
+    /// Given up.
+    Failed,
+    /// Stopped on request.
+    Cancelled,
+}
+
+impl JobState {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What a backup job is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Not started.
+    #[default]
+    Waiting,
+    /// Connecting, and waiting for the server to start sending.
+    Connecting,
+    /// Receiving and checking.
+    Receiving,
+    /// Making the bytes safe.
+    Sealing,
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Bytes received.
+    pub bytes: u64,
+    /// Bytes to come in all, where the server said so.
+    pub total_bytes: Option<u64>,
+    /// Keys seen.
+    pub keys: u64,
+}
+
+/// A worker's right to one job. A write that names a lost lease fails.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// The job.
+    pub job: Number,
+    /// Its fence: only the newest claim may write.
+    pub fence: u32,
+}
+
+impl Job {
+    /// The right of whoever claimed this attempt.
+    pub fn lease(&self) -> Lease {
+        Lease { job: self.number, fence: self.attempt }
+    }
+}

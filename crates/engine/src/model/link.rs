@@ -1,0 +1,144 @@
+//! Download links that the catalog remembers, and what ends them early.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{AccountId, BackupId, InstanceId, Number};
+use crate::error::Error;
+
+/// The side that a link is for. Each has its own listener, which refuses the other's links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Network {
+    /// The internet.
+    Public,
+    /// The private network.
+    Intranet,
+}
+
+impl Network {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Intranet => "intranet",
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Network {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "public" => Ok(Self::Public),
+            "intranet" => Ok(Self::Intranet),
+            _ => Err(Error::invalid("unknown network").hint("use public or intranet")),
+        }
+    }
+}
+
+/// A link that the catalog remembers, so that it can be listed, counted and revoked by itself.
+#[derive(Debug, Clone)]
+pub struct RememberedLink {
+    /// Its id, `lnk-` and a number.
+    pub id: String,
+    /// The account that owns the backup.
+    pub account: AccountId,
+    /// The backup.
+    pub backup: BackupId,
+    /// The part's number.
+    pub part: Number,
+    /// The part's file name.
+    pub file_name: String,
+    /// The side that it is for.
+    pub network: Network,
+    /// The access key that asked for it.
+    pub access_key: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+    /// Addresses (CIDR) that may use it; empty = all.
+    pub addresses: Vec<String>,
+    /// How much it may deliver; `None` = any amount.
+    pub budget: Option<DeliveryBudget>,
+}
+
+/// How much a limited link may deliver, in bytes, so that a look at the headers or a resumed transfer costs no more
+/// than what was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeliveryBudget {
+    /// Deliveries allowed.
+    pub deliveries: u32,
+    /// Bytes that one delivery has.
+    pub size_bytes: u64,
+    /// Bytes sent so far.
+    pub sent_bytes: u64,
+    /// Bytes promised to transfers that are under way, on top of `sent_bytes`.
+    pub reserved_bytes: u64,
+}
+
+impl DeliveryBudget {
+    /// Bytes that may be sent in all. The slack lets a download manager probe a few bytes first; it is never
+    /// enough for another delivery.
+    pub fn allowance(&self) -> u64 {
+        let slack = (self.size_bytes / 2).min(64 * 1024);
+        u64::from(self.deliveries).saturating_mul(self.size_bytes).saturating_add(slack)
+    }
+
+    /// Whether every delivery was made.
+    pub fn is_used_up(&self) -> bool {
+        self.sent_bytes >= u64::from(self.deliveries).saturating_mul(self.size_bytes)
+    }
+
+    /// Whether a transfer of `bytes` may start now.
+    pub fn admits(&self, bytes: u64) -> bool {
+        !self.is_used_up()
+            && self.sent_bytes.saturating_add(self.reserved_bytes).saturating_add(bytes) <= self.allowance()
+    }
+}
+
+/// All links that are ended by "all links issued before now".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RevocationScope {
+    /// Those that an access key asked for.
+    AccessKey(String),
+    /// Those of a backup.
+    Backup(BackupId),
+    /// Those of an instance.
+    Instance(InstanceId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn once(size_bytes: u64, sent_bytes: u64, reserved_bytes: u64) -> DeliveryBudget {
+        DeliveryBudget { deliveries: 1, size_bytes, sent_bytes, reserved_bytes }
+    }
+
+    #[test]
+    fn a_probe_or_a_resumed_range_does_not_burn_a_single_use_link() {
+        assert!(once(1000, 1, 0).admits(1000));
+        assert!(once(1000, 600, 0).admits(400));
+    }
+
+    #[test]
+    fn a_second_delivery_is_refused_even_while_the_first_runs() {
+        assert!(!once(1000, 0, 1000).admits(1000));
+        assert!(!once(1000, 1000, 0).admits(1));
+        assert!(!once(10, 0, 10).admits(10));
+    }
+}

@@ -1,0 +1,52 @@
+//! The nouns: no SQL, no HTTP, no bytes.
+
+mod account;
+mod backup;
+mod id;
+mod instance;
+mod job;
+mod link;
+mod report;
+mod secret;
+
+pub use account::{AccessKey, Account, Project, Right, Role};
+pub use backup::{
+    Backup, BackupFilter, BackupRef, BackupState, Failure, Method, Mode, NewBackup, Part, SealedPart, Unit,
+};
+pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
+pub use instance::{Instance, InstanceFilter, ServerFacts, Topology};
+pub use job::{Job, JobKind, JobState, Lease, Phase, Progress};
+pub use link::{DeliveryBudget, Network, RememberedLink, RevocationScope};
+pub use report::{KindCount, Manifest, ManifestPart, SnapshotReport};
+pub use secret::{Secret, hex};
+
+use jiff::Timestamp;
+
+/// One page of a list, and how many there are in all.
+#[derive(Debug, Clone)]
+pub struct Listed<T> {
+    /// All matches, before paging.
+    pub total: u64,
+    /// The page.
+    pub rows: Vec<T>,
+}
+
+/// Which records of a list to return.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// Records to skip.
+    pub offset: u64,
+    /// Records to return at most.
+    pub limit: u64,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { offset: 0, limit: 1000 }
+    }
+}
+
+/// Microseconds since 1970, as the catalog keeps moments.
+pub fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}

@@ -1,0 +1,103 @@
+//! What was found in a snapshot, and the manifest that keeps it beside the bytes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{AccountId, BackupId, BackupState, InstanceId, Method, Mode, ServerFacts};
+
+/// What a verification found in one snapshot.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SnapshotReport {
+    /// First nine bytes of the file.
+    pub magic: String,
+    /// RDB version.
+    pub rdb_version: u16,
+    /// `ok`, or `absent` when the source wrote none.
+    pub checksum: String,
+    /// Keys in all.
+    pub keys: u64,
+    /// Keys by database.
+    pub databases: BTreeMap<u64, u64>,
+    /// Keys and bytes by type.
+    pub kinds: BTreeMap<String, KindCount>,
+    /// Functions.
+    #[serde(default)]
+    pub functions: u64,
+    /// Modules whose data it holds.
+    #[serde(default)]
+    pub modules: Vec<String>,
+    /// Replication id of the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication_id: Option<String>,
+    /// Replication offset of the moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replication_offset: Option<i64>,
+    /// Why the validator cannot vouch for it, for a quarantined one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
+}
+
+/// Keys and bytes of one type.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindCount {
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of their records in the file.
+    pub bytes: u64,
+}
+
+/// The commit point of an attempt: everything needed to rebuild its catalog rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Format of this document.
+    pub format: u32,
+    /// The backup.
+    pub backup: BackupId,
+    /// Its number.
+    pub number: u64,
+    /// The account that owns it.
+    pub account: AccountId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The instance's name.
+    pub instance_name: String,
+    /// The attempt (fence) that wrote it.
+    pub attempt: u32,
+    /// `available` or `quarantined`.
+    pub state: BackupState,
+    /// By hand or by a policy.
+    pub mode: Mode,
+    /// By replication or key by key.
+    pub method: Method,
+    /// A person's note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remark: Option<String>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When the attempt started.
+    pub started_at: Timestamp,
+    /// When the last byte was safe.
+    pub ended_at: Timestamp,
+    /// When retention may remove it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// What the server said of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerFacts>,
+    /// The parts, by shard.
+    pub parts: Vec<ManifestPart>,
+}
+
+/// One part in a manifest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ManifestPart {
+    /// Its number.
+    pub number: u64,
+    /// Name of its object, beside the manifest.
+    pub object: String,
+    /// What is known of its bytes.
+    #[serde(flatten)]
+    pub sealed: super::SealedPart,
+}

@@ -1,0 +1,53 @@
+//! Adds and lists accounts and projects.
+
+use super::Engine;
+use crate::access::Principal;
+use crate::error::Result;
+use crate::model::{Account, AccountId, Project, ProjectId, Right};
+
+impl Engine {
+    /// Adds an account.
+    pub async fn add_account(&self, who: &Principal, id: AccountId, name: Option<String>) -> Result<Account> {
+        who.with(Right::Administer)?;
+        let name = name.unwrap_or_else(|| id.to_string());
+        let account = Account { id, name, created_at: self.clock.now() };
+        self.catalog.add_account(&account).await?;
+        Ok(account)
+    }
+
+    /// All accounts for an admin, the caller's own for others.
+    pub async fn accounts(&self, who: &Principal) -> Result<Vec<Account>> {
+        let scope = who.with(Right::View)?;
+        let mut accounts = self.catalog.accounts().await?;
+        if who.with(Right::Administer).is_err() {
+            accounts.retain(|account| account.id == scope.account);
+        }
+        Ok(accounts)
+    }
+
+    /// Adds a project.
+    pub async fn add_project(
+        &self,
+        who: &Principal,
+        id: ProjectId,
+        name: Option<String>,
+        account: Option<&AccountId>,
+    ) -> Result<Project> {
+        who.with(Right::Administer)?;
+        let scope = who.with_in(Right::Administer, account)?;
+        let name = name.unwrap_or_else(|| id.to_string());
+        let project = Project { id, account: scope.account, name, created_at: self.clock.now() };
+        self.catalog.add_project(&project).await?;
+        Ok(project)
+    }
+
+    /// The projects of an account.
+    pub async fn projects(&self, who: &Principal, account: Option<&AccountId>) -> Result<Vec<Project>> {
+        let scope = who.with_in(Right::View, account)?;
+        let mut projects = self.catalog.projects(&scope.account).await?;
+        if let Some(own) = &scope.project {
+            projects.retain(|project| project.id == *own);
+        }
+        Ok(projects)
+    }
+}

@@ -1,0 +1,65 @@
+//! Marks a repository as ours the first time, and knows it again afterwards.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::vault::ObjectKey;
+
+/// `repository.json`, written once.
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    /// Version of the layout.
+    format: u32,
+    /// Names the repository, so that a catalog knows it again.
+    id: Uuid,
+}
+
+/// The layout that this version reads and writes.
+const FORMAT: u32 = 1;
+/// The note of the catalog that holds the repository's id.
+const NOTE: &str = "repository";
+
+impl Engine {
+    /// Makes sure that the repository is the one that the catalog speaks of. Writes the mark of a new one.
+    pub async fn adopt_repository(&self) -> Result<()> {
+        let known = self.catalog.note(NOTE).await?;
+        let mark = match self.vault.get(&ObjectKey::Repository, 64 * 1024).await? {
+            Some(bytes) => serde_json::from_slice::<Mark>(&bytes).map_err(|error| {
+                Error::new(Kind::Corrupt, "REPOSITORY_DAMAGED", "repository.json cannot be read")
+                    .because(error)
+            })?,
+            None if known.is_some() => return Err(other("repository.json is missing")),
+            None => self.mark().await?,
+        };
+        if mark.format != FORMAT {
+            return Err(Error::new(
+                Kind::Invalid,
+                "REPOSITORY_FORMAT",
+                "the repository is of another version",
+            )
+            .because(format!("it has format {}, this program reads {FORMAT}", mark.format)));
+        }
+        match known {
+            Some(known) if known != mark.id.to_string() => Err(other("its id is another one")),
+            Some(_) => Ok(()),
+            None => self.catalog.set_note(NOTE, &mark.id.to_string()).await,
+        }
+    }
+
+    async fn mark(&self) -> Result<Mark> {
+        let mark = Mark { format: FORMAT, id: Uuid::new_v4() };
+        let bytes = serde_json::to_vec(&mark)
+            .map_err(|error| Error::internal("repository.json cannot be written", error))?;
+        self.vault.put(&ObjectKey::Repository, Bytes::from(bytes)).await?;
+        Ok(mark)
+    }
+}
+
+fn other(cause: &'static str) -> Error {
+    Error::new(Kind::Conflict, "REPOSITORY_OTHER", "this is not the repository that the catalog speaks of")
+        .because(cause)
+        .hint("check repository.url; is the disk mounted?")
+}

@@ -1,0 +1,254 @@
+//! One shard's snapshot, from the socket into the repository, proven on the way.
+//!
+//! Two threads. This one reads the socket at full speed, and hashes and writes each chunk; the other checks it as
+//! RDB. Chunks go round between them, so memory is bounded whatever the size.
+
+use std::io::{self, BufRead, Read};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread;
+
+use keystow_rdb::{Checksum, Fault, Limits, Reader, Report, Summary};
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Phase, Progress, ServerFacts};
+use crate::redis::{Address, Connection, Credentials, Snapshot, Timeouts, probe, request_snapshot};
+use crate::vault::{ObjectWriter, StoredObject};
+
+/// Bytes of a chunk.
+const CHUNK_BYTES: usize = 512 * 1024;
+/// Chunks in all: what waits between the two threads is bounded by it.
+const CHUNKS: usize = 8;
+/// A chunk is full when it has less room than this (more than the 40 bytes of an end mark).
+const LEAST_ROOM: usize = 16 * 1024;
+
+/// How far a capture is, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Meter {
+    phase: AtomicU8,
+    bytes: AtomicU64,
+    total: AtomicU64,
+    keys: AtomicU64,
+}
+
+impl Meter {
+    /// The present state.
+    pub fn progress(&self) -> Progress {
+        let total = self.total.load(Ordering::Relaxed);
+        Progress {
+            phase: match self.phase.load(Ordering::Relaxed) {
+                0 => Phase::Waiting,
+                1 => Phase::Connecting,
+                2 => Phase::Receiving,
+                _ => Phase::Sealing,
+            },
+            bytes: self.bytes.load(Ordering::Relaxed),
+            total_bytes: (total > 0).then_some(total),
+            keys: self.keys.load(Ordering::Relaxed),
+        }
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+}
+
+/// Where a snapshot comes from.
+pub(super) struct Source {
+    pub(super) address: Address,
+    pub(super) credentials: Credentials,
+    pub(super) timeouts: Timeouts,
+}
+
+/// A snapshot that is safe in the repository.
+pub(super) struct Captured {
+    pub(super) stored: StoredObject,
+    pub(super) report: Report,
+    /// Why the validator cannot vouch for it; its checksum is right all the same.
+    pub(super) doubt: Option<Fault>,
+    pub(super) server: ServerFacts,
+    pub(super) replication: (String, i64),
+}
+
+/// Takes one snapshot. Blocks. Seals only when the transfer ended properly, the reader saw the end at the same byte,
+/// and the checksum agrees.
+pub(super) fn capture(
+    source: &Source,
+    create: impl FnOnce() -> Result<Box<dyn ObjectWriter>>,
+    meter: &Meter,
+    cancel: &CancellationToken,
+) -> Result<Captured> {
+    meter.enter(Phase::Connecting);
+    let mut connection =
+        Connection::open(&source.address, &source.credentials, source.timeouts, cancel.clone())?;
+    let server = probe(&mut connection)?;
+    let mut snapshot = request_snapshot(connection)?;
+    meter.total.store(snapshot.total_bytes().unwrap_or(0), Ordering::Relaxed);
+    meter.enter(Phase::Receiving);
+    let mut writer = create()?;
+
+    let verdict = thread::scope(|scope| {
+        let (full, chunks) = sync_channel(CHUNKS);
+        let (spare, empties) = channel();
+        for _ in 0..CHUNKS {
+            // The receiver lives in this scope.
+            let _ = spare.send(Vec::new());
+        }
+        let reader = thread::Builder::new()
+            .name("rdb-reader".to_owned())
+            .spawn_scoped(scope, || judge(ChunkReader::new(chunks, spare), meter))
+            .map_err(|error| Error::internal("no thread for the reader", error))?;
+        let received = receive(&mut snapshot, &mut *writer, full, &empties, meter);
+        let verdict = reader.join().map_err(|_| Error::internal("the reader stopped", "it panicked"))?;
+        received.map(|bytes| (bytes, verdict))
+    });
+    let (received, verdict) = verdict.map_err(|error| at_byte(error, meter))?;
+    let (report, doubt) = verdict.accept(received)?;
+
+    meter.enter(Phase::Sealing);
+    let stored = writer.seal()?;
+    let replication = (snapshot.replication_id.clone(), snapshot.replication_offset);
+    Ok(Captured { stored, report, doubt, server, replication })
+}
+
+/// Adds how far the transfer had come.
+fn at_byte(mut error: Error, meter: &Meter) -> Error {
+    let progress = meter.progress();
+    if error.kind == Kind::Unreachable {
+        let of = match progress.total_bytes {
+            Some(total) => format!(" of {total} ({} %)", progress.bytes.saturating_mul(100) / total.max(1)),
+            None => String::new(),
+        };
+        error.message = format!("{} (at byte {}{of})", error.message, progress.bytes).into();
+    }
+    error
+}
+
+/// Moves the snapshot from the socket to the writer and the reader. Returns its size.
+fn receive(
+    snapshot: &mut Snapshot,
+    writer: &mut dyn ObjectWriter,
+    full: SyncSender<Vec<u8>>,
+    empties: &Receiver<Vec<u8>>,
+    meter: &Meter,
+) -> Result<u64> {
+    let mut received = 0;
+    loop {
+        let mut chunk = empties.recv().unwrap_or_default();
+        chunk.resize(CHUNK_BYTES, 0);
+        let mut filled = 0;
+        let mut ended = false;
+        while !ended && chunk.len() - filled > LEAST_ROOM {
+            let read = snapshot.read(&mut chunk[filled..])?;
+            filled += read;
+            ended = read == 0;
+            meter.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        }
+        chunk.truncate(filled);
+        writer.write(&chunk)?;
+        received += filled as u64;
+        // The reader takes chunks to the end even after a fault; if it is gone, its verdict says why.
+        if full.send(chunk).is_err() || ended {
+            return Ok(received);
+        }
+    }
+}
+
+/// What the reader thought of the bytes.
+struct Verdict {
+    report: Report,
+    bytes: u64,
+    fault: Option<Fault>,
+    /// The checksum of a file that was given up on.
+    checksum: Option<Checksum>,
+}
+
+impl Verdict {
+    /// The report, and the doubt about a file whose checksum is right but which the reader cannot vouch for.
+    fn accept(self, received: u64) -> Result<(Report, Option<Fault>)> {
+        match (self.fault, self.checksum) {
+            (None, _) if self.bytes == received => Ok((self.report, None)),
+            (None, _) => Err(Error::new(
+                Kind::Corrupt,
+                "TRANSFER_MISMATCH",
+                format!("the snapshot ends at byte {}, but {received} bytes came", self.bytes),
+            )
+            .hint("take the backup again; if it happens twice, check the network and the server's memory")),
+            (Some(fault), Some(Checksum::Ok)) => Ok((self.report, Some(fault))),
+            (Some(fault), _) => Err(Error::new(
+                Kind::Corrupt,
+                "SNAPSHOT_CORRUPT",
+                "the snapshot is not sound",
+            )
+            .because(format!("{}: {fault}", fault.reason.code()))
+            .hint("take the backup again; if it happens twice, check the network and the server's memory")),
+        }
+    }
+}
+
+/// Reads the whole snapshot. After a fault the rest still goes through the checksum.
+fn judge(source: ChunkReader, meter: &Meter) -> Verdict {
+    let mut reader = Reader::new(source, Limits::default());
+    let mut summary = Summary::default();
+    let fault = loop {
+        match reader.next_event() {
+            Ok(Some(event)) => {
+                summary.add(&event);
+                meter.keys.store(summary.keys(), Ordering::Relaxed);
+            }
+            Ok(None) => break None,
+            Err(fault) => break Some(fault),
+        }
+    };
+    let at = reader.offset();
+    if fault.is_some() {
+        let checksum = reader.finish_unparsed().ok();
+        return Verdict { report: summary.into_report(at), bytes: at, fault, checksum };
+    }
+    // Whatever follows the end is taken all the same: the other thread must not wait for a free chunk. It compares
+    // the two ends.
+    let _ = io::copy(&mut reader.into_inner(), &mut io::sink());
+    Verdict { report: summary.into_report(at), bytes: at, fault: None, checksum: None }
+}
+
+/// The chunks as one stream. Used chunks go back.
+struct ChunkReader {
+    chunks: Receiver<Vec<u8>>,
+    spare: Sender<Vec<u8>>,
+    chunk: Vec<u8>,
+    used: usize,
+}
+
+impl ChunkReader {
+    fn new(chunks: Receiver<Vec<u8>>, spare: Sender<Vec<u8>>) -> Self {
+        Self { chunks, spare, chunk: Vec::new(), used: 0 }
+    }
+}
+
+impl BufRead for ChunkReader {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.used == self.chunk.len() {
+            let Ok(next) = self.chunks.recv() else { return Ok(&[]) };
+            let old = std::mem::replace(&mut self.chunk, next);
+            self.used = 0;
+            // The receiver is gone once the transfer has ended.
+            let _ = self.spare.send(old);
+        }
+        Ok(&self.chunk[self.used..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.used = (self.used + amount).min(self.chunk.len());
+    }
+}
+
+impl Read for ChunkReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let length = available.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&available[..length]);
+        self.consume(length);
+        Ok(length)
+    }
+}

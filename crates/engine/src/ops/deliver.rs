@@ -1,0 +1,197 @@
+//! Opens a link: from a URL to bytes.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{Engine, KNOWLEDGE};
+use crate::error::{Error, Result};
+use crate::links::{LinkClaims, LinkFault};
+use crate::model::{Backup, BackupId, BackupState, InstanceId, Network, Number, Part, RevocationScope};
+use crate::vault::{AttemptKey, ObjectKey, ObjectReader};
+
+/// A part that can be delivered.
+pub struct Deliverable {
+    /// Its open object.
+    pub reader: Arc<dyn ObjectReader>,
+    /// Plain bytes.
+    pub size_bytes: u64,
+    /// SHA-256 of the plain bytes, lower-case hex.
+    pub sha256: String,
+    /// When the backup ended.
+    pub modified_at: Timestamp,
+    /// Name to deliver it under.
+    pub file_name: String,
+    backup: BackupId,
+    account: crate::model::AccountId,
+    instance: InstanceId,
+    /// Links to the backup or its instance issued before this moment are over.
+    links_from: Option<Timestamp>,
+}
+
+/// A deliverable as it was a moment ago.
+#[derive(Clone)]
+pub(super) struct Remembered {
+    part: Arc<Deliverable>,
+    at: Timestamp,
+}
+
+/// An open link.
+pub struct Delivery {
+    /// What the link says.
+    pub claims: LinkClaims,
+    /// What it delivers.
+    pub part: Arc<Deliverable>,
+    /// Whether its deliveries are counted.
+    pub counted: bool,
+}
+
+/// Why a link delivers nothing.
+#[derive(Debug)]
+pub enum DeliveryFault {
+    /// The link itself is not good.
+    Link(LinkFault),
+    /// It is for the other listener.
+    OtherNetwork,
+    /// It does not allow the caller's address.
+    Address,
+    /// It was revoked.
+    Revoked,
+    /// It has made all its deliveries.
+    UsedUp,
+    /// The backup is gone.
+    Gone,
+    /// Our own fault.
+    Failed(Error),
+}
+
+impl From<Error> for DeliveryFault {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Engine {
+    /// Opens a link that was asked for on `network` by `address`. What the answer says of the backup depends on a
+    /// right signature.
+    pub async fn open_link(
+        &self,
+        path: &str,
+        query: &str,
+        network: Network,
+        address: IpAddr,
+    ) -> Result<Delivery, DeliveryFault> {
+        let now = self.clock.now();
+        let claims = self.signer.read(path, query, now).map_err(DeliveryFault::Link)?;
+        if claims.network != network {
+            return Err(DeliveryFault::OtherNetwork);
+        }
+        if !claims.addresses.is_empty() && !claims.addresses.iter().any(|range| range.contains(address)) {
+            return Err(DeliveryFault::Address);
+        }
+        let part = self.deliverable(claims.part, now).await?.ok_or(DeliveryFault::Gone)?;
+        if part.backup != claims.backup || part.account != claims.account {
+            return Err(DeliveryFault::Gone);
+        }
+        // A link is issued in whole seconds; one of the second of the revocation is over too.
+        if part.links_from.is_some_and(|from| claims.issued_at <= from) || self.key_is_over(&claims).await? {
+            return Err(DeliveryFault::Revoked);
+        }
+        let mut counted = false;
+        if let Some(id) = &claims.remembered {
+            let link = self.catalog.link(id).await?.ok_or(DeliveryFault::Revoked)?;
+            if link.revoked_at.is_some() {
+                return Err(DeliveryFault::Revoked);
+            }
+            counted = link.budget.is_some();
+            if link.budget.is_some_and(|budget| budget.is_used_up()) {
+                return Err(DeliveryFault::UsedUp);
+            }
+        }
+        Ok(Delivery { claims, part, counted })
+    }
+
+    /// Whether the access key that asked for a link was revoked or has ended since.
+    async fn key_is_over(&self, claims: &LinkClaims) -> Result<bool> {
+        Ok(self.usable_key(&claims.access_key).await?.is_none_or(|key| key.account != claims.account))
+    }
+
+    /// Promises bytes of a counted link to a transfer.
+    pub async fn reserve_delivery(&self, delivery: &Delivery, bytes: u64) -> Result<(), DeliveryFault> {
+        match &delivery.claims.remembered {
+            Some(id) if !self.catalog.reserve_delivery(id, bytes).await? => Err(DeliveryFault::UsedUp),
+            _ => Ok(()),
+        }
+    }
+
+    /// Turns a promise into what was really sent.
+    pub async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()> {
+        self.catalog.settle_delivery(link, reserved, sent).await
+    }
+
+    async fn deliverable(&self, number: Number, now: Timestamp) -> Result<Option<Arc<Deliverable>>> {
+        if let Some(remembered) = self.deliverables.get(&number)
+            && now.duration_since(remembered.at).unsigned_abs() < KNOWLEDGE
+        {
+            return Ok(Some(remembered.part));
+        }
+        let opened = match self.catalog.part(number).await? {
+            Some((backup, part)) => self.open_part(backup, part).await?.map(Arc::new),
+            None => None,
+        };
+        match &opened {
+            Some(part) => self.deliverables.insert(number, Remembered { part: part.clone(), at: now }),
+            None => drop(self.deliverables.remove(&number)),
+        }
+        Ok(opened)
+    }
+
+    async fn open_part(&self, backup: Backup, part: Part) -> Result<Option<Deliverable>> {
+        if !matches!(backup.state, BackupState::Available | BackupState::Partial | BackupState::Quarantined) {
+            return Ok(None);
+        }
+        let scopes = [RevocationScope::Backup(backup.id), RevocationScope::Instance(backup.instance.clone())];
+        let links_from = self.catalog.links_revoked_before(&backup.account, &scopes).await?;
+        let attempt = AttemptKey {
+            account: backup.account.clone(),
+            instance: backup.instance.clone(),
+            backup: backup.id,
+            attempt: backup.attempt,
+        };
+        let Some(reader) = self.vault.open(&ObjectKey::Part(attempt, part.sealed.shard)).await? else {
+            tracing::error!(backup = %backup.id, part = part.number, "a listed backup has lost its object");
+            return Ok(None);
+        };
+        if reader.size_bytes() != part.sealed.stored_bytes {
+            return Err(Error::new(
+                crate::error::Kind::Corrupt,
+                "OBJECT_DAMAGED",
+                "the stored object has changed size",
+            )
+            .because(format!(
+                "{} instead of {} bytes",
+                reader.size_bytes(),
+                part.sealed.stored_bytes
+            )));
+        }
+        Ok(Some(Deliverable {
+            reader,
+            size_bytes: part.sealed.size_bytes,
+            sha256: part.sealed.sha256,
+            modified_at: backup.ended_at.unwrap_or(backup.created_at),
+            file_name: part.sealed.file_name,
+            backup: backup.id,
+            account: backup.account,
+            instance: backup.instance,
+            links_from,
+        }))
+    }
+}
+
+impl Deliverable {
+    /// The instance whose backup it is.
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+}

@@ -1,0 +1,158 @@
+//! Makes, lists, rotates and revokes access keys.
+
+use jiff::Timestamp;
+
+use super::Engine;
+use crate::access::principal::{secret_place, token_place};
+use crate::access::{Principal, random_text};
+use crate::error::{Error, Kind, Result};
+use crate::model::{AccessKey, Account, AccountId, ProjectId, RevocationScope, Right, Role, Secret};
+
+/// An access key that somebody asks for.
+#[derive(Debug, Default)]
+pub struct NewKey {
+    /// Its id; minted if absent.
+    pub id: Option<String>,
+    /// Its secret; minted if absent.
+    pub secret: Option<Secret>,
+    /// The session token of temporary credentials.
+    pub session_token: Option<Secret>,
+    /// What it may do; `operator` if absent.
+    pub role: Option<Role>,
+    /// The account; the caller's own if absent.
+    pub account: Option<AccountId>,
+    /// The project that it is bound to.
+    pub project: Option<ProjectId>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key with its secret, which is shown this once.
+#[derive(Debug)]
+pub struct IssuedKey {
+    /// The id.
+    pub id: String,
+    /// The secret.
+    pub secret: Secret,
+}
+
+/// Bytes of a minted secret before encoding.
+const SECRET_BYTES: usize = 30;
+/// Bytes of a minted id before encoding.
+const ID_BYTES: usize = 10;
+
+impl Engine {
+    /// Makes the first account and its admin key, if there is no account yet.
+    pub async fn initialise(&self) -> Result<Option<IssuedKey>> {
+        if !self.catalog.accounts().await?.is_empty() {
+            return Ok(None);
+        }
+        let account =
+            Account { id: AccountId::default(), name: "default".to_owned(), created_at: self.clock.now() };
+        self.catalog.add_account(&account).await?;
+        self.store_key(NewKey { role: Some(Role::Admin), ..NewKey::default() }, account.id, None)
+            .await
+            .map(Some)
+    }
+
+    /// Makes or imports an access key.
+    pub async fn create_key(&self, who: &Principal, new: NewKey) -> Result<IssuedKey> {
+        let scope = who.with_in(Right::Administer, new.account.as_ref())?;
+        if new.expires_at.is_some_and(|end| end <= self.clock.now()) {
+            return Err(Error::invalid("the key would have ended already"));
+        }
+        if new.id.is_some() && new.secret.is_none() {
+            return Err(Error::invalid("an imported key needs its secret").hint("add --secret-file FILE"));
+        }
+        let project = new.project.clone();
+        self.store_key(new, scope.account, project).await
+    }
+
+    async fn store_key(
+        &self,
+        new: NewKey,
+        account: AccountId,
+        project: Option<ProjectId>,
+    ) -> Result<IssuedKey> {
+        let id = match new.id {
+            Some(id) => checked_id(id)?,
+            // base64url may start with '-', which command lines take for an option.
+            None => format!("KS{}", random_text(ID_BYTES)?.replace(['-', '_'], "x")),
+        };
+        let secret = match new.secret {
+            Some(secret) => checked_secret(secret)?,
+            None => Secret::new(random_text(SECRET_BYTES)?.replace(['-', '_'], "x")),
+        };
+        let sealed_session_token = match &new.session_token {
+            Some(token) => Some(self.sealer.seal(&token_place(&id), token)?),
+            None => None,
+        };
+        let key = AccessKey {
+            sealed_secret: self.sealer.seal(&secret_place(&id), &secret)?,
+            sealed_session_token,
+            id: id.clone(),
+            account,
+            project,
+            role: new.role.unwrap_or(Role::Operator),
+            created_at: self.clock.now(),
+            expires_at: new.expires_at,
+            revoked_at: None,
+        };
+        self.catalog.add_key(&key).await?;
+        self.keys.remove(&id);
+        Ok(IssuedKey { id, secret })
+    }
+
+    /// The access keys of an account, or of all for an admin who names none.
+    pub async fn keys(&self, who: &Principal, account: Option<&AccountId>) -> Result<Vec<AccessKey>> {
+        who.with(Right::Administer)?;
+        self.catalog.keys(account).await
+    }
+
+    /// Gives a key a new secret. The old one ends at once.
+    pub async fn rotate_key(&self, who: &Principal, id: &str) -> Result<IssuedKey> {
+        who.with(Right::Administer)?;
+        let secret = Secret::new(random_text(SECRET_BYTES)?.replace(['-', '_'], "x"));
+        self.catalog.rotate_key(id, &self.sealer.seal(&secret_place(id), &secret)?).await?;
+        self.keys.remove(id);
+        Ok(IssuedKey { id: id.to_owned(), secret })
+    }
+
+    /// Ends a key, and every link that it asked for.
+    pub async fn revoke_key(&self, who: &Principal, id: &str) -> Result<()> {
+        who.with(Right::Administer)?;
+        if who.key_id() == id {
+            return Err(Error::new(Kind::Conflict, "OWN_KEY", "a key cannot revoke itself")
+                .hint("use another admin key"));
+        }
+        let key = self.catalog.key(id).await?;
+        let key =
+            key.ok_or_else(|| Error::new(Kind::NotFound, "NOT_FOUND", format!("no such access key: {id}")))?;
+        let now = self.clock.now();
+        self.catalog.revoke_key(id, now).await?;
+        self.catalog
+            .revoke_links_before(&key.account, &RevocationScope::AccessKey(id.to_owned()), now)
+            .await?;
+        self.keys.remove(id);
+        self.deliverables.clear();
+        Ok(())
+    }
+}
+
+/// An imported id is taken as it is, within what every vendor's requests can carry.
+fn checked_id(id: String) -> Result<String> {
+    let fits = (1..=128).contains(&id.len())
+        && id.bytes().all(|b| b.is_ascii_graphic() && !b"/,;=&:\"\\".contains(&b));
+    if fits {
+        return Ok(id);
+    }
+    Err(Error::invalid("the access key id is not valid")
+        .hint("use 1 to 128 printable ASCII characters without blanks and / , ; = & : \" \\"))
+}
+
+fn checked_secret(secret: Secret) -> Result<Secret> {
+    if (8..=256).contains(&secret.expose().len()) {
+        return Ok(secret);
+    }
+    Err(Error::invalid("the secret must have 8 to 256 bytes"))
+}

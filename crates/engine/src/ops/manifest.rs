@@ -1,0 +1,56 @@
+//! Manifests in the repository, authenticated under a key derived from the root key.
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Manifest, hex};
+use crate::vault::{AttemptKey, ObjectKey};
+
+/// A manifest as it is stored: `mac` is HMAC-SHA-256, in hex, of the bytes of `manifest` as they stand there.
+#[derive(Serialize, Deserialize)]
+struct Authenticated<'a> {
+    #[serde(borrow)]
+    manifest: &'a RawValue,
+    mac: String,
+}
+
+/// No manifest is longer; one with 1,000 shards has about 1 MiB.
+const LONGEST: u64 = 16 * 1024 * 1024;
+
+impl Engine {
+    /// Writes the commit point of an attempt.
+    pub(super) async fn write_manifest(&self, attempt: &AttemptKey, manifest: &Manifest) -> Result<()> {
+        let failed = |error: serde_json::Error| Error::internal("a manifest cannot be written", error);
+        let text = serde_json::value::to_raw_value(manifest).map_err(failed)?;
+        let mac = hmac::sign(&self.manifest_key, text.get().as_bytes());
+        let whole = Authenticated { manifest: &text, mac: hex(mac.as_ref()) };
+        let bytes = serde_json::to_vec(&whole).map_err(failed)?;
+        self.vault.put(&ObjectKey::Manifest(attempt.clone()), Bytes::from(bytes)).await
+    }
+
+    /// Reads the commit point of an attempt; `None` if it was not reached.
+    pub async fn read_manifest(&self, attempt: &AttemptKey) -> Result<Option<Manifest>> {
+        let Some(bytes) = self.vault.get(&ObjectKey::Manifest(attempt.clone()), LONGEST).await? else {
+            return Ok(None);
+        };
+        let damaged = |why: &str| {
+            Error::new(
+                Kind::Corrupt,
+                "MANIFEST_DAMAGED",
+                format!("the manifest in {} is damaged", attempt.folder()),
+            )
+            .because(why)
+            .hint("it was changed after it was written, or the root key is another one")
+        };
+        let whole: Authenticated<'_> =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(&error.to_string()))?;
+        let mac = hmac::sign(&self.manifest_key, whole.manifest.get().as_bytes());
+        aws_lc_rs::constant_time::verify_slices_are_equal(hex(mac.as_ref()).as_bytes(), whole.mac.as_bytes())
+            .map_err(|_| damaged("its authentication code is wrong"))?;
+        serde_json::from_str(whole.manifest.get()).map(Some).map_err(|error| damaged(&error.to_string()))
+    }
+}

@@ -1,0 +1,104 @@
+//! What Keystow can do: one verb, one file, each an `impl Engine` block.
+
+mod accounts;
+mod adopt_repository;
+mod cancel_job;
+mod capture;
+mod check;
+mod deliver;
+mod instances;
+mod keys;
+mod list;
+mod manifest;
+mod remove_backup;
+mod request_backup;
+mod share_backup;
+mod sign_in;
+mod sweep;
+mod take_backup;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::Cache;
+
+use crate::access::Sealer;
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::links::LinkSigner;
+use crate::model::Number;
+use crate::redis::Timeouts;
+use crate::vault::Vault;
+
+pub use capture::Meter;
+pub use check::{Finding, Health};
+pub use deliver::{Deliverable, Delivery, DeliveryFault};
+pub use instances::{InstanceAddress, NewInstance};
+pub use keys::{IssuedKey, NewKey};
+pub use share_backup::{IssuedLink, LinkOrder};
+pub use sweep::Swept;
+
+/// Everything that the verbs need.
+pub struct Engine {
+    catalog: Arc<dyn Catalog>,
+    vault: Arc<dyn Vault>,
+    clock: Clock,
+    sealer: Sealer,
+    signer: LinkSigner,
+    manifest_key: aws_lc_rs::hmac::Key,
+    settings: Settings,
+    deliverables: Cache<Number, deliver::Remembered>,
+    keys: Cache<String, sign_in::Remembered>,
+}
+
+/// What an operator may set about the verbs.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Base URL of public links, without a slash at the end.
+    pub public_url: String,
+    /// Base URL of intranet links, without a slash at the end.
+    pub intranet_url: String,
+    /// Longest life of a link.
+    pub longest_link: Duration,
+    /// Limits on waiting for a source.
+    pub timeouts: Timeouts,
+}
+
+/// How long a node may go on with what it knows of a key or a backup. A revocation holds everywhere after it.
+const KNOWLEDGE: Duration = Duration::from_secs(2);
+
+impl Engine {
+    /// Puts the rooms together.
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        vault: Arc<dyn Vault>,
+        clock: Clock,
+        root: &crate::access::RootKey,
+        settings: Settings,
+    ) -> crate::error::Result<Self> {
+        Ok(Self {
+            catalog,
+            vault,
+            clock,
+            sealer: Sealer::new(root)?,
+            signer: LinkSigner::new(1, [(1, *root.derive("link/1"))]),
+            manifest_key: aws_lc_rs::hmac::Key::new(
+                aws_lc_rs::hmac::HMAC_SHA256,
+                root.derive("manifest/1").as_slice(),
+            ),
+            settings,
+            deliverables: Cache::new(10_000),
+            keys: Cache::new(10_000),
+        })
+    }
+
+    /// The facts, for the worker.
+    pub(crate) fn catalog(&self) -> &dyn Catalog {
+        &*self.catalog
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}

@@ -1,0 +1,39 @@
+//! Protects, deletes and removes backups.
+
+use super::Engine;
+use crate::access::Principal;
+use crate::error::Result;
+use crate::model::{Backup, BackupRef, Job, RevocationScope, Right};
+
+impl Engine {
+    /// Keeps a backup whatever retention says, or no longer.
+    pub async fn protect_backup(&self, who: &Principal, which: BackupRef, protect: bool) -> Result<Backup> {
+        let scope = who.with(Right::Operate)?;
+        let backup = self.visible_backup(&scope, which).await?;
+        self.catalog.protect_backup(&scope.account, backup.id, protect).await?;
+        Ok(Backup { protected: protect, ..backup })
+    }
+
+    /// Deletes a backup: its links end now, its objects are removed by a job.
+    pub async fn delete_backup(&self, who: &Principal, which: BackupRef) -> Result<Backup> {
+        let scope = who.with(Right::Operate)?;
+        let backup = self.visible_backup(&scope, which).await?;
+        let now = self.clock.now();
+        self.catalog.expire_backup(&scope.account, backup.id, now).await?;
+        self.catalog.revoke_links_before(&scope.account, &RevocationScope::Backup(backup.id), now).await?;
+        for part in &backup.parts {
+            self.deliverables.remove(&part.number);
+        }
+        Ok(backup)
+    }
+
+    /// Removes every attempt of an expired backup from the repository.
+    pub(crate) async fn remove_objects(&self, job: &Job) -> Result<()> {
+        for stored in self.vault.attempts().await? {
+            if stored.key.backup == job.backup && stored.key.account == job.account {
+                self.vault.remove_attempt(&stored.key).await?;
+            }
+        }
+        self.catalog.finish_job(&job.lease(), self.clock.now()).await
+    }
+}

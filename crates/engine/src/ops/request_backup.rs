@@ -1,0 +1,49 @@
+//! Asks for a backup.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::access::Principal;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Backup, BackupId, InstanceId, Mode, NewBackup, Right};
+
+/// Longest note that a person may leave on a backup, in bytes.
+const LONGEST_REMARK: usize = 1024;
+/// Longest time that a backup may be kept for, in days (ten years).
+const LONGEST_KEEP: u32 = 3660;
+
+impl Engine {
+    /// Adds the backup and the job that takes it, and returns at once.
+    pub async fn request_backup(
+        &self,
+        who: &Principal,
+        instance: &InstanceId,
+        remark: Option<String>,
+        keep_days: Option<u32>,
+    ) -> Result<Backup> {
+        let scope = who.with(Right::Operate)?;
+        // Also refuses an instance of another project.
+        self.visible_instance(&scope, instance).await?;
+        if remark.as_ref().is_some_and(|text| text.len() > LONGEST_REMARK) {
+            return Err(Error::invalid(format!("the remark is longer than {LONGEST_REMARK} bytes")));
+        }
+        if keep_days.is_some_and(|days| days > LONGEST_KEEP) {
+            return Err(Error::invalid(format!("a backup is kept for at most {LONGEST_KEEP} days")));
+        }
+        let now = self.clock.now();
+        let expires_at = keep_days
+            .filter(|days| *days > 0)
+            .map(|days| now + Duration::from_secs(u64::from(days) * 24 * 60 * 60));
+        let new = NewBackup {
+            account: scope.account,
+            instance: instance.clone(),
+            mode: Mode::Manual,
+            remark: remark.filter(|text| !text.is_empty()),
+            expires_at,
+        };
+        self.catalog.request_backup(BackupId::mint(now), &new, now).await.map_err(|error| match error.kind {
+            Kind::Conflict => Error { code: "BACKUP_RUNNING", ..error },
+            _ => error,
+        })
+    }
+}

@@ -1,0 +1,218 @@
+//! Hands out download links.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Engine;
+use super::list::{no_backup, sees};
+use crate::access::{Principal, Scope, random_text};
+use crate::error::{Error, Kind, Result};
+use crate::links::{AddressRange, LinkClaims, Spelling};
+use crate::model::{
+    Backup, BackupRef, BackupState, DeliveryBudget, InstanceId, Listed, Network, Number, Page, Part,
+    RememberedLink, RevocationScope, Right,
+};
+
+/// The links that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct LinkOrder {
+    /// The side or sides.
+    pub networks: Vec<Network>,
+    /// How long they live.
+    pub ttl: Duration,
+    /// How they are written.
+    pub spelling: Spelling,
+    /// Addresses that may use them; empty = all.
+    pub addresses: Vec<AddressRange>,
+    /// How many whole deliveries each may make; `None` = any number.
+    pub deliveries: Option<u32>,
+    /// Whether the catalog keeps them, so that each can be listed and revoked by itself.
+    pub remember: bool,
+    /// Give links to a backup that is not `available`, knowing that it is not.
+    pub unverified: bool,
+}
+
+/// A link.
+#[derive(Debug, Clone)]
+pub struct IssuedLink {
+    /// Its id, if it is remembered.
+    pub id: Option<String>,
+    /// The part's number.
+    pub part: Number,
+    /// The part's file name.
+    pub file_name: String,
+    /// Plain bytes of the part.
+    pub size_bytes: u64,
+    /// The side.
+    pub network: Network,
+    /// The whole URL.
+    pub url: String,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
+impl Engine {
+    /// Issues links to every part of a backup.
+    pub async fn share_backup(
+        &self,
+        who: &Principal,
+        which: BackupRef,
+        order: &LinkOrder,
+    ) -> Result<(Backup, Vec<IssuedLink>)> {
+        let backup = self.visible_backup(&who.with(Right::Link)?, which).await?;
+        let links = self.issue_links(who, &backup, order).await?;
+        Ok((backup, links))
+    }
+
+    /// Issues links to the parts that a listed backup carries. Writes nothing unless the order wants it remembered.
+    pub async fn issue_links(
+        &self,
+        who: &Principal,
+        backup: &Backup,
+        order: &LinkOrder,
+    ) -> Result<Vec<IssuedLink>> {
+        let scope = who.with(Right::Link)?;
+        if !sees(&scope, backup) {
+            return Err(no_backup(BackupRef::Id(backup.id)));
+        }
+        check(backup, order, self.settings.longest_link)?;
+        let now = self.clock.now();
+        let issued_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let mut links = Vec::new();
+        for part in &backup.parts {
+            for &network in &order.networks {
+                let mut claims = LinkClaims {
+                    spelling: order.spelling,
+                    signing_key: 0,
+                    issued_at,
+                    expires_at: issued_at + order.ttl,
+                    access_key: who.key_id().to_owned(),
+                    account: backup.account.clone(),
+                    backup: backup.id,
+                    part: part.number,
+                    file_name: part.sealed.file_name.clone(),
+                    network,
+                    addresses: order.addresses.clone(),
+                    remembered: None,
+                };
+                if order.remember || order.deliveries.is_some() {
+                    claims.remembered = Some(self.remember(&scope, &claims, part, order.deliveries).await?);
+                }
+                links.push(self.written(claims, part)?);
+            }
+        }
+        Ok(links)
+    }
+
+    fn written(&self, claims: LinkClaims, part: &Part) -> Result<IssuedLink> {
+        let base = match claims.network {
+            Network::Public => &self.settings.public_url,
+            Network::Intranet => &self.settings.intranet_url,
+        };
+        Ok(IssuedLink {
+            url: format!("{base}{}", self.signer.issue(&claims)?),
+            id: claims.remembered,
+            part: part.number,
+            file_name: claims.file_name,
+            size_bytes: part.sealed.size_bytes,
+            network: claims.network,
+            expires_at: claims.expires_at,
+        })
+    }
+
+    async fn remember(
+        &self,
+        scope: &Scope,
+        claims: &LinkClaims,
+        part: &Part,
+        deliveries: Option<u32>,
+    ) -> Result<String> {
+        let id = format!("lnk-{}", random_text(9)?);
+        let link = RememberedLink {
+            id: id.clone(),
+            account: scope.account.clone(),
+            backup: claims.backup,
+            part: part.number,
+            file_name: claims.file_name.clone(),
+            network: claims.network,
+            access_key: claims.access_key.clone(),
+            created_at: claims.issued_at,
+            expires_at: claims.expires_at,
+            revoked_at: None,
+            addresses: claims.addresses.iter().map(ToString::to_string).collect(),
+            budget: deliveries.map(|deliveries| DeliveryBudget {
+                deliveries,
+                size_bytes: part.sealed.size_bytes,
+                sent_bytes: 0,
+                reserved_bytes: 0,
+            }),
+        };
+        self.catalog.remember_link(&link).await?;
+        Ok(id)
+    }
+
+    /// The remembered links of the caller's account, newest first. A key that is bound to a project sees those of
+    /// its project only.
+    pub async fn links(&self, who: &Principal, page: Page) -> Result<Listed<RememberedLink>> {
+        let scope = who.with(Right::Link)?;
+        self.catalog.links(&scope.account, scope.project.as_ref(), page).await
+    }
+
+    /// Ends one remembered link.
+    pub async fn revoke_link(&self, who: &Principal, id: &str) -> Result<()> {
+        let scope = who.with(Right::Link)?;
+        if scope.project.is_some() {
+            let missing = || Error::new(Kind::NotFound, "NOT_FOUND", format!("no such link: {id}"));
+            let link = self.catalog.link(id).await?.ok_or_else(missing)?;
+            let backup = self.catalog.backup(&scope.account, BackupRef::Id(link.backup)).await?;
+            backup.filter(|backup| backup.project == scope.project).ok_or_else(missing)?;
+        }
+        self.catalog.revoke_link(&scope.account, id, self.clock.now()).await
+    }
+
+    /// Ends every link to a backup that was issued before now.
+    pub async fn revoke_backup_links(&self, who: &Principal, which: BackupRef) -> Result<()> {
+        let scope = who.with(Right::Link)?;
+        let backup = self.visible_backup(&scope, which).await?;
+        self.revoke(&scope, &RevocationScope::Backup(backup.id)).await
+    }
+
+    /// Ends every link to any backup of an instance that was issued before now.
+    pub async fn revoke_instance_links(&self, who: &Principal, id: &InstanceId) -> Result<()> {
+        let scope = who.with(Right::Link)?;
+        self.visible_instance(&scope, id).await?;
+        self.revoke(&scope, &RevocationScope::Instance(id.clone())).await
+    }
+
+    async fn revoke(&self, scope: &Scope, what: &RevocationScope) -> Result<()> {
+        self.catalog.revoke_links_before(&scope.account, what, self.clock.now()).await?;
+        self.deliverables.clear();
+        Ok(())
+    }
+}
+
+/// Only what is verified is linked without being asked twice, and nothing for ever.
+fn check(backup: &Backup, order: &LinkOrder, longest: Duration) -> Result<()> {
+    let deliverable = match backup.state {
+        BackupState::Available => true,
+        BackupState::Partial | BackupState::Quarantined => order.unverified,
+        _ => false,
+    };
+    if !deliverable {
+        let message = format!("the backup {} is {}, not available", backup.id, backup.state);
+        let error = Error::new(Kind::Conflict, "BACKUP_NOT_AVAILABLE", message);
+        return Err(match &backup.failure {
+            Some(failure) => error.because(&failure.message),
+            None => error.hint("wait until it is done: keystow job list"),
+        });
+    }
+    if order.ttl.is_zero() || order.ttl > longest {
+        let message = format!("a link lives from 1 second to {} hours", longest.as_secs() / 3600);
+        return Err(Error::invalid(message).hint("choose another --ttl, or raise links.max_ttl"));
+    }
+    if order.networks.is_empty() || order.deliveries == Some(0) {
+        return Err(Error::invalid("a link needs a network and at least one delivery"));
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Turns a proof of a secret into a principal.
+
+use jiff::Timestamp;
+
+use super::{Engine, KNOWLEDGE};
+use crate::access::Principal;
+use crate::access::principal::unknown_key;
+use crate::error::{Error, Result};
+use crate::model::{AccessKey, Secret};
+
+/// A key as it was a moment ago.
+#[derive(Clone)]
+pub(super) struct Remembered {
+    key: AccessKey,
+    at: Timestamp,
+}
+
+impl Engine {
+    /// Signs in with an id and a secret (HTTP Basic).
+    pub async fn sign_in(&self, key_id: &str, presented: &[u8]) -> Result<Principal> {
+        let Some(key) = self.usable_key(key_id).await? else {
+            // As much work as for a key that exists, so that time does not tell which ids do.
+            let _ = Secret::new(vec![0; presented.len()]).equals(presented);
+            return Err(unknown_key());
+        };
+        Principal::from_secret(&self.sealer, &key, presented, self.clock.now())
+    }
+
+    /// Signs in by whatever `check` does with the key's secret and session token, such as a vendor's signature.
+    /// `None` = there is no such key.
+    pub async fn sign_in_by<T, E: From<Error>>(
+        &self,
+        key_id: &str,
+        check: impl FnOnce(&Secret, Option<&Secret>) -> Result<T, E> + Send,
+    ) -> Result<Option<(Principal, T)>, E> {
+        let Some(key) = self.usable_key(key_id).await? else { return Ok(None) };
+        Principal::prove(&self.sealer, &key, self.clock.now(), check).map(Some)
+    }
+
+    /// A key that is neither revoked nor over.
+    pub(super) async fn usable_key(&self, id: &str) -> Result<Option<AccessKey>> {
+        let now = self.clock.now();
+        let usable = |key: &AccessKey| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| end > now);
+        if let Some(remembered) = self.keys.get(id)
+            && now.duration_since(remembered.at).unsigned_abs() < KNOWLEDGE
+        {
+            return Ok(Some(remembered.key).filter(usable));
+        }
+        let key = self.catalog.key(id).await?;
+        if let Some(key) = &key {
+            self.keys.insert(id.to_owned(), Remembered { key: key.clone(), at: now });
+        }
+        Ok(key.filter(usable))
+    }
+}

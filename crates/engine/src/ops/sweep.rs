@@ -1,0 +1,59 @@
+//! Removes what crashes left in the repository. Never anything that the catalog does not know.
+
+use super::Engine;
+use crate::error::Result;
+use crate::model::{Backup, BackupState, JobState};
+use crate::vault::StoredAttempt;
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Unfinished files removed.
+    pub unfinished: u64,
+    /// Attempts removed.
+    pub attempts: u64,
+    /// Attempts with a manifest whose backup the catalog does not know: kept, for a rebuild of the catalog.
+    pub unknown: u64,
+}
+
+impl Engine {
+    /// Sweeps the repository. `alone` says that no writer is at work, so that unfinished files may go too.
+    pub async fn sweep(&self, alone: bool) -> Result<Swept> {
+        let mut swept = Swept::default();
+        if alone {
+            swept.unfinished = self.vault.sweep_unfinished().await?;
+        }
+        for stored in self.vault.attempts().await? {
+            let backup = self.catalog.backup_by_id(stored.key.backup).await?;
+            let Some(backup) = backup else {
+                swept.unknown += u64::from(stored.has_manifest);
+                // Without a commit point it was never listed anywhere.
+                if alone && !stored.has_manifest {
+                    self.vault.remove_attempt(&stored.key).await?;
+                    swept.attempts += 1;
+                }
+                continue;
+            };
+            if !self.is_wanted(&backup, &stored, alone).await? {
+                self.vault.remove_attempt(&stored.key).await?;
+                swept.attempts += 1;
+            }
+        }
+        Ok(swept)
+    }
+
+    /// An attempt stays if the row names it, or if it is at work now.
+    async fn is_wanted(&self, backup: &Backup, stored: &StoredAttempt, alone: bool) -> Result<bool> {
+        let same_place = backup.account == stored.key.account && backup.instance == stored.key.instance;
+        if backup.state.keeps_objects() {
+            return Ok(!same_place || backup.attempt == stored.key.attempt);
+        }
+        if backup.state == BackupState::Running && !alone {
+            let job = self.catalog.job(&backup.account, backup.job).await?;
+            return Ok(
+                job.is_none_or(|job| job.state != JobState::Running || job.attempt <= stored.key.attempt)
+            );
+        }
+        Ok(false)
+    }
+}

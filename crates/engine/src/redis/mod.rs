@@ -1,0 +1,13 @@
+//! Talking to a Redis or Valkey server: where it is, what it is, and its snapshot over the replication protocol.
+//!
+//! Everything here blocks, on a thread that a capture owns: the socket must be read at full speed.
+
+mod address;
+mod connection;
+mod probe;
+mod snapshot;
+
+pub use address::{Address, Credentials};
+pub use connection::{Connection, Timeouts};
+pub use probe::probe;
+pub use snapshot::{Snapshot, request_snapshot};

@@ -1,0 +1,267 @@
+//! The handshake of a replica, and the snapshot that follows it (Redis `src/replication.c`).
+
+use super::connection::{Connection, Reply};
+use crate::error::{Error, Kind, Result};
+
+/// A snapshot on its way: the payload frame was read, its bytes come next.
+pub struct Snapshot {
+    connection: Connection,
+    frame: Frame,
+    /// Replication id of the snapshot's moment.
+    pub replication_id: String,
+    /// Replication offset of the snapshot's moment.
+    pub replication_offset: i64,
+}
+
+/// How the payload ends.
+enum Frame {
+    /// `$<length>`: after so many bytes.
+    Length { left: u64, total: u64 },
+    /// `$EOF:<mark>`: before these 40 bytes. `tail` is what was read last and may be the mark.
+    Mark { mark: Vec<u8>, tail: Vec<u8>, ended: bool },
+}
+
+const MARK_BYTES: usize = 40;
+
+/// Asks for a snapshot alone (`rdb-only`): the primary queues no stream for us, does not count us for WAIT, and
+/// closes when it has sent everything.
+pub fn request_snapshot(mut connection: Connection) -> Result<Snapshot> {
+    // Port 0: we take no connections. Options that a server does not know are refused without harm.
+    let options: [&[&[u8]]; 4] = [
+        &[b"REPLCONF", b"listening-port", b"0"],
+        &[b"REPLCONF", b"capa", b"eof", b"capa", b"psync2"],
+        // Valkey 9 writes its newest format only for a replica that announces a new version.
+        &[b"REPLCONF", b"version", b"255.255.255"],
+        &[b"REPLCONF", b"rdb-only", b"1"],
+    ];
+    for option in options {
+        connection.send(option)?;
+        if let Reply::Error(text) = connection.reply()?
+            && ["NOAUTH", "NOPERM", "LOADING"].iter().any(|code| text.starts_with(code))
+        {
+            return Err(connection.refusal("take part in replication (REPLCONF)", &text));
+        }
+    }
+    connection.send(&[b"PSYNC", b"?", b"-1"])?;
+    let (replication_id, replication_offset) = full_resync(&mut connection)?;
+    let frame = payload_frame(&mut connection)?;
+    Ok(Snapshot { connection, frame, replication_id, replication_offset })
+}
+
+/// The reply to PSYNC. Empty lines before it are keepalives, and each is worth another full wait.
+fn full_resync(connection: &mut Connection) -> Result<(String, i64)> {
+    let line = next_line(connection)?;
+    let text = String::from_utf8_lossy(&line).into_owned();
+    if let Some(error) = text.strip_prefix('-') {
+        return Err(connection.refusal("take a snapshot (PSYNC)", error));
+    }
+    let mut words = text.strip_prefix('+').unwrap_or_default().split(' ');
+    match (words.next(), words.next(), words.next().map(str::parse)) {
+        (Some("FULLRESYNC"), Some(id), Some(Ok(offset))) => Ok((id.to_owned(), offset)),
+        _ => Err(connection.no_redis("an odd reply to PSYNC")),
+    }
+}
+
+fn payload_frame(connection: &mut Connection) -> Result<Frame> {
+    let line = next_line(connection)?;
+    let text = String::from_utf8_lossy(&line).into_owned();
+    if let Some(error) = text.strip_prefix('-') {
+        return Err(connection.refusal("send its snapshot", error));
+    }
+    if let Some(mark) = text.strip_prefix("$EOF:").filter(|mark| mark.len() == MARK_BYTES) {
+        let mark = mark.as_bytes().to_vec();
+        return Ok(Frame::Mark { mark, tail: Vec::with_capacity(MARK_BYTES), ended: false });
+    }
+    let length = text.strip_prefix('$').and_then(|digits| digits.parse().ok());
+    length
+        .map(|total| Frame::Length { left: total, total })
+        .ok_or_else(|| connection.no_redis("an odd frame around its snapshot"))
+}
+
+fn next_line(connection: &mut Connection) -> Result<Vec<u8>> {
+    loop {
+        let line = connection.line(connection.silence_deadline())?;
+        if !line.is_empty() {
+            return Ok(line);
+        }
+    }
+}
+
+impl Snapshot {
+    /// Bytes of the snapshot, where the server said so beforehand.
+    pub fn total_bytes(&self) -> Option<u64> {
+        match self.frame {
+            Frame::Length { total, .. } => Some(total),
+            Frame::Mark { .. } => None,
+        }
+    }
+
+    /// The next bytes of the snapshot into `buffer` (which must have room for the end mark and more); 0 at its
+    /// proper end. A transfer that stops before is an error.
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        match &mut self.frame {
+            Frame::Length { left: 0, .. } => Ok(0),
+            Frame::Length { left, .. } => {
+                let room = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
+                let read = self.connection.read_payload(&mut buffer[..room])?;
+                *left -= read as u64;
+                if read == 0 { Err(cut_short(&self.connection)) } else { Ok(read) }
+            }
+            Frame::Mark { ended: true, .. } => Ok(0),
+            Frame::Mark { mark, tail, ended } => loop {
+                // The mark is the last thing sent, so only the last bytes can be it. They are held back until
+                // more arrive.
+                let kept = tail.len();
+                buffer[..kept].copy_from_slice(tail);
+                let read = self.connection.read_payload(&mut buffer[kept..])?;
+                if read == 0 {
+                    return Err(cut_short(&self.connection));
+                }
+                let filled = kept + read;
+                let keep = filled.min(MARK_BYTES);
+                tail.clear();
+                tail.extend_from_slice(&buffer[filled - keep..filled]);
+                if tail == mark {
+                    *ended = true;
+                }
+                if *ended || filled > keep {
+                    return Ok(filled - keep);
+                }
+            },
+        }
+    }
+}
+
+fn cut_short(connection: &Connection) -> Error {
+    let closed = connection.closed();
+    Error::new(Kind::Unreachable, "TRANSFER_TRUNCATED", "the source stopped in the middle of its snapshot")
+        .because(closed.message)
+        .hint("look at the server's own log: it may have died, run out of memory, or dropped a slow replica")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::Timeouts;
+
+    const MARK: &[u8] = b"0123456789abcdef0123456789abcdef01234567";
+
+    /// The start of what a server sends for a snapshot, with keepalives wherever they may stand.
+    fn opening(frame: &str) -> Vec<u8> {
+        let id = "a".repeat(40);
+        let options = "+OK\r\n+OK\r\n-ERR Unrecognized REPLCONF option: version\r\n+OK\r\n";
+        format!("{options}\n\n+FULLRESYNC {id} 777\r\n\n\n{frame}\r\n").into_bytes()
+    }
+
+    fn request(reads: impl IntoIterator<Item = Vec<u8>>) -> Result<Snapshot> {
+        request_snapshot(Connection::scripted(reads, Timeouts::default()))
+    }
+
+    fn read_all(snapshot: &mut Snapshot, room: usize) -> Result<Vec<u8>> {
+        let (mut all, mut buffer) = (Vec::new(), vec![0; room]);
+        loop {
+            match snapshot.read(&mut buffer)? {
+                0 => return Ok(all),
+                read => all.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+
+    fn marked() -> String {
+        format!("$EOF:{}", std::str::from_utf8(MARK).unwrap())
+    }
+
+    /// Payloads that are hard to tell from the mark: empty, shorter than it, and full of its beginnings.
+    fn payloads() -> [Vec<u8>; 4] {
+        [
+            Vec::new(),
+            b"REDIS".to_vec(),
+            MARK[..39].to_vec(),
+            [MARK, &MARK[..20], b"x", MARK, b"REDIS0010"].concat(),
+        ]
+    }
+
+    #[test]
+    fn the_end_mark_is_found_wherever_the_reads_are_cut() {
+        for payload in payloads() {
+            let sent = [&payload[..], MARK].concat();
+            for cut in 0..=sent.len() {
+                // A read that ends in the whole mark by itself is where even servers take it for the end.
+                if cut < sent.len() && sent[..cut].ends_with(MARK) {
+                    continue;
+                }
+                for room in [MARK_BYTES + 1, 64, 4096] {
+                    let reads = [opening(&marked()), sent[..cut].to_vec(), sent[cut..].to_vec()];
+                    let mut snapshot = request(reads).unwrap();
+                    assert_eq!((snapshot.total_bytes(), snapshot.replication_offset), (None, 777));
+                    // A small buffer cuts the reads as well, and may cut behind a mark inside the payload.
+                    if room == 4096 || !payload.windows(MARK.len()).any(|window| window == MARK) {
+                        assert_eq!(read_all(&mut snapshot, room).unwrap(), payload, "cut {cut}, room {room}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_mark_is_found_byte_by_byte_and_behind_the_frame() {
+        let payload = b"REDIS0010 and more than forty bytes of it, so that some are held back".to_vec();
+        let sent = [opening(&marked()), payload.clone(), MARK.to_vec()].concat();
+        let mut one_by_one = request(sent.iter().map(|byte| vec![*byte])).unwrap();
+        assert_eq!(read_all(&mut one_by_one, 64).unwrap(), payload);
+        let mut at_once = request([sent]).unwrap();
+        assert_eq!(read_all(&mut at_once, 4096).unwrap(), payload);
+        assert_eq!(at_once.read(&mut [0; 64]).unwrap(), 0, "the end stays the end");
+    }
+
+    #[test]
+    fn a_snapshot_of_known_length_ends_there() {
+        let sent = [opening("$5"), b"REDIS*1\r\n$4\r\nPING\r\n".to_vec()].concat();
+        for cut in 0..sent.len() {
+            let mut snapshot = request([sent[..cut].to_vec(), sent[cut..].to_vec()]).unwrap();
+            assert_eq!(snapshot.total_bytes(), Some(5));
+            assert_eq!(read_all(&mut snapshot, 64).unwrap(), b"REDIS");
+        }
+    }
+
+    #[test]
+    fn a_transfer_that_stops_before_its_end_is_an_error() {
+        let payload = b"REDIS0010 and so on, more than a mark has bytes".to_vec();
+        let marked = [&payload[..], MARK].concat();
+        for end in 0..marked.len() {
+            let mut snapshot = request([opening(&self::marked()), marked[..end].to_vec()]).unwrap();
+            assert_eq!(read_all(&mut snapshot, 64).unwrap_err().code, "TRANSFER_TRUNCATED", "{end}");
+        }
+        for end in 0..payload.len() {
+            let mut snapshot = request([opening("$47"), payload[..end].to_vec()]).unwrap();
+            assert_eq!(read_all(&mut snapshot, 64).unwrap_err().code, "TRANSFER_TRUNCATED", "{end}");
+        }
+    }
+
+    #[test]
+    fn bytes_behind_the_end_mark_are_no_proper_end() {
+        let sent = [b"REDIS0010", MARK, b"\r\n*1\r\n"].concat();
+        let mut snapshot = request([opening(&marked()), sent]).unwrap();
+        assert_eq!(read_all(&mut snapshot, 4096).unwrap_err().code, "TRANSFER_TRUNCATED");
+    }
+
+    #[test]
+    fn odd_answers_are_not_taken_for_a_snapshot() {
+        let ok = "+OK\r\n+OK\r\n+OK\r\n+OK\r\n";
+        let full = format!("{ok}+FULLRESYNC {} 1\r\n", "a".repeat(40));
+        for (sent, code) in [
+            (format!("{ok}+CONTINUE\r\n"), "SOURCE_NOT_REDIS"),
+            (format!("{ok}+FULLRESYNC abc\r\n"), "SOURCE_NOT_REDIS"),
+            (format!("{ok}-NOMASTERLINK no\r\n"), "SOURCE_BUSY"),
+            (format!("{ok}-ERR unknown command 'PSYNC'\r\n"), "SOURCE_NO_PSYNC"),
+            (format!("{full}$x\r\n"), "SOURCE_NOT_REDIS"),
+            (format!("{full}$-1\r\n"), "SOURCE_NOT_REDIS"),
+            (format!("{full}$EOF:short\r\n"), "SOURCE_NOT_REDIS"),
+            (format!("{full}-ERR fork failed\r\n"), "SOURCE_REFUSED"),
+            (full.clone(), "SOURCE_CLOSED"),
+            ("-NOPERM no\r\n".to_owned(), "SOURCE_DENIED"),
+        ] {
+            assert_eq!(request([sent.clone().into_bytes()]).err().unwrap().code, code, "{sent}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Every name an object can have: the repository's layout is this file.
+
+use crate::model::{AccountId, BackupId, InstanceId};
+
+/// One attempt of one backup. Two workers can never write the same one, since the attempt is the job's fence.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AttemptKey {
+    /// The account that owns the backup.
+    pub account: AccountId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The backup.
+    pub backup: BackupId,
+    /// The attempt.
+    pub attempt: u32,
+}
+
+/// The name of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ObjectKey {
+    /// Format version and id of the repository; written once.
+    Repository,
+    /// A part's bytes.
+    Part(AttemptKey, u32),
+    /// The commit point of an attempt.
+    Manifest(AttemptKey),
+}
+
+/// The folder that holds all accounts.
+pub(super) const ACCOUNTS: &str = "accounts";
+/// The name of an attempt's manifest.
+pub(super) const MANIFEST: &str = "manifest.json";
+
+impl AttemptKey {
+    /// The folder of the attempt, relative to the root.
+    pub fn folder(&self) -> String {
+        format!("{}/{}", self.backup_folder(), self.attempt)
+    }
+
+    /// The folder of the backup, relative to the root.
+    pub fn backup_folder(&self) -> String {
+        format!("{ACCOUNTS}/{}/instances/{}/backups/{}", self.account, self.instance, self.backup)
+    }
+
+    /// The attempt of a folder `accounts/<account>/instances/<instance>/backups/<backup>/<attempt>`.
+    pub fn from_folder(path: &str) -> Option<Self> {
+        let mut names = path.split('/');
+        let mut expect = |word: &str| (names.next()? == word).then(|| names.next()).flatten();
+        let account = expect(ACCOUNTS)?.parse().ok()?;
+        let instance = expect("instances")?.parse().ok()?;
+        let backup = expect("backups")?.parse().ok()?;
+        let attempt = names.next()?.parse().ok()?;
+        names.next().is_none().then_some(Self { account, instance, backup, attempt })
+    }
+}
+
+impl ObjectKey {
+    /// The object's folder, relative to the root; empty for the root itself.
+    pub fn folder(&self) -> String {
+        match self {
+            Self::Repository => String::new(),
+            Self::Part(attempt, _) | Self::Manifest(attempt) => attempt.folder(),
+        }
+    }
+
+    /// The object's name in its folder.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Repository => "repository.json".to_owned(),
+            Self::Part(_, shard) => format!("{shard}.rdb"),
+            Self::Manifest(_) => MANIFEST.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt() -> AttemptKey {
+        AttemptKey {
+            account: AccountId::default(),
+            instance: "crs-1".parse().unwrap(),
+            backup: "0192d5d8-7b1c-7c3e-8000-000000000001".parse().unwrap(),
+            attempt: 2,
+        }
+    }
+
+    #[test]
+    fn an_attempts_folder_reads_back() {
+        assert_eq!(AttemptKey::from_folder(&attempt().folder()), Some(attempt()));
+    }
+
+    #[test]
+    fn other_folders_are_no_attempts() {
+        for path in
+            ["", "accounts", "accounts/a/instances/i/backups/x/1", "a/b/c/d/e/f/g", "accounts/../instances"]
+        {
+            assert_eq!(AttemptKey::from_folder(path), None, "{path}");
+        }
+        assert_eq!(AttemptKey::from_folder(&format!("{}/more", attempt().folder())), None);
+    }
+
+    #[test]
+    fn names_are_as_the_design_says() {
+        let key = ObjectKey::Part(attempt(), 0);
+        assert_eq!(
+            format!("{}/{}", key.folder(), key.name()),
+            "accounts/default/instances/crs-1/backups/0192d5d8-7b1c-7c3e-8000-000000000001/2/0.rdb"
+        );
+    }
+}

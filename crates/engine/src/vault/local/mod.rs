@@ -1,0 +1,209 @@
+//! The repository in a local folder: a temporary file, fsync, a link to the final name, fsync of the folder.
+//! Everything is opened beneath the root, never through a symbolic link.
+
+mod folder;
+mod reader;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use rustix::io::Errno;
+
+use super::layout::{ACCOUNTS, MANIFEST};
+use super::{AttemptKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
+use crate::error::{Error, Kind, Result};
+use folder::Folder;
+use reader::LocalReader;
+use writer::LocalWriter;
+
+/// What the name of an unfinished object starts with.
+const UNFINISHED: &str = ".unfinished-";
+
+/// The repository in a local folder.
+#[derive(Clone)]
+pub struct LocalVault {
+    root: Arc<Folder>,
+    path: PathBuf,
+}
+
+impl LocalVault {
+    /// Opens the folder, making it (mode 0700) if absent.
+    pub fn open(path: &Path) -> Result<Self> {
+        let root = Folder::open_root(path).map_err(|error| {
+            Error::io(format!("cannot open the repository {}", path.display()), &error.into())
+        })?;
+        Ok(Self { root: Arc::new(root), path: path.to_owned() })
+    }
+
+    /// Runs file work where it may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let vault = self.clone();
+        tokio::task::spawn_blocking(move || work(&vault))
+            .await
+            .unwrap_or_else(|error| Err(Error::internal("the storage thread ended early", error)))
+    }
+
+    fn failed(&self, what: &str, key: &ObjectKey, errno: Errno) -> Error {
+        let path = self.path.join(key.folder()).join(key.name());
+        Error::io(format!("cannot {what} {}", path.display()), &errno.into())
+    }
+
+    fn open_reader(&self, key: &ObjectKey) -> Result<Option<LocalReader>> {
+        let opened = self.root.folder(&key.folder()).and_then(|folder| folder.open_file(&key.name()));
+        match opened {
+            Ok(file) => LocalReader::new(file).map(Some).map_err(|errno| self.failed("open", key, errno)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.failed("open", key, errno)),
+        }
+    }
+
+    fn attempts_now(&self) -> Result<Vec<StoredAttempt>> {
+        let mut found = Vec::new();
+        self.root
+            .walk(ACCOUNTS, &mut |path, folder| {
+                if let Some(key) = AttemptKey::from_folder(path) {
+                    let has_manifest = folder.names()?.iter().any(|name| name == MANIFEST);
+                    found.push(StoredAttempt { key, has_manifest });
+                }
+                Ok(())
+            })
+            .map_err(|errno| Error::io("cannot list the repository", &errno.into()))?;
+        Ok(found)
+    }
+
+    fn remove_attempt_now(&self, key: &AttemptKey) -> Result<()> {
+        let manifest = ObjectKey::Manifest(key.clone());
+        let gone = |result: Result<(), Errno>| match result {
+            Err(Errno::NOENT) => Ok(()),
+            other => other.map_err(|errno| self.failed("remove", &manifest, errno)),
+        };
+        let folder = match self.root.folder(&key.folder()) {
+            Err(Errno::NOENT) => return Ok(()),
+            other => other.map_err(|errno| self.failed("remove", &manifest, errno))?,
+        };
+        gone(folder.unlink(MANIFEST))?;
+        gone(folder.sync())?;
+        for name in folder.names().map_err(|errno| self.failed("remove", &manifest, errno))? {
+            gone(folder.unlink(&name))?;
+        }
+        gone(self.root.remove_empty(&key.folder()))?;
+        // The backup's folder goes with its last attempt.
+        match self.root.remove_empty(&key.backup_folder()) {
+            Err(Errno::NOTEMPTY) => Ok(()),
+            other => gone(other),
+        }
+    }
+}
+
+#[async_trait]
+impl Vault for LocalVault {
+    fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>> {
+        let folder =
+            self.root.make_folder(&key.folder()).map_err(|errno| self.failed("create", key, errno))?;
+        let shown = self.path.join(key.folder()).join(key.name());
+        Ok(Box::new(LocalWriter::create(folder, key.name(), shown)?))
+    }
+
+    async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()> {
+        let key = key.clone();
+        self.blocking(move |vault| {
+            let mut writer = vault.create(&key)?;
+            writer.write(&bytes)?;
+            writer.seal().map(drop)
+        })
+        .await
+    }
+
+    async fn get(&self, key: &ObjectKey, limit: u64) -> Result<Option<Vec<u8>>> {
+        let key = key.clone();
+        self.blocking(move |vault| {
+            let Some(reader) = vault.open_reader(&key)? else { return Ok(None) };
+            if reader.size_bytes() > limit {
+                let message = format!("{} is larger than it can be", key.name());
+                return Err(Error::new(Kind::Corrupt, "OBJECT_TOO_LARGE", message));
+            }
+            reader.read_whole().map(Some).map_err(|errno| vault.failed("read", &key, errno))
+        })
+        .await
+    }
+
+    async fn open(&self, key: &ObjectKey) -> Result<Option<Arc<dyn ObjectReader>>> {
+        let key = key.clone();
+        self.blocking(move |vault| {
+            Ok(vault.open_reader(&key)?.map(|reader| Arc::new(reader) as Arc<dyn ObjectReader>))
+        })
+        .await
+    }
+
+    async fn attempts(&self) -> Result<Vec<StoredAttempt>> {
+        self.blocking(Self::attempts_now).await
+    }
+
+    async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {
+        let key = key.clone();
+        self.blocking(move |vault| vault.remove_attempt_now(&key)).await
+    }
+
+    async fn sweep_unfinished(&self) -> Result<u64> {
+        self.blocking(|vault| {
+            let mut removed = 0;
+            vault
+                .root
+                .walk("", &mut |_, folder| {
+                    for name in folder.names()? {
+                        if name.starts_with(UNFINISHED) {
+                            folder.unlink(&name)?;
+                            removed += 1;
+                        }
+                    }
+                    Ok(())
+                })
+                .map_err(|errno| Error::io("cannot sweep the repository", &errno.into()))?;
+            Ok(removed)
+        })
+        .await
+    }
+
+    async fn free_bytes(&self) -> Result<Option<u64>> {
+        self.blocking(|vault| {
+            vault
+                .root
+                .free_bytes()
+                .map(Some)
+                .map_err(|errno| Error::io("cannot ask for free space", &errno.into()))
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::contract;
+
+    #[tokio::test]
+    async fn keeps_the_contract() {
+        let folder = tempfile::tempdir().unwrap();
+        contract::run(&LocalVault::open(folder.path()).unwrap()).await;
+    }
+
+    #[tokio::test]
+    async fn a_symbolic_link_out_of_the_root_is_not_followed() {
+        let outside = tempfile::tempdir().unwrap();
+        let inside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("repository.json"), "secret").unwrap();
+        std::os::unix::fs::symlink(
+            outside.path().join("repository.json"),
+            inside.path().join("repository.json"),
+        )
+        .unwrap();
+        let vault = LocalVault::open(inside.path()).unwrap();
+        assert!(vault.get(&ObjectKey::Repository, 1000).await.is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! The repository: where bytes live. Append-only; an object is visible whole or not at all.
+
+#[cfg(test)]
+mod contract;
+mod layout;
+mod local;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Result;
+
+pub use layout::{AttemptKey, ObjectKey};
+pub use local::LocalVault;
+
+/// A place for objects.
+#[async_trait]
+pub trait Vault: Send + Sync {
+    /// Starts an object. Blocks; for a thread of its own. Nothing is visible before `seal`, nothing stays after
+    /// a drop without it.
+    fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>>;
+
+    /// Writes a small object whole. `CONFLICT` if it exists.
+    async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()>;
+
+    /// Reads a small object whole; `None` if it is absent, an error if it is larger than `limit` bytes.
+    async fn get(&self, key: &ObjectKey, limit: u64) -> Result<Option<Vec<u8>>>;
+
+    /// Opens an object for reading; `None` if it is absent. What is open stays readable after a removal.
+    async fn open(&self, key: &ObjectKey) -> Result<Option<Arc<dyn ObjectReader>>>;
+
+    /// Every attempt of every backup that left an object.
+    async fn attempts(&self) -> Result<Vec<StoredAttempt>>;
+
+    /// Removes an attempt, the manifest first. Removing what is not there succeeds.
+    async fn remove_attempt(&self, key: &AttemptKey) -> Result<()>;
+
+    /// Removes what writers that died left behind. Only while no writer is at work. Returns how many.
+    async fn sweep_unfinished(&self) -> Result<u64>;
+
+    /// Bytes that may still be written, where the store can tell.
+    async fn free_bytes(&self) -> Result<Option<u64>>;
+}
+
+/// An object that is being written.
+pub trait ObjectWriter: Send {
+    /// Appends bytes. Blocks.
+    fn write(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Makes the object safe against power loss and visible under its key, all at once. Blocks.
+    fn seal(self: Box<Self>) -> Result<StoredObject>;
+}
+
+/// What is known of a sealed object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    /// Bytes.
+    pub size_bytes: u64,
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
+}
+
+/// An open object.
+#[async_trait]
+pub trait ObjectReader: Send + Sync {
+    /// Bytes.
+    fn size_bytes(&self) -> u64;
+
+    /// Up to `len` bytes from `offset`, if they can be had without waiting.
+    fn read_now(&self, offset: u64, len: usize) -> Option<Result<Bytes>>;
+
+    /// Up to `len` bytes from `offset`; empty only at the end.
+    async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes>;
+}
+
+/// An attempt as the store has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAttempt {
+    /// Which attempt of which backup.
+    pub key: AttemptKey,
+    /// Whether its commit point was reached.
+    pub has_manifest: bool,
+}

@@ -1,0 +1,130 @@
+//! A worker: claims one job at a time and does it, holding the lease by heartbeats.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::catalog::AttemptOutcome;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Failure, Job, JobKind};
+use crate::ops::{Engine, Meter};
+
+/// How a worker works.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// Its name, for the job's row.
+    pub name: String,
+    /// How long a claim holds without a heartbeat.
+    pub lease: Duration,
+    /// How often it looks for work.
+    pub poll: Duration,
+    /// How often a job may be claimed before it is given up. A job is claimed again only when its worker died.
+    pub most_attempts: u32,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            name: "worker".to_owned(),
+            lease: Duration::from_secs(30),
+            poll: Duration::from_millis(200),
+            most_attempts: 3,
+        }
+    }
+}
+
+/// Works until `stop`. A job that is under way then is handed back, and starts anew elsewhere.
+pub async fn run_worker(engine: Arc<Engine>, settings: WorkerSettings, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        let claimed = engine.catalog().claim_job(&settings.name, engine.clock().now(), settings.lease).await;
+        match claimed {
+            Ok(Some(job)) => do_job(&engine, &settings, &job, &stop).await,
+            Ok(None) => idle(settings.poll, &stop).await,
+            Err(error) => {
+                tracing::error!(%error, "cannot look for work");
+                idle(settings.lease / 10, &stop).await;
+            }
+        }
+    }
+}
+
+async fn idle(time: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+async fn do_job(engine: &Arc<Engine>, settings: &WorkerSettings, job: &Job, stop: &CancellationToken) {
+    tracing::info!(job = job.number, kind = job.kind.as_str(), backup = %job.backup, attempt = job.attempt, "started");
+    let meter = Arc::new(Meter::default());
+    let cancel = stop.child_token();
+    let result = if job.attempt > settings.most_attempts {
+        Err(Error::new(
+            Kind::Internal,
+            "WORKER_DIED",
+            format!("given up after {} attempts", settings.most_attempts),
+        )
+        .because("the server stopped in the middle of each")
+        .hint("look at the server's log for why it stopped"))
+    } else if job.cancel_requested {
+        // Asked while the worker before this one was dying.
+        Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"))
+    } else {
+        let mut work = std::pin::pin!(work(engine, job, &meter, &cancel));
+        loop {
+            tokio::select! {
+                result = &mut work => break result,
+                () = tokio::time::sleep(settings.lease / 15) => heartbeat(engine, settings, job, &meter, &cancel).await,
+            }
+        }
+    };
+    match result {
+        Ok(()) => tracing::info!(job = job.number, backup = %job.backup, "done"),
+        Err(error) => end_badly(engine, job, &error, stop.is_cancelled() && !job.cancel_requested).await,
+    }
+}
+
+async fn work(engine: &Arc<Engine>, job: &Job, meter: &Arc<Meter>, cancel: &CancellationToken) -> Result<()> {
+    match job.kind {
+        JobKind::TakeBackup => engine.take_backup(job, meter, cancel).await,
+        JobKind::RemoveBackup => engine.remove_objects(job).await,
+    }
+}
+
+/// Holds the lease. A lost lease, like a request to stop, ends the work.
+async fn heartbeat(
+    engine: &Engine,
+    settings: &WorkerSettings,
+    job: &Job,
+    meter: &Meter,
+    cancel: &CancellationToken,
+) {
+    let now = engine.clock().now();
+    match engine.catalog().renew_lease(&job.lease(), &meter.progress(), now, settings.lease).await {
+        Ok(false) => {}
+        Ok(true) => cancel.cancel(),
+        Err(error) if error.code == "LEASE_LOST" => {
+            tracing::warn!(job = job.number, "the lease is lost; another worker has the job");
+            cancel.cancel();
+        }
+        // The lease outlives a few failed heartbeats.
+        Err(error) => tracing::warn!(job = job.number, %error, "cannot renew the lease"),
+    }
+}
+
+async fn end_badly(engine: &Engine, job: &Job, error: &Error, stopping: bool) {
+    let outcome = match error.kind {
+        Kind::Cancelled if stopping => AttemptOutcome::HandedBack,
+        Kind::Cancelled => AttemptOutcome::Cancelled,
+        _ => AttemptOutcome::Failed(Failure::from(error)),
+    };
+    tracing::warn!(job = job.number, backup = %job.backup, code = error.code, %error, "failed");
+    if let Err(error) = engine.catalog().fail_attempt(&job.lease(), &outcome, engine.clock().now()).await
+        && error.code != "LEASE_LOST"
+    {
+        // The lease runs out, and the job is claimed again.
+        tracing::error!(job = job.number, %error, "cannot write that a job failed");
+    }
+}

@@ -1,0 +1,158 @@
+//! Stopping: a job on request, a worker for good.
+
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use keystow_engine::model::{BackupState, JobState, Phase};
+use keystow_engine::redis::Timeouts;
+
+use crate::lab::{Server, fill_with_strings};
+use crate::proxy::{self, Harm};
+use crate::world::{World, code, eventually, failure_code};
+
+/// A server that takes some twenty seconds for its snapshot, unless told to hurry.
+fn slow() -> Server {
+    let server = Server::start(&["--repl-diskless-sync", "yes", "--rdb-key-save-delay", "10000"]);
+    fill_with_strings(&server, 2000, 10_000);
+    server
+}
+
+async fn receiving(world: &World, job: u64) {
+    eventually("the transfer to begin", async || {
+        let job = world.engine.job(&world.admin, job).await.unwrap();
+        (job.progress.phase == Phase::Receiving && job.progress.bytes > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_stops_on_request_and_leaves_nothing() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    let told = world.engine.cancel_job(&world.admin, asked.job).await.unwrap();
+    assert!(told.cancel_requested);
+    let started = Instant::now();
+    let backup = world.ended(&asked).await;
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert_eq!((backup.state, failure_code(&backup)), (BackupState::Failed, "CANCELLED"));
+    let job = world.engine.job(&world.admin, asked.job).await.unwrap();
+    assert_eq!(job.state, JobState::Cancelled);
+    assert_eq!(world.files(), [""; 0]);
+    assert_eq!(code(world.engine.cancel_job(&world.admin, asked.job).await), "CONFLICT");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_job_stops_at_once() {
+    let server = Server::start(&[]);
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    world.engine.cancel_job(&world.admin, asked.job).await.unwrap();
+    let backup = world.row(&asked).await;
+    assert_eq!((backup.state, failure_code(&backup)), (BackupState::Failed, "CANCELLED"));
+    assert_eq!(world.take("crs-1").await.state, BackupState::Available, "the next one is free to run");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_worker_hands_its_job_back_and_another_completes_it() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    let started = Instant::now();
+    worker.stop().await;
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(world.row(&asked).await.state, BackupState::Queued);
+    assert_eq!(world.files(), [""; 0]);
+
+    server.connect().run("CONFIG SET rdb-key-save-delay 0");
+    world.work_off().await;
+    let backup = world.row(&asked).await;
+    assert_eq!((backup.state, backup.attempt), (BackupState::Available, 2), "{:?}", backup.failure);
+    assert!(
+        world.files().iter().all(|file| file.contains(&format!("{}/2/", backup.id))),
+        "{:?}",
+        world.files()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_does_not_undo_a_request_to_cancel() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    world.engine.cancel_job(&world.admin, asked.job).await.unwrap();
+    worker.stop().await;
+    world.work_off().await;
+    let backup = world.row(&asked).await;
+    assert_eq!((backup.state, failure_code(&backup)), (BackupState::Failed, "CANCELLED"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_transfer_stops_on_request() {
+    let server = Server::start(&[]);
+    fill_with_strings(&server, 100, 10_000);
+    let world = World::new().await;
+    world.add("crs-1", &proxy::start(server.port, || Harm::StallAfter(500_000))).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    world.engine.cancel_job(&world.admin, asked.job).await.unwrap();
+    let started = Instant::now();
+    assert_eq!(failure_code(&world.ended(&asked).await), "CANCELLED");
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    worker.stop().await;
+}
+
+/// A port whose queue of new connections is full, so that the next connect gets no answer.
+fn deaf_port() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let limit = Duration::from_millis(300);
+    let waiting: Vec<TcpStream> =
+        (0..10_000).map_while(|_| TcpStream::connect_timeout(&address, limit).ok()).collect();
+    assert!(waiting.len() < 10_000, "the queue never filled up");
+    (listener, waiting)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connect_without_an_answer_is_given_up_on_request_and_in_time() {
+    let server = Server::start(&[]);
+    let timeouts = Timeouts { reply: Duration::from_secs(30), silence: Duration::from_secs(30) };
+    let world = World::with(timeouts, |vault| vault).await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    // The address behind the instance goes deaf.
+    let (listener, _waiting) = deaf_port();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let impatient = Timeouts { reply: Duration::from_millis(200), ..timeouts };
+    let other = World::with(impatient, |vault| vault).await;
+    assert_eq!(code(other.add("crs-1", &url).await), "SOURCE_UNREACHABLE");
+
+    let mut instance = world.engine.instance(&world.admin, &"crs-1".parse().unwrap()).await.unwrap();
+    {
+        use keystow_engine::catalog::Catalog;
+        instance.id = "deaf".parse().unwrap();
+        instance.url = url;
+        world.catalog.add_instance(&instance).await.unwrap();
+    }
+    let asked = world.request("deaf").await;
+    let worker = world.worker();
+    eventually("the job to start", async || {
+        Some(world.row(&asked).await).filter(|row| row.state == BackupState::Running)
+    })
+    .await;
+    let started = Instant::now();
+    worker.stop().await;
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert_eq!(world.row(&asked).await.state, BackupState::Queued);
+}
