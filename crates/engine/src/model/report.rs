@@ -97,7 +97,6 @@ pub struct ManifestPart {
     pub number: u64,
     /// Name of its object, beside the manifest.
     pub object: String,
-    /// What is known of its bytes.
-    #[serde(flatten)]
+    /// What is known of its bytes. Not flattened: serde cannot read maps with numbers for keys back from that.
     pub sealed: super::SealedPart,
 }

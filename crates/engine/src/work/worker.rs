@@ -72,12 +72,10 @@ async fn do_job(engine: &Arc<Engine>, settings: &WorkerSettings, job: &Job, stop
         // Asked while the worker before this one was dying.
         Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"))
     } else {
-        let mut work = std::pin::pin!(work(engine, job, &meter, &cancel));
-        loop {
-            tokio::select! {
-                result = &mut work => break result,
-                () = tokio::time::sleep(settings.lease / 15) => heartbeat(engine, settings, job, &meter, &cancel).await,
-            }
+        // Side by side: a heartbeat that waits for the catalog must not keep the work from finishing its own write.
+        tokio::select! {
+            result = work(engine, job, &meter, &cancel) => result,
+            never = hold_lease(engine, settings, job, &meter, &cancel) => match never {},
         }
     };
     match result {
@@ -93,7 +91,21 @@ async fn work(engine: &Arc<Engine>, job: &Job, meter: &Arc<Meter>, cancel: &Canc
     }
 }
 
-/// Holds the lease. A lost lease, like a request to stop, ends the work.
+/// Holds the lease until it is dropped.
+async fn hold_lease(
+    engine: &Engine,
+    settings: &WorkerSettings,
+    job: &Job,
+    meter: &Meter,
+    cancel: &CancellationToken,
+) -> std::convert::Infallible {
+    loop {
+        tokio::time::sleep(settings.lease / 15).await;
+        heartbeat(engine, settings, job, meter, cancel).await;
+    }
+}
+
+/// Renews the lease. A lost lease, like a request to stop, ends the work.
 async fn heartbeat(
     engine: &Engine,
     settings: &WorkerSettings,
