@@ -205,6 +205,14 @@ impl Reason {
     }
 }
 
+// Inside this crate reasons are boxed: a fault is rare, but the result of reading a length is passed on
+// several times per key, and so it fits into registers.
+impl From<io::Error> for Box<Reason> {
+    fn from(error: io::Error) -> Self {
+        Self::new(error.into())
+    }
+}
+
 impl From<io::Error> for Reason {
     fn from(error: io::Error) -> Self {
         Self::Io { kind: error.kind(), message: error.to_string().into() }

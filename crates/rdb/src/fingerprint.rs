@@ -49,11 +49,15 @@ impl Fingerprints {
 
     /// Adds a member; `what` names it when it was there before.
     #[inline]
-    pub(crate) fn add(&mut self, member: Item<'_>, what: &'static str) -> Result<(), Reason> {
+    pub(crate) fn add(&mut self, member: Item<'_>, what: &'static str) -> Result<(), Box<Reason>> {
         if !self.is_open() {
             return Ok(());
         }
-        if self.insert(self.key.of_item(member).max(1)) { Ok(()) } else { Err(Reason::Duplicate(what)) }
+        if self.insert(self.key.of_item(member).max(1)) {
+            Ok(())
+        } else {
+            Err(Reason::Duplicate(what).into())
+        }
     }
 
     /// A keyed 64-bit number for sixteen raw bytes, such as a stream ID.
@@ -174,7 +178,7 @@ mod tests {
             seen.add(Item::Integer(number), "member").unwrap();
         }
         let again = seen.add(Item::Text(b"999"), "member");
-        assert_eq!(again, Err(Reason::Duplicate("member")));
+        assert_eq!(again, Err(Reason::Duplicate("member").into()));
         assert_eq!(seen.add(Item::Text(b"0999"), "member"), Ok(()));
     }
 

@@ -10,15 +10,20 @@ const CUT: Reason = Reason::Lzf("it ends inside an instruction");
 const WRONG_LENGTH: Reason = Reason::Lzf("it does not expand to the promised length");
 
 /// Refuses promises that no compressed string can keep, before anything is read for them.
-pub(crate) fn check_ratio(stored: u64, plain: u64) -> Result<(), Reason> {
+pub(crate) fn check_ratio(stored: u64, plain: u64) -> Result<(), Box<Reason>> {
     if stored == 0 || plain == 0 || plain > stored.saturating_mul(MAX_RATIO) {
-        return Err(WRONG_LENGTH);
+        return Err(WRONG_LENGTH.into());
     }
     Ok(())
 }
 
 /// Expands to the end of `out`, which must be empty and grows by at most `growth` bytes ahead of its content.
-pub(crate) fn expand(compressed: &[u8], plain: u64, out: &mut Vec<u8>, growth: usize) -> Result<(), Reason> {
+pub(crate) fn expand(
+    compressed: &[u8],
+    plain: u64,
+    out: &mut Vec<u8>,
+    growth: usize,
+) -> Result<(), Box<Reason>> {
     let plain = usize::try_from(plain).map_err(|_| WRONG_LENGTH)?;
     let mut rest = compressed;
     while let Some((&control, tail)) = rest.split_first() {
@@ -36,7 +41,7 @@ pub(crate) fn expand(compressed: &[u8], plain: u64, out: &mut Vec<u8>, growth: u
             ((control >> 5) + extra + 2, distance, tail)
         };
         if bytes > plain - out.len() {
-            return Err(WRONG_LENGTH);
+            return Err(WRONG_LENGTH.into());
         }
         if out.capacity() - out.len() < bytes {
             out.reserve_exact((plain - out.len()).min(growth));
@@ -49,7 +54,7 @@ pub(crate) fn expand(compressed: &[u8], plain: u64, out: &mut Vec<u8>, growth: u
             repeat(out, bytes, distance)?;
         }
     }
-    if out.len() == plain { Ok(()) } else { Err(WRONG_LENGTH) }
+    if out.len() == plain { Ok(()) } else { Err(WRONG_LENGTH.into()) }
 }
 
 /// Proves a compressed string piece by piece. What a reference copies cannot be wrong, only where from:
@@ -75,7 +80,7 @@ enum State {
 
 impl Walk {
     /// Takes the next piece.
-    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<(), Reason> {
+    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<(), Box<Reason>> {
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
             let value = u64::from(byte);
@@ -109,20 +114,20 @@ impl Walk {
 
     /// Takes a reference to `distance` (less one) before the end of the output.
     #[inline]
-    fn refer(&mut self, distance: u64, bytes: u64) -> Result<State, Reason> {
+    fn refer(&mut self, distance: u64, bytes: u64) -> Result<State, Box<Reason>> {
         if distance >= self.produced {
-            return Err(BEFORE_START);
+            return Err(BEFORE_START.into());
         }
         self.produced += bytes;
         Ok(State::Control)
     }
 
     /// Judges the whole once all pieces were fed.
-    pub(crate) fn finish(self, plain: u64) -> Result<(), Reason> {
+    pub(crate) fn finish(self, plain: u64) -> Result<(), Box<Reason>> {
         match self.state {
             State::Control if self.produced == plain => Ok(()),
-            State::Control => Err(WRONG_LENGTH),
-            _ => Err(CUT),
+            State::Control => Err(WRONG_LENGTH.into()),
+            _ => Err(CUT.into()),
         }
     }
 }
@@ -138,13 +143,13 @@ fn pass_literal(bytes: usize, rest: &mut &[u8]) -> State {
     }
 }
 
-fn take_byte(bytes: &[u8]) -> Result<(usize, &[u8]), Reason> {
+fn take_byte(bytes: &[u8]) -> Result<(usize, &[u8]), Box<Reason>> {
     let (&byte, tail) = bytes.split_first().ok_or(CUT)?;
     Ok((byte.into(), tail))
 }
 
 /// Appends bytes that stand `distance` before the end; they may reach into what is being appended.
-fn repeat(out: &mut Vec<u8>, bytes: usize, distance: usize) -> Result<(), Reason> {
+fn repeat(out: &mut Vec<u8>, bytes: usize, distance: usize) -> Result<(), Box<Reason>> {
     let start = out.len().checked_sub(distance).ok_or(BEFORE_START)?;
     let mut left = bytes;
     while left > 0 {
@@ -162,12 +167,12 @@ mod tests {
 
     use super::*;
 
-    fn expand_all(compressed: &[u8], plain: u64) -> Result<Vec<u8>, Reason> {
+    fn expand_all(compressed: &[u8], plain: u64) -> Result<Vec<u8>, Box<Reason>> {
         let mut out = Vec::new();
         expand(compressed, plain, &mut out, 64).map(|()| out)
     }
 
-    fn walk(compressed: &[u8], plain: u64, step: usize) -> Result<(), Reason> {
+    fn walk(compressed: &[u8], plain: u64, step: usize) -> Result<(), Box<Reason>> {
         let mut walk = Walk::default();
         for piece in compressed.chunks(step) {
             walk.feed(piece)?;
@@ -186,13 +191,13 @@ mod tests {
     #[test]
     fn reference_before_the_start_is_refused() {
         let compressed = [0, b'a', 1 << 5, 1];
-        assert_eq!(expand_all(&compressed, 4), Err(BEFORE_START));
-        assert_eq!(walk(&compressed, 4, 8), Err(BEFORE_START));
+        assert_eq!(expand_all(&compressed, 4), Err(BEFORE_START.into()));
+        assert_eq!(walk(&compressed, 4, 8), Err(BEFORE_START.into()));
     }
 
     #[test]
     fn impossible_ratio_is_refused() {
-        assert_eq!(check_ratio(3, 2 << 30), Err(WRONG_LENGTH));
+        assert_eq!(check_ratio(3, 2 << 30), Err(WRONG_LENGTH.into()));
         assert_eq!(check_ratio(3, 264), Ok(()));
     }
 

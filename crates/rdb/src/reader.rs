@@ -161,7 +161,7 @@ impl<R: BufRead> Reader<R> {
         self.source.into_inner()
     }
 
-    fn step(&mut self) -> Result<Option<Step>, Reason> {
+    fn step(&mut self) -> Result<Option<Step>, Box<Reason>> {
         self.in_entry = false;
         match self.phase {
             Phase::Body => self.body().map(Some),
@@ -175,17 +175,17 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// The first nine bytes: a magic word and the version in digits, four for Redis and three for Valkey.
-    fn magic(&mut self) -> Result<(), Reason> {
+    fn magic(&mut self) -> Result<(), Box<Reason>> {
         let found: [u8; 9] = self.source.array()?;
         let (flavour, digits) = match &found {
             [b'R', b'E', b'D', b'I', b'S', digits @ ..] => (Flavour::Redis, &digits[..]),
             [b'V', b'A', b'L', b'K', b'E', b'Y', digits @ ..] => (Flavour::Valkey, &digits[..]),
-            _ => return Err(Reason::BadMagic(found)),
+            _ => return Err(Reason::BadMagic(found).into()),
         };
         let mut version = 0;
         for digit in digits {
             if !digit.is_ascii_digit() {
-                return Err(Reason::BadMagic(found));
+                return Err(Reason::BadMagic(found).into());
             }
             version = version * 10 + u16::from(digit - b'0');
         }
@@ -194,11 +194,11 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Everything behind the header, one event at a time.
-    fn body(&mut self) -> Result<Step, Reason> {
+    fn body(&mut self) -> Result<Step, Box<Reason>> {
         // Refused only now: the header's event has told the version.
         if self.flavour != Flavour::Redis || !(1..=NEWEST_VERSION).contains(&self.version) {
             let (flavour, version) = (self.flavour, self.version);
-            return Err(Reason::UnsupportedVersion { flavour, version });
+            return Err(Reason::UnsupportedVersion { flavour, version }.into());
         }
         self.source.settle()?;
         give_back(&mut self.key);
@@ -220,13 +220,13 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    fn record(&mut self, opcode: u8, start: u64) -> Result<Step, Reason> {
+    fn record(&mut self, opcode: u8, start: u64) -> Result<Step, Box<Reason>> {
         match opcode {
             opcode::AUX => self.aux(),
             opcode::DATABASE => {
                 self.database = self.source.length()?;
                 if self.database > self.limits.max_database {
-                    return Err(Reason::BadDatabase(self.database));
+                    return Err(Reason::BadDatabase(self.database).into());
                 }
                 Ok(Step::Database)
             }
@@ -239,15 +239,15 @@ impl<R: BufRead> Reader<R> {
                 with_expiry: self.source.length()?,
             }),
             opcode::FUNCTION => Ok(Step::Function { bytes: self.source.skip_string()? }),
-            opcode::FUNCTION_PRE_GA => Err(Reason::PreReleaseFunction),
+            opcode::FUNCTION_PRE_GA => Err(Reason::PreReleaseFunction.into()),
             opcode::MODULE_AUX => self.module_aux(),
             opcode::END => self.end(),
-            opcode::HASH_TEMPLATE | opcode::KEY_META => Err(Reason::UnknownOpcode(opcode)),
+            opcode::HASH_TEMPLATE | opcode::KEY_META => Err(Reason::UnknownOpcode(opcode).into()),
             encoding => self.entry(encoding, start),
         }
     }
 
-    fn entry(&mut self, encoding: u8, start: u64) -> Result<Step, Reason> {
+    fn entry(&mut self, encoding: u8, start: u64) -> Result<Step, Box<Reason>> {
         self.key.clear();
         self.key.extend_from_slice(self.source.string()?);
         self.in_entry = true;
@@ -255,7 +255,7 @@ impl<R: BufRead> Reader<R> {
         Ok(Step::Entry { encoding, start, value, attributes: std::mem::take(&mut self.attributes) })
     }
 
-    fn aux(&mut self) -> Result<Step, Reason> {
+    fn aux(&mut self) -> Result<Step, Box<Reason>> {
         self.key.clear();
         self.key.extend_from_slice(self.source.string()?);
         self.aux_value.clear();
@@ -265,22 +265,22 @@ impl<R: BufRead> Reader<R> {
 
     /// A module's data outside of keys. The number before `when` is written like a module's own
     /// (Redis `src/rdb.c`, `rdbSaveSingleModuleAux`).
-    fn module_aux(&mut self) -> Result<Step, Reason> {
+    fn module_aux(&mut self) -> Result<Step, Box<Reason>> {
         const UNSIGNED: u64 = 2;
         let module = ModuleId(self.source.length()?);
         if self.source.length()? != UNSIGNED {
-            return Err(Reason::Module("its place is not a number"));
+            return Err(Reason::Module("its place is not a number").into());
         }
         let when = match self.source.length()? {
             1 => ModuleWhen::BeforeKeys,
             2 => ModuleWhen::AfterKeys,
-            _ => return Err(Reason::Module("its place is neither before nor after the keys")),
+            _ => return Err(Reason::Module("its place is neither before nor after the keys").into()),
         };
         value::skip_module_values(&mut self.source)?;
         Ok(Step::ModuleAux { module, when })
     }
 
-    fn end(&mut self) -> Result<Step, Reason> {
+    fn end(&mut self) -> Result<Step, Box<Reason>> {
         let computed = self.source.checksum()?;
         if self.version >= FIRST_WITH_CHECKSUM {
             let stored = u64::from_le_bytes(self.source.array()?);
@@ -288,7 +288,7 @@ impl<R: BufRead> Reader<R> {
         }
         self.phase = Phase::Ended;
         if let Checksum::Bad { stored, computed } = self.checksum {
-            return Err(Reason::Checksum { stored, computed });
+            return Err(Reason::Checksum { stored, computed }.into());
         }
         Ok(Step::End)
     }
@@ -319,7 +319,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     #[cold]
-    fn fail(&mut self, reason: Reason) -> Fault {
+    fn fail(&mut self, reason: Box<Reason>) -> Fault {
         let key = &self.key[..self.key.len().min(Fault::KEY_BYTES)];
         let fault = Fault {
             offset: if reason.is_about_a_string() {
@@ -328,7 +328,7 @@ impl<R: BufRead> Reader<R> {
                 self.source.offset()
             },
             key: self.in_entry.then(|| key.to_vec()),
-            reason,
+            reason: *reason,
         };
         self.failed = Some(fault.clone());
         fault

@@ -69,7 +69,7 @@ impl<R: BufRead> Source<R> {
 
     /// The unread part of the buffer: empty only at the end of the source.
     #[inline]
-    pub(crate) fn window(&mut self) -> Result<&[u8], Reason> {
+    pub(crate) fn window(&mut self) -> Result<&[u8], Box<Reason>> {
         if self.taken == self.len {
             self.refill()?;
         }
@@ -85,7 +85,7 @@ impl<R: BufRead> Source<R> {
 
     /// The next byte.
     #[inline]
-    pub(crate) fn byte(&mut self) -> Result<u8, Reason> {
+    pub(crate) fn byte(&mut self) -> Result<u8, Box<Reason>> {
         let byte = *self.window()?.first().ok_or(Reason::Truncated)?;
         self.taken += 1;
         Ok(byte)
@@ -93,7 +93,7 @@ impl<R: BufRead> Source<R> {
 
     /// The next `N` bytes.
     #[inline]
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Reason> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Box<Reason>> {
         if let Some(array) = self.window()?.first_chunk::<N>().copied() {
             self.taken += N;
             return Ok(array);
@@ -107,7 +107,7 @@ impl<R: BufRead> Source<R> {
 
     /// Passes over bytes, however many.
     #[inline]
-    pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), Reason> {
+    pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), Box<Reason>> {
         match usize::try_from(bytes) {
             Ok(here) if here <= self.len - self.taken => {
                 self.taken += here;
@@ -118,12 +118,12 @@ impl<R: BufRead> Source<R> {
     }
 
     #[inline(never)]
-    fn skip_far(&mut self, bytes: u64) -> Result<(), Reason> {
+    fn skip_far(&mut self, bytes: u64) -> Result<(), Box<Reason>> {
         let mut left = bytes;
         while left > 0 {
             let here = self.window()?.len();
             if here == 0 {
-                return Err(Reason::Truncated);
+                return Err(Reason::Truncated.into());
             }
             let step = usize::try_from(left).map_or(here, |left| left.min(here));
             self.taken += step;
@@ -134,7 +134,7 @@ impl<R: BufRead> Source<R> {
 
     /// The next bytes as one slice: lent when they lie in one buffer, else gathered.
     #[inline]
-    pub(crate) fn bytes(&mut self, bytes: u64) -> Result<&[u8], Reason> {
+    pub(crate) fn bytes(&mut self, bytes: u64) -> Result<&[u8], Box<Reason>> {
         let limit = self.max_blob_bytes;
         let wanted = usize::try_from(bytes)
             .ok()
@@ -154,7 +154,7 @@ impl<R: BufRead> Source<R> {
 
     /// Makes sure that the checksum does not fall far behind, and that one huge value is not kept for ever.
     #[inline]
-    pub(crate) fn settle(&mut self) -> Result<(), Reason> {
+    pub(crate) fn settle(&mut self) -> Result<(), Box<Reason>> {
         if self.taken - self.summed >= UNSUMMED_BYTES {
             self.sum()?;
         }
@@ -164,7 +164,7 @@ impl<R: BufRead> Source<R> {
     }
 
     /// The checksum of all bytes read so far.
-    pub(crate) fn checksum(&mut self) -> Result<u64, Reason> {
+    pub(crate) fn checksum(&mut self) -> Result<u64, Box<Reason>> {
         self.sum()?;
         Ok(self.crc.value())
     }
@@ -187,7 +187,7 @@ impl<R: BufRead> Source<R> {
     }
 
     #[cold]
-    fn refill(&mut self) -> Result<(), Reason> {
+    fn refill(&mut self) -> Result<(), Box<Reason>> {
         Ok(self.refill_io()?)
     }
 
@@ -217,13 +217,13 @@ impl<R: BufRead> Source<R> {
     }
 
     #[cold]
-    fn gather(&mut self, wanted: usize) -> Result<(), Reason> {
+    fn gather(&mut self, wanted: usize) -> Result<(), Box<Reason>> {
         let mut gathered = std::mem::take(&mut self.gathered);
         gathered.clear();
         while gathered.len() < wanted {
             let window = self.window()?;
             if window.is_empty() {
-                return Err(Reason::Truncated);
+                return Err(Reason::Truncated.into());
             }
             let step = window.len().min(wanted - gathered.len());
             if gathered.capacity() - gathered.len() < step {

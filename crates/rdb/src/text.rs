@@ -29,7 +29,7 @@ pub(crate) enum Text {
 impl<R: BufRead> Source<R> {
     /// The head of a string; its body is still to be read.
     #[inline]
-    pub(crate) fn text(&mut self) -> Result<Text, Reason> {
+    pub(crate) fn text(&mut self) -> Result<Text, Box<Reason>> {
         self.begin_string();
         match self.length_or_encoding()? {
             Length::Plain(bytes) => Ok(Text::Plain(bytes)),
@@ -39,14 +39,14 @@ impl<R: BufRead> Source<R> {
 
     /// Proves a string without keeping it, whatever its length. Gives the length that it stands for.
     #[inline]
-    pub(crate) fn skip_string(&mut self) -> Result<u64, Reason> {
+    pub(crate) fn skip_string(&mut self) -> Result<u64, Box<Reason>> {
         let text = self.text()?;
         self.skip_text(text)
     }
 
     /// Proves the body of a string whose head was read.
     #[inline]
-    pub(crate) fn skip_text(&mut self, text: Text) -> Result<u64, Reason> {
+    pub(crate) fn skip_text(&mut self, text: Text) -> Result<u64, Box<Reason>> {
         match text {
             Text::Plain(bytes) => {
                 self.skip(bytes)?;
@@ -65,7 +65,7 @@ impl<R: BufRead> Source<R> {
 
     /// A whole string: lent from the source's buffer where it lies there in one piece and uncompressed.
     #[inline]
-    pub(crate) fn string(&mut self) -> Result<&[u8], Reason> {
+    pub(crate) fn string(&mut self) -> Result<&[u8], Box<Reason>> {
         match self.text()? {
             Text::Plain(bytes) => self.bytes(bytes),
             encoded => self.decode(encoded),
@@ -73,7 +73,7 @@ impl<R: BufRead> Source<R> {
     }
 
     /// The body of a string that is not plain, as what it stands for.
-    pub(crate) fn decode(&mut self, text: Text) -> Result<&[u8], Reason> {
+    pub(crate) fn decode(&mut self, text: Text) -> Result<&[u8], Box<Reason>> {
         let mut decoded = std::mem::take(&mut self.decoded);
         decoded.clear();
         match text {
@@ -83,7 +83,7 @@ impl<R: BufRead> Source<R> {
                 let limit = self.max_blob_bytes;
                 if plain > limit {
                     let bytes = plain;
-                    return Err(Reason::TooLarge { bytes, limit });
+                    return Err(Reason::TooLarge { bytes, limit }.into());
                 }
                 lzf::check_ratio(stored, plain)?;
                 lzf::expand(self.bytes(stored)?, plain, &mut decoded, GROWTH_BYTES)?;
@@ -93,17 +93,17 @@ impl<R: BufRead> Source<R> {
         Ok(&self.decoded)
     }
 
-    fn encoded_text(&mut self, encoding: u8) -> Result<Text, Reason> {
+    fn encoded_text(&mut self, encoding: u8) -> Result<Text, Box<Reason>> {
         match encoding {
             0 => Ok(Text::Integer(i8::from_le_bytes(self.array()?).into())),
             1 => Ok(Text::Integer(i16::from_le_bytes(self.array()?).into())),
             2 => Ok(Text::Integer(i32::from_le_bytes(self.array()?).into())),
             3 => Ok(Text::Lzf { stored: self.length()?, plain: self.length()? }),
-            _ => Err(Reason::BadStringEncoding(encoding)),
+            _ => Err(Reason::BadStringEncoding(encoding).into()),
         }
     }
 
-    fn prove_lzf(&mut self, stored: u64, plain: u64) -> Result<(), Reason> {
+    fn prove_lzf(&mut self, stored: u64, plain: u64) -> Result<(), Box<Reason>> {
         lzf::check_ratio(stored, plain)?;
         let mut walk = lzf::Walk::default();
         let mut left = stored;
@@ -111,7 +111,7 @@ impl<R: BufRead> Source<R> {
             let window = self.window()?;
             let step = usize::try_from(left).map_or(window.len(), |left| left.min(window.len()));
             if step == 0 {
-                return Err(Reason::Truncated);
+                return Err(Reason::Truncated.into());
             }
             walk.feed(&window[..step])?;
             self.advance(step);

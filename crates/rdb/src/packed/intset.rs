@@ -3,16 +3,16 @@
 use crate::fault::Reason;
 
 /// Proves an intset and counts its members. Servers refuse an empty one.
-pub(crate) fn check(bytes: &[u8]) -> Result<u64, Reason> {
+pub(crate) fn check(bytes: &[u8]) -> Result<u64, Box<Reason>> {
     let (header, body) = bytes.split_first_chunk::<8>().ok_or(Reason::Intset("too short for a header"))?;
     let [w0, w1, w2, w3, c0, c1, c2, c3] = *header;
     let width = u32::from_le_bytes([w0, w1, w2, w3]);
     let count = u64::from(u32::from_le_bytes([c0, c1, c2, c3]));
     if !matches!(width, 2 | 4 | 8) {
-        return Err(Reason::Intset("a width that does not exist"));
+        return Err(Reason::Intset("a width that does not exist").into());
     }
     if count * u64::from(width) != body.len() as u64 {
-        return Err(Reason::Intset("the header's count is not that of the members"));
+        return Err(Reason::Intset("the header's count is not that of the members").into());
     }
     let is_ascending = match width {
         2 => ascends(body, i16::from_le_bytes),
@@ -20,8 +20,8 @@ pub(crate) fn check(bytes: &[u8]) -> Result<u64, Reason> {
         _ => ascends(body, i64::from_le_bytes),
     };
     match (count, is_ascending) {
-        (0, _) => Err(Reason::Intset("it is empty")),
-        (_, false) => Err(Reason::Intset("its members are not in order")),
+        (0, _) => Err(Reason::Intset("it is empty").into()),
+        (_, false) => Err(Reason::Intset("its members are not in order").into()),
         (_, true) => Ok(count),
     }
 }

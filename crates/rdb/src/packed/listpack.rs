@@ -18,7 +18,7 @@ pub(crate) struct Listpack<'a> {
 
 impl<'a> Listpack<'a> {
     /// Checks the header against the bytes.
-    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Reason> {
+    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Box<Reason>> {
         let header: &[u8; HEADER_BYTES] =
             bytes.first_chunk().ok_or_else(|| fault(0, "too short for a header"))?;
         let [t0, t1, t2, t3, c0, c1] = *header;
@@ -34,7 +34,7 @@ impl<'a> Listpack<'a> {
 
     /// Judges the end mark's place and the header's count.
     #[cold]
-    fn finish(&self) -> Result<(), Reason> {
+    fn finish(&self) -> Result<(), Box<Reason>> {
         if self.at + 1 != self.bytes.len() {
             return Err(fault(self.at, "an end mark before the end"));
         }
@@ -47,7 +47,7 @@ impl<'a> Listpack<'a> {
 
 impl<'a> Packed<'a> for Listpack<'a> {
     #[inline]
-    fn next_item(&mut self) -> Result<Option<Item<'a>>, Reason> {
+    fn next_item(&mut self) -> Result<Option<Item<'a>>, Box<Reason>> {
         let entry = &self.bytes[self.at..];
         let Some((item, size)) = decode(entry).map_err(|what| fault(self.at, what))? else {
             return self.finish().map(|()| None);
@@ -143,6 +143,7 @@ fn back_length_matches(bytes: &[u8], size: usize, back: usize) -> bool {
 }
 
 #[cold]
-fn fault(at: usize, what: &'static str) -> Reason {
-    Reason::Listpack { at: position(at), what }
+fn fault(at: usize, what: &'static str) -> Box<Reason> {
+    let at = position(at);
+    Box::new(Reason::Listpack { at, what })
 }

@@ -14,7 +14,7 @@ use crate::fault::Reason;
 /// A proven walk over one packed sequence.
 pub(crate) trait Packed<'a> {
     /// The next entry; `None` once the end and the header's totals were found right.
-    fn next_item(&mut self) -> Result<Option<Item<'a>>, Reason>;
+    fn next_item(&mut self) -> Result<Option<Item<'a>>, Box<Reason>>;
 }
 
 /// One entry.

@@ -24,7 +24,7 @@ pub(crate) struct Ziplist<'a> {
 
 impl<'a> Ziplist<'a> {
     /// Checks the header against the bytes.
-    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Reason> {
+    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Box<Reason>> {
         let header: &[u8; HEADER_BYTES] =
             bytes.first_chunk().ok_or_else(|| fault(0, "too short for a header"))?;
         let [l0, l1, l2, l3, t0, t1, t2, t3, c0, c1] = *header;
@@ -47,7 +47,7 @@ impl<'a> Ziplist<'a> {
 
     /// Judges the end mark's place and the header's tail and count.
     #[cold]
-    fn finish(&self) -> Result<(), Reason> {
+    fn finish(&self) -> Result<(), Box<Reason>> {
         if self.at + 1 != self.bytes.len() {
             return Err(fault(self.at, "an end mark before the end"));
         }
@@ -63,7 +63,7 @@ impl<'a> Ziplist<'a> {
 
 impl<'a> Packed<'a> for Ziplist<'a> {
     #[inline]
-    fn next_item(&mut self) -> Result<Option<Item<'a>>, Reason> {
+    fn next_item(&mut self) -> Result<Option<Item<'a>>, Box<Reason>> {
         let entry = &self.bytes[self.at..];
         if entry.first() == Some(&END) {
             return self.finish().map(|()| None);
@@ -142,6 +142,7 @@ fn decode(entry: &[u8]) -> Result<(Item<'_>, usize), &'static str> {
 }
 
 #[cold]
-fn fault(at: usize, what: &'static str) -> Reason {
-    Reason::Ziplist { at: position(at), what }
+fn fault(at: usize, what: &'static str) -> Box<Reason> {
+    let at = position(at);
+    Box::new(Reason::Ziplist { at, what })
 }

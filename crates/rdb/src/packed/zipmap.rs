@@ -8,7 +8,7 @@ const END: u8 = 0xff;
 const LONG: u8 = 254;
 
 /// Proves a zipmap and counts its fields.
-pub(crate) fn check(bytes: &[u8], seen: &mut Fingerprints) -> Result<u64, Reason> {
+pub(crate) fn check(bytes: &[u8], seen: &mut Fingerprints) -> Result<u64, Box<Reason>> {
     let declared = *bytes.first().ok_or_else(|| fault(0, "it is empty"))?;
     let mut fields = 0;
     let mut at = 1;
@@ -30,7 +30,7 @@ pub(crate) fn check(bytes: &[u8], seen: &mut Fingerprints) -> Result<u64, Reason
 }
 
 /// A text, behind it as many unused bytes as the `free_bytes` bytes after its length say; `None` at the end mark.
-fn take_text(bytes: &[u8], at: usize, free_bytes: usize) -> Result<Option<(&[u8], usize)>, Reason> {
+fn take_text(bytes: &[u8], at: usize, free_bytes: usize) -> Result<Option<(&[u8], usize)>, Box<Reason>> {
     let cut = || fault(at, "an entry reaches over the end");
     let rest = bytes.get(at..).ok_or_else(cut)?;
     let (length, head) = match *rest.first().ok_or_else(cut)? {
@@ -53,6 +53,7 @@ fn take_text(bytes: &[u8], at: usize, free_bytes: usize) -> Result<Option<(&[u8]
 }
 
 #[cold]
-fn fault(at: usize, what: &'static str) -> Reason {
-    Reason::Zipmap { at: position(at), what }
+fn fault(at: usize, what: &'static str) -> Box<Reason> {
+    let at = position(at);
+    Box::new(Reason::Zipmap { at, what })
 }

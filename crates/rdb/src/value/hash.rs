@@ -13,7 +13,7 @@ use crate::{
 const FIELD: &str = "field";
 
 /// Type 4: a field and a value string each.
-pub(super) fn plain<R: BufRead>(source: &mut Source<R>, seen: &mut Fingerprints) -> Result<u64, Reason> {
+pub(super) fn plain<R: BufRead>(source: &mut Source<R>, seen: &mut Fingerprints) -> Result<u64, Box<Reason>> {
     seen.clear();
     let fields = source.length()?;
     for _ in 0..fields {
@@ -24,22 +24,31 @@ pub(super) fn plain<R: BufRead>(source: &mut Source<R>, seen: &mut Fingerprints)
 }
 
 /// Type 9: a zipmap.
-pub(super) fn zipmap<R: BufRead>(source: &mut Source<R>, seen: &mut Fingerprints) -> Result<u64, Reason> {
+pub(super) fn zipmap<R: BufRead>(
+    source: &mut Source<R>,
+    seen: &mut Fingerprints,
+) -> Result<u64, Box<Reason>> {
     seen.clear();
     packed::zipmap::check(source.string()?, seen)
 }
 
 /// Type 13: a ziplist of fields and values in turn.
-pub(super) fn ziplist<R: BufRead>(source: &mut Source<R>, seen: &mut Fingerprints) -> Result<u64, Reason> {
+pub(super) fn ziplist<R: BufRead>(
+    source: &mut Source<R>,
+    seen: &mut Fingerprints,
+) -> Result<u64, Box<Reason>> {
     pairs(Ziplist::open(source.string()?)?, seen)
 }
 
 /// Type 16: a listpack of fields and values in turn.
-pub(super) fn listpack<R: BufRead>(source: &mut Source<R>, seen: &mut Fingerprints) -> Result<u64, Reason> {
+pub(super) fn listpack<R: BufRead>(
+    source: &mut Source<R>,
+    seen: &mut Fingerprints,
+) -> Result<u64, Box<Reason>> {
     pairs(Listpack::open(source.string()?)?, seen)
 }
 
-fn pairs<'a>(mut items: impl Packed<'a>, seen: &mut Fingerprints) -> Result<u64, Reason> {
+fn pairs<'a>(mut items: impl Packed<'a>, seen: &mut Fingerprints) -> Result<u64, Box<Reason>> {
     seen.clear();
     let mut fields = 0;
     while let Some(field) = items.next_item()? {

@@ -52,7 +52,7 @@ pub(crate) fn check<R: BufRead>(
     encoding: u8,
     source: &mut Source<R>,
     seen: &mut Seen,
-) -> Result<Value, Reason> {
+) -> Result<Value, Box<Reason>> {
     if encoding == 0 {
         source.skip_string()?;
         return Ok(Value { kind: Kind::String, elements: 1, module: None });
@@ -64,7 +64,7 @@ fn check_collection<R: BufRead>(
     encoding: u8,
     source: &mut Source<R>,
     seen: &mut Seen,
-) -> Result<Value, Reason> {
+) -> Result<Value, Box<Reason>> {
     let mut module = None;
     let members = &mut seen.members;
     let (kind, elements) = match encoding {
@@ -90,7 +90,7 @@ fn check_collection<R: BufRead>(
         19 => (Kind::Stream, stream::check(source, stream::Layout::V2, seen)?),
         20 => (Kind::Set, set::listpack(source, members)?),
         21 => (Kind::Stream, stream::check(source, stream::Layout::V3, seen)?),
-        _ => return Err(Reason::UnknownType(encoding)),
+        _ => return Err(Reason::UnknownType(encoding).into()),
     };
     Ok(Value { kind, elements, module })
 }
@@ -101,7 +101,7 @@ fn member<R: BufRead>(
     source: &mut Source<R>,
     members: &mut Fingerprints,
     what: &'static str,
-) -> Result<(), Reason> {
+) -> Result<(), Box<Reason>> {
     let text = source.text()?;
     let longest = COMPARED_BYTES.min(source.max_blob_bytes);
     match text {
@@ -114,7 +114,7 @@ fn member<R: BufRead>(
 }
 
 /// Counts the entries of a packed list.
-fn count_items<'a>(mut items: impl Packed<'a>) -> Result<u64, Reason> {
+fn count_items<'a>(mut items: impl Packed<'a>) -> Result<u64, Box<Reason>> {
     let mut count = 0;
     while items.next_item()?.is_some() {
         count += 1;

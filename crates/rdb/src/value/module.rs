@@ -6,14 +6,14 @@ use std::io::BufRead;
 use crate::{event::ModuleId, fault::Reason, source::Source};
 
 /// Type 7: the module's identity and its values.
-pub(super) fn check<R: BufRead>(source: &mut Source<R>) -> Result<ModuleId, Reason> {
+pub(super) fn check<R: BufRead>(source: &mut Source<R>) -> Result<ModuleId, Box<Reason>> {
     let module = ModuleId(source.length()?);
     skip_module_values(source)?;
     Ok(module)
 }
 
 /// Walks a module's values up to their end mark (`RDB_MODULE_OPCODE_*` in Redis `src/rdb.h`).
-pub(crate) fn skip_module_values<R: BufRead>(source: &mut Source<R>) -> Result<(), Reason> {
+pub(crate) fn skip_module_values<R: BufRead>(source: &mut Source<R>) -> Result<(), Box<Reason>> {
     loop {
         match source.length()? {
             0 => return Ok(()),
@@ -22,7 +22,7 @@ pub(crate) fn skip_module_values<R: BufRead>(source: &mut Source<R>) -> Result<(
             3 => source.skip(4)?,
             4 => source.skip(8)?,
             5 => drop(source.skip_string()?),
-            _ => return Err(Reason::Module("a kind of value that does not exist")),
+            _ => return Err(Reason::Module("a kind of value that does not exist").into()),
         }
     }
 }

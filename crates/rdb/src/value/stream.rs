@@ -21,13 +21,13 @@ pub(super) fn check<R: BufRead>(
     source: &mut Source<R>,
     layout: Layout,
     seen: &mut Seen,
-) -> Result<u64, Reason> {
+) -> Result<u64, Box<Reason>> {
     let live = check_nodes(source)?;
     let entries = source.length()?;
     // Trimming in early Redis 5 left the length too high, and servers live with that; but one that finds no
     // entry at all in a stream with a length panics (`streamLastValidID`).
     if live > entries || (live == 0 && entries > 0) {
-        return Err(Reason::Stream("its length is not the number of its entries"));
+        return Err(Reason::Stream("its length is not the number of its entries").into());
     }
     // Last ID; then first ID, highest deleted ID and entries added: two, two and one.
     let numbers = if layout >= Layout::V2 { 2 + 5 } else { 2 };
@@ -43,7 +43,7 @@ pub(super) fn check<R: BufRead>(
 }
 
 /// The nodes that hold the entries, each a listpack under the ID that its entries count from.
-fn check_nodes<R: BufRead>(source: &mut Source<R>) -> Result<u64, Reason> {
+fn check_nodes<R: BufRead>(source: &mut Source<R>) -> Result<u64, Box<Reason>> {
     let mut live = 0;
     let mut before: Option<[u8; 16]> = None;
     for _ in 0..source.length()? {
@@ -51,7 +51,7 @@ fn check_nodes<R: BufRead>(source: &mut Source<R>) -> Result<u64, Reason> {
             .map_err(|_| Reason::Stream("a node's ID is not of 16 bytes"))?;
         // Nodes come out of a radix tree, and IDs are big endian: bytes in order, none twice.
         if before.is_some_and(|before| before >= id) {
-            return Err(Reason::Stream("its nodes are not in order"));
+            return Err(Reason::Stream("its nodes are not in order").into());
         }
         before = Some(id);
         live += stream_node::check(source.string()?)?;
@@ -64,7 +64,7 @@ fn check_group<R: BufRead>(
     source: &mut Source<R>,
     layout: Layout,
     consumers: &mut Fingerprints,
-) -> Result<(), Reason> {
+) -> Result<(), Box<Reason>> {
     // Last delivered ID; then the entries read.
     let numbers = if layout >= Layout::V2 { 2 + 1 } else { 2 };
     for _ in 0..numbers {
@@ -88,7 +88,9 @@ fn check_group<R: BufRead>(
         }
     }
     if owners.entries != pending.entries || owners.sum != pending.sum {
-        return Err(Reason::Stream("the pending entries of its consumers are not those of their group"));
+        return Err(
+            Reason::Stream("the pending entries of its consumers are not those of their group").into()
+        );
     }
     Ok(())
 }
@@ -104,9 +106,9 @@ struct Pending {
 }
 
 impl Pending {
-    fn add(&mut self, id: [u8; 16], key: &Fingerprints) -> Result<(), Reason> {
+    fn add(&mut self, id: [u8; 16], key: &Fingerprints) -> Result<(), Box<Reason>> {
         if self.newest.is_some_and(|newest| newest >= id) {
-            return Err(Reason::Stream("its pending entries are not in order"));
+            return Err(Reason::Stream("its pending entries are not in order").into());
         }
         self.newest = Some(id);
         self.entries += 1;
