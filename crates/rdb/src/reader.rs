@@ -129,7 +129,7 @@ impl<R: BufRead> Reader<R> {
         let step = match self.step() {
             Ok(Some(step)) => step,
             Ok(None) => return Ok(None),
-            Err(reason) => return Err(self.fail(reason)),
+            Err(reason) => return Err(self.fail(*reason)),
         };
         Ok(Some(self.event(step)))
     }
@@ -319,7 +319,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     #[cold]
-    fn fail(&mut self, reason: Box<Reason>) -> Fault {
+    fn fail(&mut self, reason: Reason) -> Fault {
         let key = &self.key[..self.key.len().min(Fault::KEY_BYTES)];
         let fault = Fault {
             offset: if reason.is_about_a_string() {
@@ -328,7 +328,7 @@ impl<R: BufRead> Reader<R> {
                 self.source.offset()
             },
             key: self.in_entry.then(|| key.to_vec()),
-            reason: *reason,
+            reason,
         };
         self.failed = Some(fault.clone());
         fault

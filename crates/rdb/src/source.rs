@@ -68,7 +68,8 @@ impl<R: BufRead> Source<R> {
     }
 
     /// The unread part of the buffer: empty only at the end of the source.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "called for every length: measured to be worth it")]
     pub(crate) fn window(&mut self) -> Result<&[u8], Box<Reason>> {
         if self.taken == self.len {
             self.refill()?;

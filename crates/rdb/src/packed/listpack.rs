@@ -23,11 +23,11 @@ impl<'a> Listpack<'a> {
             bytes.first_chunk().ok_or_else(|| fault(0, "too short for a header"))?;
         let [t0, t1, t2, t3, c0, c1] = *header;
         if usize::try_from(u32::from_le_bytes([t0, t1, t2, t3])).ok() != Some(bytes.len()) {
-            return Err(fault(0, "the header's length is not that of the listpack"));
+            return Err(fault(0, "the header's length is not that of the listpack").into());
         }
         // Not part of the header's six bytes, so there must be a seventh.
         if bytes.len() == HEADER_BYTES || bytes.last() != Some(&END) {
-            return Err(fault(bytes.len() - 1, "no end mark"));
+            return Err(fault(bytes.len() - 1, "no end mark").into());
         }
         Ok(Self { bytes, at: HEADER_BYTES, declared: u16::from_le_bytes([c0, c1]), items: 0 })
     }
@@ -36,10 +36,10 @@ impl<'a> Listpack<'a> {
     #[cold]
     fn finish(&self) -> Result<(), Box<Reason>> {
         if self.at + 1 != self.bytes.len() {
-            return Err(fault(self.at, "an end mark before the end"));
+            return Err(fault(self.at, "an end mark before the end").into());
         }
         if self.declared != UNKNOWN_COUNT && self.items != u64::from(self.declared) {
-            return Err(fault(4, "the header's count is not that of the entries"));
+            return Err(fault(4, "the header's count is not that of the entries").into());
         }
         Ok(())
     }
@@ -54,12 +54,12 @@ impl<'a> Packed<'a> for Listpack<'a> {
         };
         let back = back_length_bytes(size);
         if !back_length_matches(&entry[size..], size, back) {
-            return Err(fault(self.at + size, "a wrong back length"));
+            return Err(fault(self.at + size, "a wrong back length").into());
         }
         self.at += size + back;
         // The end mark is always there to be read next; stepping on it from within an entry is not.
         if self.at >= self.bytes.len() {
-            return Err(fault(self.at, "an entry reaches over the end mark"));
+            return Err(fault(self.at, "an entry reaches over the end mark").into());
         }
         self.items += 1;
         Ok(Some(item))
@@ -143,7 +143,7 @@ fn back_length_matches(bytes: &[u8], size: usize, back: usize) -> bool {
 }
 
 #[cold]
-fn fault(at: usize, what: &'static str) -> Box<Reason> {
+fn fault(at: usize, what: &'static str) -> Reason {
     let at = position(at);
-    Box::new(Reason::Listpack { at, what })
+    Reason::Listpack { at, what }
 }

@@ -29,10 +29,10 @@ impl<'a> Ziplist<'a> {
             bytes.first_chunk().ok_or_else(|| fault(0, "too short for a header"))?;
         let [l0, l1, l2, l3, t0, t1, t2, t3, c0, c1] = *header;
         if usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).ok() != Some(bytes.len()) {
-            return Err(fault(0, "the header's length is not that of the ziplist"));
+            return Err(fault(0, "the header's length is not that of the ziplist").into());
         }
         if bytes.len() == HEADER_BYTES || bytes.last() != Some(&END) {
-            return Err(fault(bytes.len() - 1, "no end mark"));
+            return Err(fault(bytes.len() - 1, "no end mark").into());
         }
         let tail = u32::from_le_bytes([t0, t1, t2, t3]);
         Ok(Self {
@@ -49,13 +49,13 @@ impl<'a> Ziplist<'a> {
     #[cold]
     fn finish(&self) -> Result<(), Box<Reason>> {
         if self.at + 1 != self.bytes.len() {
-            return Err(fault(self.at, "an end mark before the end"));
+            return Err(fault(self.at, "an end mark before the end").into());
         }
         if self.tail != self.newest.0 {
-            return Err(fault(4, "the header's tail is not the last entry"));
+            return Err(fault(4, "the header's tail is not the last entry").into());
         }
         if self.declared != UNKNOWN_COUNT && self.items != u64::from(self.declared) {
-            return Err(fault(8, "the header's count is not that of the entries"));
+            return Err(fault(8, "the header's count is not that of the entries").into());
         }
         Ok(())
     }
@@ -70,13 +70,13 @@ impl<'a> Packed<'a> for Ziplist<'a> {
         }
         let (previous, head) = previous_length(entry).map_err(|what| fault(self.at, what))?;
         if previous != self.newest.1 {
-            return Err(fault(self.at, "a wrong previous length"));
+            return Err(fault(self.at, "a wrong previous length").into());
         }
         let (item, size) = decode(&entry[head..]).map_err(|what| fault(self.at + head, what))?;
         self.newest = (self.at, head + size);
         self.at += head + size;
         if self.at >= self.bytes.len() {
-            return Err(fault(self.at, "an entry reaches over the end mark"));
+            return Err(fault(self.at, "an entry reaches over the end mark").into());
         }
         self.items += 1;
         Ok(Some(item))
@@ -142,7 +142,7 @@ fn decode(entry: &[u8]) -> Result<(Item<'_>, usize), &'static str> {
 }
 
 #[cold]
-fn fault(at: usize, what: &'static str) -> Box<Reason> {
+fn fault(at: usize, what: &'static str) -> Reason {
     let at = position(at);
-    Box::new(Reason::Ziplist { at, what })
+    Reason::Ziplist { at, what }
 }

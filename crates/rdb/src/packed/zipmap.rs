@@ -14,17 +14,17 @@ pub(crate) fn check(bytes: &[u8], seen: &mut Fingerprints) -> Result<u64, Box<Re
     let mut at = 1;
     while let Some((field, next)) = take_text(bytes, at, 0)? {
         let Some((_, next)) = take_text(bytes, next, 1)? else {
-            return Err(fault(next, "a field without a value"));
+            return Err(fault(next, "a field without a value").into());
         };
         seen.add(Item::Text(field), "field")?;
         at = next;
         fields += 1;
     }
     if at + 1 != bytes.len() {
-        return Err(fault(at, "an end mark before the end"));
+        return Err(fault(at, "an end mark before the end").into());
     }
     if declared < LONG && u64::from(declared) != fields {
-        return Err(fault(0, "the header's count is not that of the fields"));
+        return Err(fault(0, "the header's count is not that of the fields").into());
     }
     Ok(fields)
 }
@@ -53,7 +53,7 @@ fn take_text(bytes: &[u8], at: usize, free_bytes: usize) -> Result<Option<(&[u8]
 }
 
 #[cold]
-fn fault(at: usize, what: &'static str) -> Box<Reason> {
+fn fault(at: usize, what: &'static str) -> Reason {
     let at = position(at);
-    Box::new(Reason::Zipmap { at, what })
+    Reason::Zipmap { at, what }
 }
