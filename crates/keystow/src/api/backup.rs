@@ -1,0 +1,131 @@
+//! Backups.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A backup to take.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewBackupRequest {
+    /// The instance.
+    pub(crate) instance: String,
+    /// A person's note.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) remark: Option<String>,
+    /// Days to keep it; for ever if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keep_days: Option<u32>,
+}
+
+/// Whether to keep a backup whatever retention says.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Protection {
+    /// `true` = keep.
+    pub(crate) protected: bool,
+}
+
+/// A backup.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct BackupRow {
+    /// Its id (UUID v7).
+    pub(crate) id: String,
+    /// Its number.
+    pub(crate) number: u64,
+    /// `queued`, `running`, `available`, `partial`, `quarantined`, `failed`, `expired` or `damaged`.
+    pub(crate) state: String,
+    /// The instance's id.
+    pub(crate) instance: String,
+    /// The instance's name.
+    pub(crate) instance_name: String,
+    /// The account that owns it.
+    pub(crate) account: String,
+    /// The project that the instance was in.
+    pub(crate) project: Option<String>,
+    /// `manual` or `automated`.
+    pub(crate) mode: String,
+    /// `physical` or `logical`.
+    pub(crate) method: String,
+    /// A person's note.
+    pub(crate) remark: Option<String>,
+    /// The job that takes it.
+    pub(crate) job: u64,
+    /// When it was asked for (RFC 3339).
+    pub(crate) created_at: String,
+    /// When the first attempt started.
+    pub(crate) started_at: Option<String>,
+    /// When it ended.
+    pub(crate) ended_at: Option<String>,
+    /// When retention removes it.
+    pub(crate) expires_at: Option<String>,
+    /// Kept whatever retention says.
+    pub(crate) protected: bool,
+    /// Such as `redis 7.0.15`.
+    pub(crate) server: Option<String>,
+    /// Plain bytes of all parts.
+    pub(crate) size_bytes: u64,
+    /// Keys in all parts.
+    pub(crate) keys: u64,
+    /// Why it is not available.
+    pub(crate) failure: Option<FailureNote>,
+    /// Its parts; empty until it is sealed.
+    pub(crate) parts: Vec<PartRow>,
+}
+
+/// Why something did not work.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct FailureNote {
+    /// Stable code.
+    pub(crate) code: String,
+    /// What failed and why.
+    pub(crate) message: String,
+    /// What to do next.
+    pub(crate) hint: Option<String>,
+}
+
+/// A backup's file for one shard.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct PartRow {
+    /// Its number.
+    pub(crate) number: u64,
+    /// File name, as links deliver it.
+    pub(crate) name: String,
+    /// Shard, from 0.
+    pub(crate) shard: u32,
+    /// Plain bytes.
+    pub(crate) size_bytes: u64,
+    /// SHA-256 of the plain bytes, lower-case hex.
+    pub sha256: String,
+    /// Keys.
+    pub(crate) keys: u64,
+    /// Keys by database.
+    pub(crate) databases: BTreeMap<u64, u64>,
+    /// Keys and bytes by type.
+    pub(crate) types: BTreeMap<String, KindRow>,
+    /// First nine bytes, such as `REDIS0010`.
+    pub(crate) magic: String,
+    /// RDB version.
+    pub(crate) rdb_version: u16,
+    /// `ok`, or `absent` when the source wrote none.
+    pub(crate) checksum: String,
+}
+
+/// Keys and bytes of one type.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+pub(crate) struct KindRow {
+    /// Keys.
+    pub(crate) keys: u64,
+    /// Bytes of their records.
+    pub(crate) bytes: u64,
+}
+
+/// A page of backups, newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct BackupList {
+    /// All matches, before paging.
+    pub(crate) total: u64,
+    /// The page.
+    pub(crate) backups: Vec<BackupRow>,
+}

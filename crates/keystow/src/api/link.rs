@@ -1,0 +1,105 @@
+//! Download links.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Links to make.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewLinkRequest {
+    /// The backup's id or number.
+    pub(crate) backup: String,
+    /// Seconds that they live; the server's default if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ttl_seconds: Option<u64>,
+    /// `public`, `intranet` or `both`; `public` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<String>,
+    /// Addresses or CIDRs that may use them; empty = all.
+    #[serde(default)]
+    pub(crate) addresses: Vec<String>,
+    /// Whether each is good for one whole delivery only.
+    #[serde(default)]
+    pub(crate) once: bool,
+    /// Give links to a quarantined or partial backup too.
+    #[serde(default)]
+    pub(crate) unverified: bool,
+}
+
+/// A link.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct LinkRow {
+    /// Its id.
+    pub(crate) id: String,
+    /// The part's number.
+    pub(crate) part: u64,
+    /// File name that it delivers.
+    pub(crate) name: String,
+    /// Plain bytes that it delivers.
+    pub(crate) size_bytes: u64,
+    /// `public` or `intranet`.
+    pub(crate) network: String,
+    /// The whole URL.
+    pub(crate) url: String,
+    /// When it ends (RFC 3339).
+    pub(crate) expires_at: String,
+}
+
+/// Links just made.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct IssuedLinks {
+    /// One a part and network.
+    pub(crate) links: Vec<LinkRow>,
+}
+
+/// A link as it is remembered. Its URL is not kept.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct RememberedLinkRow {
+    /// Its id.
+    pub(crate) id: String,
+    /// The backup.
+    pub(crate) backup: String,
+    /// The part's number.
+    pub(crate) part: u64,
+    /// File name that it delivers.
+    pub(crate) name: String,
+    /// `public` or `intranet`.
+    pub(crate) network: String,
+    /// The access key that asked for it.
+    pub(crate) access_key: String,
+    /// When it was made (RFC 3339).
+    pub(crate) created_at: String,
+    /// When it ends.
+    pub(crate) expires_at: String,
+    /// When it was revoked.
+    pub(crate) revoked_at: Option<String>,
+    /// Addresses that may use it; empty = all.
+    pub(crate) addresses: Vec<String>,
+    /// Deliveries allowed; absent = any number.
+    pub(crate) deliveries: Option<u32>,
+    /// Bytes delivered so far, for a limited link.
+    pub(crate) sent_bytes: Option<u64>,
+    /// `active`, `expired`, `revoked` or `used`.
+    pub(crate) state: String,
+}
+
+/// A page of links, newest first.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct LinkList {
+    /// All matches, before paging.
+    pub(crate) total: u64,
+    /// The page.
+    pub(crate) links: Vec<RememberedLinkRow>,
+}
+
+/// Ends all links issued before now, of exactly one of these.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RevokeRequest {
+    /// Links to this backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) backup: Option<String>,
+    /// Links to any backup of this instance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) instance: Option<String>,
+}

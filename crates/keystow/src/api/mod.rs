@@ -1,0 +1,17 @@
+//! The native API's wire types: what the server writes and the CLI reads. No behaviour.
+
+mod access;
+mod backup;
+mod instance;
+mod job;
+mod link;
+mod problem;
+mod status;
+
+pub(crate) use access::{AccountRow, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow};
+pub(crate) use backup::{BackupList, BackupRow, FailureNote, KindRow, NewBackupRequest, PartRow, Protection};
+pub(crate) use instance::{InstanceList, InstanceRow, NewInstanceRequest, ServerRow};
+pub(crate) use job::{JobList, JobRow, ProgressRow};
+pub(crate) use link::{IssuedLinks, LinkList, LinkRow, NewLinkRequest, RememberedLinkRow, RevokeRequest};
+pub(crate) use problem::Problem;
+pub(crate) use status::{FindingRow, Status};

@@ -1,0 +1,177 @@
+//! Where each value comes from, and which one wins.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use keystow_engine::{Error, Kind, Result};
+use toml::{Table, Value};
+
+use super::settings::{SETTINGS, Setting};
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Built in.
+    Default,
+    /// A configuration file.
+    File(PathBuf),
+    /// An environment variable.
+    Environment(String),
+    /// A command-line flag.
+    Flag(&'static str),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "env {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// Variables that belong to the client.
+const CLIENT_VARIABLES: [&str; 4] =
+    ["KEYSTOW_SERVER", "KEYSTOW_ACCESS_KEY_ID", "KEYSTOW_ACCESS_KEY_SECRET", "KEYSTOW_DATA_DIR"];
+
+/// The values, each with its origin. A later layer wins.
+pub(crate) struct Layers(BTreeMap<&'static str, (Value, Origin)>);
+
+impl Layers {
+    /// The defaults.
+    pub(crate) fn new() -> Self {
+        let default = |setting: &Setting| {
+            let value = format!("v = {}", setting.default).parse::<Table>().ok().and_then(|mut table| table.remove("v"));
+            (setting.name, (value.unwrap_or(Value::Boolean(false)), Origin::Default))
+        };
+        Self(SETTINGS.iter().map(default).collect())
+    }
+
+    /// Adds a file.
+    pub(crate) fn add_file(&mut self, path: &Path) -> Result<()> {
+        let failed = |cause: String| {
+            Error::new(Kind::Invalid, "CONFIG_INVALID", format!("cannot read the configuration {}", path.display()))
+                .because(cause)
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        let table: Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
+        let mut found = Vec::new();
+        flatten("", table, &mut found);
+        for (name, value) in found {
+            self.set(&name, value, Origin::File(path.to_owned()))?;
+        }
+        Ok(())
+    }
+
+    /// Adds the environment: `KEYSTOW_LINKS__PUBLIC_URL` is `links.public_url`.
+    pub(crate) fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<()> {
+        for (variable, text) in variables {
+            if CLIENT_VARIABLES.contains(&variable.as_str()) {
+                continue;
+            }
+            let Some(name) = variable.strip_prefix("KEYSTOW_") else { continue };
+            let name = name.to_ascii_lowercase().replace("__", ".");
+            self.set_text(&name, &text, Origin::Environment(variable))?;
+        }
+        Ok(())
+    }
+
+    /// Adds a flag that was given.
+    pub(crate) fn add_flag(&mut self, name: &str, text: &str, flag: &'static str) -> Result<()> {
+        self.set_text(name, text, Origin::Flag(flag))
+    }
+
+    /// A text, read as the kind of value that the setting has.
+    fn set_text(&mut self, name: &str, text: &str, origin: Origin) -> Result<()> {
+        let shape = self.0.get(name).map(|(value, _)| value.clone());
+        let wrong = |kind: &str| {
+            Error::new(Kind::Invalid, "CONFIG_INVALID", format!("{name} is not {kind}: '{text}'"))
+                .because(format!("it comes from {origin}"))
+        };
+        let value = match shape {
+            Some(Value::Boolean(_)) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
+            Some(Value::Integer(_)) => Value::Integer(text.parse().map_err(|_| wrong("a number"))?),
+            _ => Value::String(text.to_owned()),
+        };
+        self.set(name, value, origin)
+    }
+
+    fn set(&mut self, name: &str, value: Value, origin: Origin) -> Result<()> {
+        let Some((known, _)) = SETTINGS.iter().map(|setting| (setting.name, ())).find(|(known, ())| *known == name) else {
+            let message = format!("unknown setting '{name}' in {origin}");
+            let error = Error::new(Kind::Invalid, "CONFIG_UNKNOWN_KEY", message);
+            return Err(match nearest(name) {
+                Some(near) => error.hint(format!("did you mean '{near}'?")),
+                None => error.hint("see all settings with: keystow config show"),
+            });
+        };
+        self.0.insert(known, (value, origin));
+        Ok(())
+    }
+
+    /// Each setting with its value and origin.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&'static Setting, &Value, &Origin)> {
+        SETTINGS.iter().filter_map(|setting| {
+            let (value, origin) = self.0.get(setting.name)?;
+            Some((setting, value, origin))
+        })
+    }
+
+    /// The values as nested tables.
+    pub(crate) fn to_table(&self) -> Table {
+        let mut root = Table::new();
+        for (name, (value, _)) in &self.0 {
+            let mut here = &mut root;
+            let mut names = name.split('.').peekable();
+            while let Some(part) = names.next() {
+                if names.peek().is_none() {
+                    here.insert(part.to_owned(), value.clone());
+                    break;
+                }
+                let next = here.entry(part).or_insert_with(|| Value::Table(Table::new()));
+                let Value::Table(table) = next else { break };
+                here = table;
+            }
+        }
+        root
+    }
+}
+
+fn flatten(prefix: &str, table: Table, found: &mut Vec<(String, Value)>) {
+    for (key, value) in table {
+        let name = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(inner) => flatten(&name, inner, found),
+            value => found.push((name, value)),
+        }
+    }
+}
+
+/// The known name that is most like this one, if any is like it at all.
+fn nearest(name: &str) -> Option<&'static str> {
+    let best = SETTINGS.iter().map(|setting| (distance(name, setting.name), setting.name)).min()?;
+    let last = name.rsplit('.').next().unwrap_or(name);
+    if best.0 <= 3.max(name.len() / 4) {
+        return Some(best.1);
+    }
+    SETTINGS.iter().map(|setting| setting.name).find(|known| known.rsplit('.').next() == Some(last))
+}
+
+/// Edits between two texts (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().take(200).enumerate() {
+        let mut corner = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
