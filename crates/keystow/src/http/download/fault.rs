@@ -1,0 +1,112 @@
+//! Refusals, in the words of an object store, shaped after the link's spelling.
+
+use bytes::Bytes;
+use http::StatusCode;
+use jiff::Timestamp;
+use keystow_engine::links::{LinkFault, Spelling};
+use keystow_engine::ops::DeliveryFault;
+use quick_xml::Writer;
+use quick_xml::events::{BytesDecl, BytesText, Event};
+
+/// Why a request gets no bytes.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The link delivers nothing.
+    Link(DeliveryFault),
+    /// Neither GET nor HEAD.
+    Method,
+    /// A precondition does not hold.
+    Precondition,
+    /// No byte of the range exists.
+    Range { total: u64 },
+}
+
+impl From<DeliveryFault> for Refusal {
+    fn from(fault: DeliveryFault) -> Self {
+        Self::Link(fault)
+    }
+}
+
+impl Refusal {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Link(DeliveryFault::Gone) => StatusCode::NOT_FOUND,
+            Self::Link(DeliveryFault::Failed(error)) if error.worth_retrying() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Link(DeliveryFault::Failed(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Link(DeliveryFault::Link(LinkFault::Malformed)) => StatusCode::BAD_REQUEST,
+            Self::Link(_) => StatusCode::FORBIDDEN,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Precondition => StatusCode::PRECONDITION_FAILED,
+            Self::Range { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
+        }
+    }
+
+    fn code_and_message(&self) -> (&'static str, String) {
+        let (code, message) = match self {
+            Self::Link(DeliveryFault::Link(LinkFault::Incomplete)) => {
+                ("AccessDenied", "The link is incomplete. Put it in quotes, so that the shell does not cut it at '&'.")
+            }
+            Self::Link(DeliveryFault::Link(LinkFault::Malformed)) => ("InvalidArgument", "The link cannot be read."),
+            Self::Link(DeliveryFault::Link(LinkFault::UnknownKey)) => {
+                ("InvalidAccessKeyId", "The key that signed this link is not in use.")
+            }
+            Self::Link(DeliveryFault::Link(LinkFault::BadSignature)) => {
+                ("SignatureDoesNotMatch", "The signature of this link is not right. Was it changed or cut?")
+            }
+            Self::Link(DeliveryFault::Link(LinkFault::Expired { .. })) => {
+                ("AccessDenied", "Request has expired. Ask the API for a new link.")
+            }
+            Self::Link(DeliveryFault::OtherNetwork) => {
+                ("AccessDenied", "This link is for the other network. Ask the API for a link of this one.")
+            }
+            Self::Link(DeliveryFault::Address) => ("AccessDenied", "This link may not be used from your address."),
+            Self::Link(DeliveryFault::Revoked) => ("AccessDenied", "This link was revoked."),
+            Self::Link(DeliveryFault::UsedUp) => ("AccessDenied", "This link has made all its deliveries."),
+            Self::Link(DeliveryFault::Gone) => ("NoSuchKey", "The backup of this link does not exist any more."),
+            Self::Link(DeliveryFault::Failed(error)) if error.worth_retrying() => {
+                ("SlowDown", "The service is busy. Try again later.")
+            }
+            Self::Link(DeliveryFault::Failed(_)) => ("InternalError", "The service could not read the backup."),
+            Self::Method => ("MethodNotAllowed", "Only GET and HEAD are allowed."),
+            Self::Precondition => ("PreconditionFailed", "A precondition of the request does not hold."),
+            Self::Range { .. } => ("InvalidRange", "The requested range does not exist."),
+        };
+        (code, message.to_owned())
+    }
+
+    /// The error document.
+    pub(super) fn body(&self, spelling: Spelling, request_id: &str, path: &str, now: Timestamp) -> Bytes {
+        let (code, message) = self.code_and_message();
+        let millis = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+        let mut fields = vec![("Code", code.to_owned()), ("Message", message)];
+        if spelling == Spelling::Cos {
+            fields.push(("Resource", path.to_owned()));
+        }
+        fields.push(("RequestId", request_id.to_owned()));
+        match spelling {
+            Spelling::Cos => fields.push(("TraceId", request_id.to_owned())),
+            Spelling::Native | Spelling::Oss => fields.push(("HostId", "keystow".to_owned())),
+        }
+        match self {
+            Self::Link(DeliveryFault::Link(LinkFault::Expired { at })) => {
+                fields.push(("Expires", millis(*at)));
+                fields.push(("ServerTime", millis(now)));
+            }
+            Self::Range { total } => fields.push(("ActualObjectSize", total.to_string())),
+            _ => {}
+        }
+        document(&fields).map_or_else(|_| Bytes::from_static(b"<Error/>"), Bytes::from)
+    }
+}
+
+fn document(fields: &[(&str, String)]) -> std::io::Result<Vec<u8>> {
+    let mut writer = Writer::new(Vec::new());
+    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
+    writer.create_element("Error").write_inner_content(|writer| {
+        for (name, value) in fields {
+            writer.create_element(*name).write_text_content(BytesText::new(value))?;
+        }
+        Ok(())
+    })?;
+    Ok(writer.into_inner())
+}

@@ -1,0 +1,77 @@
+//! The native REST API under `/api/v1`: what the CLI and the console use, and nothing else does more.
+
+mod access;
+mod backups;
+mod caller;
+mod instances;
+mod jobs;
+mod links;
+mod openapi;
+pub(super) mod problem;
+mod rows;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use keystow_engine::model::Page;
+use keystow_engine::ops::Engine;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+
+pub(crate) use openapi::document;
+
+/// What every handler may reach.
+#[derive(Clone)]
+pub(super) struct Native {
+    engine: Arc<Engine>,
+    link_ttl: Duration,
+}
+
+/// Longest body of a native request.
+const BODY_BYTES: usize = 1024 * 1024;
+/// Most records of one answer.
+const MOST_RECORDS: u64 = 1000;
+
+/// The routes, each declared once for the router and for the document.
+fn routes() -> OpenApiRouter<Native> {
+    OpenApiRouter::new()
+        .merge(instances::routes())
+        .merge(backups::routes())
+        .merge(links::routes())
+        .merge(jobs::routes())
+        .merge(access::routes())
+        .merge(status::routes())
+}
+
+/// The router of the native API.
+pub(super) fn router(engine: Arc<Engine>, link_ttl: Duration) -> Router {
+    let (api, _) = routes().split_for_parts();
+    Router::new()
+        .nest("/api/v1", api)
+        .route("/api/v1/openapi.json", axum::routing::get(openapi::answer))
+        .route("/healthz", axum::routing::get(status::healthz))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(Native { engine, link_ttl })
+}
+
+/// Query of a list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Paging {
+    #[serde(default)]
+    offset: u64,
+    limit: Option<u64>,
+}
+
+impl Paging {
+    fn page(&self) -> Page {
+        page(self.offset, self.limit)
+    }
+}
+
+fn page(offset: u64, limit: Option<u64>) -> Page {
+    Page { offset, limit: limit.unwrap_or(MOST_RECORDS).min(MOST_RECORDS) }
+}

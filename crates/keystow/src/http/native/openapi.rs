@@ -1,0 +1,22 @@
+//! The API's own description.
+
+use axum::Json;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Info, OpenApi, Server};
+
+/// The OpenAPI document, from the same declarations as the routes.
+pub(crate) fn document() -> OpenApi {
+    let mut document = super::routes().split_for_parts().1;
+    let mut info = Info::new("Keystow", env!("CARGO_PKG_VERSION"));
+    info.description = Some("Backups of Redis and Valkey: instances, backups, links, jobs, access keys.".to_owned());
+    document.info = info;
+    document.servers = Some(vec![Server::new("/api/v1")]);
+    let basic = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build());
+    document.components.get_or_insert_default().add_security_scheme("access_key", basic);
+    document
+}
+
+/// `GET /api/v1/openapi.json`: public, as it says nothing of this server.
+pub(super) async fn answer() -> Json<OpenApi> {
+    Json(document())
+}

@@ -1,0 +1,95 @@
+//! Errors as problem documents (RFC 9457).
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use keystow_engine::{Error, Kind};
+use uuid::Uuid;
+
+use crate::api::Problem;
+use crate::http::dialects::{is_ours, title};
+
+/// An engine's error on its way out.
+pub(super) struct Refusal(Error);
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+/// Result of a handler.
+pub(super) type Answer<T> = Result<T, Refusal>;
+
+fn status(error: &Error) -> StatusCode {
+    match error.kind {
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        // Denied by the source is not denied by us.
+        Kind::Denied if error.code.starts_with("SOURCE_") => StatusCode::BAD_GATEWAY,
+        Kind::Denied => StatusCode::FORBIDDEN,
+        Kind::NotFound => StatusCode::NOT_FOUND,
+        Kind::Conflict => StatusCode::CONFLICT,
+        Kind::Unreachable if error.code.starts_with("SOURCE_") => StatusCode::BAD_GATEWAY,
+        Kind::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
+        Kind::Cancelled | Kind::Corrupt | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let error = self.0;
+        let request_id = Uuid::new_v4().hyphenated().to_string();
+        if is_ours(&error) {
+            tracing::error!(request = request_id, code = error.code, %error, "a request failed");
+        }
+        let status = status(&error);
+        let mut response = written(
+            status,
+            &Problem {
+                kind: "about:blank".to_owned(),
+                title: title(status).to_owned(),
+                status: status.as_u16(),
+                detail: error.message.into_owned(),
+                code: error.code.to_owned(),
+                cause: error.cause,
+                hint: error.hint.map(std::borrow::Cow::into_owned),
+                request_id,
+            },
+        );
+        if status == StatusCode::UNAUTHORIZED {
+            let scheme = HeaderValue::from_static("Basic realm=\"keystow\", charset=\"UTF-8\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        }
+        response
+    }
+}
+
+fn written(status: StatusCode, problem: &Problem) -> Response {
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+/// The answer to a request that is nobody's.
+pub(in crate::http) fn unknown_route(request_id: &str, path: &str) -> Response {
+    let status = StatusCode::NOT_FOUND;
+    let path: String = path.chars().take(200).collect();
+    written(
+        status,
+        &Problem {
+            kind: "about:blank".to_owned(),
+            title: title(status).to_owned(),
+            status: status.as_u16(),
+            detail: format!("nothing is served at {path}"),
+            code: "UNKNOWN_ROUTE".to_owned(),
+            cause: None,
+            hint: Some("the native API is under /api/v1; a vendor's request carries that vendor's marks".to_owned()),
+            request_id: request_id.to_owned(),
+        },
+    )
+}

@@ -1,0 +1,204 @@
+//! Our nouns as the native API writes them.
+
+use jiff::Timestamp;
+use keystow_engine::model::{
+    AccessKey, Account, Backup, Failure, Instance, Job, Part, Phase, Project, RememberedLink, ServerFacts,
+};
+use keystow_engine::ops::IssuedLink;
+
+use crate::api::{
+    AccountRow, BackupRow, FailureNote, InstanceRow, JobRow, KeyRow, KindRow, LinkRow, PartRow, ProgressRow,
+    ProjectRow, RememberedLinkRow, ServerRow,
+};
+
+/// A moment in RFC 3339, whole seconds, UTC.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn text(value: &impl ToString) -> String {
+    value.to_string()
+}
+
+fn engine_name(facts: &ServerFacts) -> &'static str {
+    if facts.valkey { "valkey" } else { "redis" }
+}
+
+pub(super) fn server(facts: &ServerFacts) -> ServerRow {
+    ServerRow {
+        engine: engine_name(facts).to_owned(),
+        version: facts.version.clone(),
+        role: facts.role.clone(),
+        used_bytes: facts.used_bytes,
+        max_bytes: facts.max_bytes,
+        replicas: facts.replicas,
+    }
+}
+
+pub(super) fn instance(instance: &Instance) -> InstanceRow {
+    InstanceRow {
+        id: text(&instance.id),
+        name: instance.name.clone(),
+        url: instance.url.clone(),
+        username: instance.username.clone(),
+        has_password: instance.sealed_password.is_some(),
+        account: text(&instance.account),
+        project: instance.project.as_ref().map(text),
+        region: instance.region.clone(),
+        zone: instance.zone.clone(),
+        created_at: moment(instance.created_at),
+        server: instance.facts.as_ref().map(server),
+    }
+}
+
+fn failure(failure: &Failure) -> FailureNote {
+    FailureNote { code: failure.code.clone(), message: failure.message.clone(), hint: failure.hint.clone() }
+}
+
+fn part(part: &Part) -> PartRow {
+    let (sealed, report) = (&part.sealed, &part.sealed.report);
+    PartRow {
+        number: part.number,
+        name: sealed.file_name.clone(),
+        shard: sealed.shard,
+        size_bytes: sealed.size_bytes,
+        sha256: sealed.sha256.clone(),
+        keys: report.keys,
+        databases: report.databases.clone(),
+        types: report
+            .kinds
+            .iter()
+            .map(|(kind, count)| (kind.clone(), KindRow { keys: count.keys, bytes: count.bytes }))
+            .collect(),
+        magic: report.magic.clone(),
+        rdb_version: report.rdb_version,
+        checksum: report.checksum.clone(),
+    }
+}
+
+pub(super) fn backup(backup: &Backup) -> BackupRow {
+    BackupRow {
+        id: text(&backup.id),
+        number: backup.number,
+        state: text(&backup.state),
+        instance: text(&backup.instance),
+        instance_name: backup.instance_name.clone(),
+        account: text(&backup.account),
+        project: backup.project.as_ref().map(text),
+        mode: match backup.mode {
+            keystow_engine::model::Mode::Automated => "automated",
+            keystow_engine::model::Mode::Manual => "manual",
+        }
+        .to_owned(),
+        method: match backup.method {
+            keystow_engine::model::Method::Physical => "physical",
+            keystow_engine::model::Method::Logical => "logical",
+        }
+        .to_owned(),
+        remark: backup.remark.clone(),
+        job: backup.job,
+        created_at: moment(backup.created_at),
+        started_at: backup.started_at.map(moment),
+        ended_at: backup.ended_at.map(moment),
+        expires_at: backup.expires_at.map(moment),
+        protected: backup.protected,
+        server: backup.server.as_ref().map(|facts| format!("{} {}", engine_name(facts), facts.version)),
+        size_bytes: backup.size_bytes(),
+        keys: backup.parts.iter().map(|part| part.sealed.report.keys).sum(),
+        failure: backup.failure.as_ref().map(failure),
+        parts: backup.parts.iter().map(part).collect(),
+    }
+}
+
+pub(super) fn job(job: &Job) -> JobRow {
+    JobRow {
+        number: job.number,
+        kind: job.kind.as_str().to_owned(),
+        state: job.state.as_str().to_owned(),
+        backup: text(&job.backup),
+        instance: text(&job.instance),
+        attempt: job.attempt,
+        progress: ProgressRow {
+            phase: match job.progress.phase {
+                Phase::Waiting => "waiting",
+                Phase::Connecting => "connecting",
+                Phase::Receiving => "receiving",
+                Phase::Sealing => "sealing",
+            }
+            .to_owned(),
+            bytes: job.progress.bytes,
+            total_bytes: job.progress.total_bytes,
+            keys: job.progress.keys,
+        },
+        cancel_requested: job.cancel_requested,
+        created_at: moment(job.created_at),
+        started_at: job.started_at.map(moment),
+        ended_at: job.ended_at.map(moment),
+        failure: job.failure.as_ref().map(failure),
+    }
+}
+
+pub(super) fn link(link: &IssuedLink) -> LinkRow {
+    LinkRow {
+        id: link.id.clone().unwrap_or_default(),
+        part: link.part,
+        name: link.file_name.clone(),
+        size_bytes: link.size_bytes,
+        network: text(&link.network),
+        url: link.url.clone(),
+        expires_at: moment(link.expires_at),
+    }
+}
+
+pub(super) fn remembered(link: &RememberedLink, now: Timestamp) -> RememberedLinkRow {
+    let state = if link.revoked_at.is_some() {
+        "revoked"
+    } else if link.expires_at < now {
+        "expired"
+    } else if link.budget.is_some_and(|budget| budget.is_used_up()) {
+        "used"
+    } else {
+        "active"
+    };
+    RememberedLinkRow {
+        id: link.id.clone(),
+        backup: text(&link.backup),
+        part: link.part,
+        name: link.file_name.clone(),
+        network: text(&link.network),
+        access_key: link.access_key.clone(),
+        created_at: moment(link.created_at),
+        expires_at: moment(link.expires_at),
+        revoked_at: link.revoked_at.map(moment),
+        addresses: link.addresses.clone(),
+        deliveries: link.budget.map(|budget| budget.deliveries),
+        sent_bytes: link.budget.map(|budget| budget.sent_bytes),
+        state: state.to_owned(),
+    }
+}
+
+pub(super) fn account(account: &Account) -> AccountRow {
+    AccountRow { id: text(&account.id), name: account.name.clone(), created_at: moment(account.created_at) }
+}
+
+pub(super) fn project(project: &Project) -> ProjectRow {
+    ProjectRow {
+        id: text(&project.id),
+        account: text(&project.account),
+        name: project.name.clone(),
+        created_at: moment(project.created_at),
+    }
+}
+
+pub(super) fn key(key: &AccessKey) -> KeyRow {
+    KeyRow {
+        id: key.id.clone(),
+        account: text(&key.account),
+        project: key.project.as_ref().map(text),
+        role: text(&key.role),
+        temporary: key.sealed_session_token.is_some(),
+        created_at: moment(key.created_at),
+        expires_at: key.expires_at.map(moment),
+        revoked_at: key.revoked_at.map(moment),
+    }
+}
