@@ -1,0 +1,76 @@
+//! `keystow config`: what is set, and where it comes from.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::failure::Failure;
+use super::output;
+use super::serve::ServeArgs;
+use crate::config::Config;
+
+/// Verbs of `config`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every setting with its value
+    Show(ShowArgs),
+    /// Check a configuration without starting anything
+    Check(FileArgs),
+}
+
+/// Which configuration.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FileArgs {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Flags of `config show`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Say where each value comes from
+    #[arg(long)]
+    origin: bool,
+}
+
+/// Shows or checks the configuration that `serve` would use.
+pub(crate) fn run(command: &ConfigCommand, json: bool) -> Result<(), Failure> {
+    let (ConfigCommand::Show(ShowArgs { file, .. }) | ConfigCommand::Check(file)) = command;
+    let args = ServeArgs {
+        config: file.config.clone(),
+        data_dir: None,
+        api: None,
+        download: None,
+        intranet: None,
+        insecure_http: false,
+    };
+    let layers = args.layers()?;
+    match command {
+        ConfigCommand::Check(_) => {
+            Config::read(&layers)?;
+            if json { output::json(&json!({"ok": true})) } else { output::line("the configuration is valid") }
+        }
+        ConfigCommand::Show(show) => {
+            let rows: Vec<_> = layers.values().collect();
+            if json {
+                let list: Vec<_> = rows
+                    .iter()
+                    .map(|(setting, value, origin)| {
+                        json!({"name": setting.name, "value": value, "origin": origin.to_string(), "help": setting.help})
+                    })
+                    .collect();
+                return output::json(&list);
+            }
+            let head: &[&str] = if show.origin { &["SETTING", "VALUE", "ORIGIN"] } else { &["SETTING", "VALUE", "HELP"] };
+            let lines = rows.iter().map(|(setting, value, origin)| {
+                let last = if show.origin { origin.to_string() } else { setting.help.to_owned() };
+                vec![setting.name.to_owned(), value.to_string(), last]
+            });
+            output::table(head, lines.collect())
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! `keystow serve`: runs the service until it is told to stop.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use keystow_engine::access::RootKey;
+use keystow_engine::catalog::{Catalog, SqliteCatalog};
+use keystow_engine::clock::Clock;
+use keystow_engine::ops::{Engine, IssuedKey, Settings};
+use keystow_engine::redis::Timeouts;
+use keystow_engine::vault::LocalVault;
+use keystow_engine::work::{WorkerSettings, run_worker};
+use keystow_engine::{Error, Kind, Result};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::failure::Failure;
+use crate::config::{Config, Layers, LogFormat};
+use crate::http::{LinkLives, Limits, Listeners, serve};
+
+/// Flags of `serve`. Each beats the environment, which beats the file.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServeArgs {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder of root key, admin key, catalog and repository
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address of the native API and the vendors' APIs
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) api: Option<String>,
+    /// Address of public downloads
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) download: Option<String>,
+    /// Address of intranet downloads
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) intranet: Option<String>,
+    /// Listen beyond loopback without TLS, because the network is trusted
+    #[arg(long)]
+    pub(crate) insecure_http: bool,
+}
+
+impl ServeArgs {
+    /// The merged settings.
+    pub(super) fn layers(&self) -> Result<Layers> {
+        let mut layers = Layers::new();
+        if let Some(path) = &self.config {
+            layers.add_file(path)?;
+        }
+        layers.add_environment(std::env::vars())?;
+        let data_dir = self.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let flags = [
+            ("data_dir", data_dir.as_deref(), "--data-dir"),
+            ("listen.api", self.api.as_deref(), "--api"),
+            ("listen.download", self.download.as_deref(), "--download"),
+            ("listen.intranet", self.intranet.as_deref(), "--intranet"),
+            ("listen.insecure_http", self.insecure_http.then_some("true"), "--insecure-http"),
+        ];
+        for (name, value, flag) in flags {
+            if let Some(value) = value {
+                layers.add_flag(name, value, flag)?;
+            }
+        }
+        Ok(layers)
+    }
+}
+
+/// Runs the service. Returns after SIGTERM or SIGINT, when everything under way has ended or its time is up.
+pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
+    let mut config = Config::read(&args.layers()?)?;
+    start_log(&config)?;
+    let _lock = lock(&config.data_dir)?;
+    let listeners = bind(&mut config).await?;
+    let (engine, catalog) = open(&config).await?;
+    let admin = engine.initialise().await?;
+    if let Some(key) = &admin {
+        keep_admin_key(&config.data_dir, key)?;
+    }
+    recover(&engine, &*catalog).await?;
+
+    let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
+    greet(&config, admin.as_ref());
+    serve(&engine, listeners, limits(&config), lives(&config), &tracker, &stop);
+    for number in 1..=config.work.workers {
+        let settings = WorkerSettings {
+            name: format!("{}/{number}", std::process::id()),
+            ..WorkerSettings::default()
+        };
+        tracker.spawn(run_worker(engine.clone(), settings, stop.clone()));
+    }
+    say("ready");
+    wait_for_signal().await?;
+    shut_down(&tracker, &stop, config.limits.drain.0).await;
+    catalog.close().await;
+    Ok(())
+}
+
+fn start_log(config: &Config) -> Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level).map_err(|error| {
+        Error::new(Kind::Invalid, "CONFIG_INVALID", "log.level is not valid").because(error)
+    })?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match config.log.format {
+        LogFormat::Json => log.json().try_init(),
+        LogFormat::Text => log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+    };
+    started.map_err(|error| Error::internal("the log cannot be started", error))
+}
+
+/// Keeps a second server out of the data directory for as long as the file is open.
+fn lock(data_dir: &Path) -> Result<File> {
+    use std::os::unix::fs::DirBuilderExt;
+    let shown = data_dir.display();
+    let failed = |error: std::io::Error| Error::io(format!("cannot open the data directory {shown}"), &error);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).open(data_dir.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(Error::new(Kind::Conflict, "DATA_DIR_LOCKED", format!("another server uses {shown}"))
+                .hint("stop it, or give this one its own --data-dir"))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Binds the listeners. A port 0 becomes the one that was given, so that links can name it.
+async fn bind(config: &mut Config) -> Result<Listeners> {
+    async fn one(name: &str, address: &mut SocketAddr, url: Option<&mut String>) -> Result<TcpListener> {
+        let failed = |error: std::io::Error| {
+            let kind = if error.kind() == std::io::ErrorKind::AddrInUse { Kind::Conflict } else { Kind::Internal };
+            Error::new(kind, "LISTEN_FAILED", format!("cannot listen on {address} ({name})"))
+                .because(error)
+                .hint(format!("choose another address with --{name}"))
+        };
+        let listener = TcpListener::bind(*address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        if let Some(url) = url
+            && *url == format!("http://{address}")
+        {
+            *url = format!("http://{bound}");
+        }
+        *address = bound;
+        Ok(listener)
+    }
+    let (listen, links) = (&mut config.listen, &mut config.links);
+    Ok(Listeners {
+        api: one("api", &mut listen.api, None).await?,
+        download: one("download", &mut listen.download, Some(&mut links.public_url)).await?,
+        intranet: one("intranet", &mut listen.intranet, Some(&mut links.intranet_url)).await?,
+    })
+}
+
+async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
+    let root = RootKey::load_or_create(&config.data_dir.join("root.key"))?;
+    let catalog = Arc::new(SqliteCatalog::open(&config.catalog_path()?).await?);
+    let vault = Arc::new(LocalVault::open(&config.repository_path()?)?);
+    let settings = Settings {
+        public_url: config.links.public_url.clone(),
+        intranet_url: config.links.intranet_url.clone(),
+        longest_link: config.links.max_ttl.0,
+        timeouts: Timeouts { reply: config.source.reply_timeout.0, silence: config.source.silence_timeout.0 },
+    };
+    let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
+    engine.adopt_repository().await?;
+    Ok((engine, catalog))
+}
+
+/// Gives back the jobs of a server that died, and removes what it left half done. Safe because of the lock.
+async fn recover(engine: &Engine, catalog: &dyn Catalog) -> Result<()> {
+    let jobs = catalog.surrender_leases().await?;
+    let swept = engine.sweep(true).await?;
+    if jobs > 0 || swept.unfinished > 0 || swept.attempts > 0 {
+        tracing::warn!(jobs, unfinished = swept.unfinished, attempts = swept.attempts, "cleaned up after a crash");
+    }
+    if swept.unknown > 0 {
+        tracing::warn!(backups = swept.unknown, "the repository holds backups that the catalog does not know; kept");
+    }
+    Ok(())
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        connections: config.limits.connections,
+        body_bytes: config.limits.body_bytes,
+        header_timeout: config.limits.header_timeout.0,
+        idle_timeout: config.limits.idle_timeout.0,
+    }
+}
+
+fn lives(config: &Config) -> LinkLives {
+    let ttl = &config.links.ttl;
+    LinkLives { native: ttl.native.0, alibaba: ttl.alibaba.0, tencent_v3: ttl.tencent_v3.0 }
+}
+
+/// Writes the first admin key where the CLI on this host finds it.
+fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result<()> {
+    let document = crate::api::KeySecret {
+        access_key_id: key.id.clone(),
+        secret: String::from_utf8_lossy(key.secret.expose()).into_owned(),
+    };
+    let text = serde_json::to_vec(&document).map_err(|error| Error::internal("the admin key cannot be written", error))?;
+    let path = data_dir.join("admin.key");
+    // A catalog that was started anew has a new admin; the old key opens nothing.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io(format!("cannot replace {}", path.display()), &error));
+        }
+        _ => keystow_engine::access::write_private(&path, &text),
+    }
+}
+
+fn greet(config: &Config, admin: Option<&IssuedKey>) {
+    say(&format!("keystow {}  data {}", env!("CARGO_PKG_VERSION"), config.data_dir.display()));
+    if let Some(key) = admin {
+        say("first run: this admin key is shown once");
+        say(&format!("  access key  {}", key.id));
+        say(&format!("  secret      {}", String::from_utf8_lossy(key.secret.expose())));
+        say(&format!("  kept in     {} (0600), where the CLI finds it", config.data_dir.join("admin.key").display()));
+        say(&format!("  copy        {} somewhere safe", config.data_dir.join("root.key").display()));
+    }
+    say(&format!(
+        "listening  api {}  downloads public {}  intranet {}",
+        config.listen.api, config.listen.download, config.listen.intranet
+    ));
+}
+
+/// A line for people, on stderr.
+fn say(line: &str) {
+    // Nobody is there to be told that stderr is gone.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+async fn wait_for_signal() -> Result<()> {
+    let failed = |error: std::io::Error| Error::internal("cannot wait for signals", error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Stops accepting at once; gives what is under way its time. A second signal ends it.
+async fn shut_down(tracker: &TaskTracker, stop: &CancellationToken, drain: Duration) {
+    say("stopping: no new connections; running downloads may end");
+    stop.cancel();
+    tracker.close();
+    tokio::select! {
+        () = tracker.wait() => say("stopped"),
+        () = tokio::time::sleep(drain) => say("stopped: some downloads did not end in time"),
+        _ = wait_for_signal() => say("stopped at once"),
+    }
+}

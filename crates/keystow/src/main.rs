@@ -1,0 +1,30 @@
+//! Keystow: self-hosted backups for Redis and Valkey.
+
+mod api;
+mod cli;
+mod client;
+mod config;
+mod http;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let json = cli.json;
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = keystow_engine::Error::internal("the runtime cannot be started", error).into();
+            return cli::report(&failure, json);
+        }
+    };
+    let result = runtime.block_on(cli::run(cli));
+    // A blocking read of a dead source must not hold the exit up.
+    runtime.shutdown_background();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => cli::report(&failure, json),
+    }
+}
