@@ -1,0 +1,125 @@
+//! The main job through the commands, as a person or a script does it.
+
+use crate::lab::{Redis, Server, run};
+
+#[test]
+fn a_backup_is_taken_listed_linked_fetched_and_loads_again() {
+    let redis = Redis::start(&[]);
+    redis.ask("DEBUG POPULATE 1000 key 100");
+    redis.ask("SELECT 0\r\nHSET h a 1 b 2\r\nRPUSH l 1 2 3\r\nZADD z 1 a 2 b\r\nSADD s x y\r\nXADD x * f v");
+    let server = Server::start();
+    let backup = server.backup_of(&redis, "crs-1");
+    assert_eq!(backup["state"], "available");
+    assert_eq!(backup["parts"][0]["keys"], 1005);
+    let id = backup["id"].as_str().unwrap();
+
+    let listed = server.json(&["backup", "list"]);
+    assert_eq!(listed[0]["id"], id);
+    let by_number = server.json(&["backup", "show", &backup["number"].to_string()]);
+    assert_eq!(by_number["id"], id);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dump.rdb");
+    let url = server.link(id, &[]);
+    let fetched = server.cli(&["fetch", &url, "-o", file.to_str().unwrap()]);
+    assert_eq!(fetched.code, 0, "{fetched:?}");
+
+    let verified = run(&["verify", file.to_str().unwrap(), "--json"]).json();
+    assert_eq!(verified["ok"], true);
+    assert_eq!(verified["keys"], 1005);
+    assert_eq!(verified["checksum"], "ok");
+    assert_eq!(Redis::load(&file).digest(), redis.digest());
+}
+
+#[test]
+fn a_backup_is_verified_through_its_link() {
+    let redis = Redis::start(&[]);
+    redis.ask("DEBUG POPULATE 100 key 100");
+    let server = Server::start();
+    let backup = server.backup_of(&redis, "crs-1");
+    let said = server.json(&["verify", backup["id"].as_str().unwrap()]);
+    assert_eq!(said["ok"], true);
+    assert_eq!(said["keys"], 100);
+}
+
+#[test]
+fn a_deleted_backup_takes_its_bytes_along() {
+    let redis = Redis::start(&[]);
+    redis.ask("SET a b");
+    let server = Server::start();
+    let backup = server.backup_of(&redis, "crs-1");
+    let id = backup["id"].as_str().unwrap();
+    server.json(&["backup", "protect", id]);
+    assert_eq!(server.cli(&["backup", "delete", id]).code, 6);
+    server.json(&["backup", "protect", id, "--release"]);
+    assert_eq!(server.cli(&["backup", "delete", id]).code, 0);
+    crate::lab::until("the removal", || (server.repository_files() == ["repository.json"]).then_some(()));
+    assert_eq!(server.json(&["backup", "list"]).as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn imported_keys_keep_their_id_and_secret_and_have_their_role_only() {
+    let redis = Redis::start(&[]);
+    let server = Server::start();
+    let backup = server.backup_of(&redis, "crs-1");
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "an-old-secret-of-a-script\n").unwrap();
+    let made = server.json(&[
+        "key", "create", "--id", "AKIDold", "--secret-file", secret.to_str().unwrap(), "--role", "viewer",
+    ]);
+    assert_eq!(made["access_key_id"], "AKIDold");
+    let key = Some(("AKIDold", "an-old-secret-of-a-script"));
+    assert_eq!(server.api_as(key, "GET", "/api/v1/backups", "").status, 200);
+    let link = format!("{{\"backup\":\"{}\"}}", backup["id"].as_str().unwrap());
+    assert_eq!(server.api_as(key, "POST", "/api/v1/links", &link).status, 403);
+
+    let rotated = server.json(&["key", "rotate", "AKIDold"]);
+    assert_eq!(server.api_as(key, "GET", "/api/v1/backups", "").status, 401);
+    let fresh = rotated["secret"].as_str().unwrap();
+    assert_eq!(server.api_as(Some(("AKIDold", fresh)), "GET", "/api/v1/backups", "").status, 200);
+    assert_eq!(server.cli(&["key", "revoke", "AKIDold"]).code, 0);
+    assert_eq!(server.api_as(Some(("AKIDold", fresh)), "GET", "/api/v1/backups", "").status, 401);
+}
+
+#[test]
+fn another_account_sees_nothing_of_ours() {
+    let redis = Redis::start(&[]);
+    let server = Server::start();
+    let backup = server.backup_of(&redis, "crs-1");
+    server.json(&["account", "add", "other"]);
+    let key = server.json(&["key", "create", "--role", "operator", "--account", "other"]);
+    let key = Some((key["access_key_id"].as_str().unwrap(), key["secret"].as_str().unwrap()));
+    let id = backup["id"].as_str().unwrap();
+    assert_eq!(server.api_as(key, "GET", "/api/v1/instances", "").json()["total"], 0);
+    assert_eq!(server.api_as(key, "GET", "/api/v1/backups", "").json()["total"], 0);
+    let mut missing = server.api_as(key, "GET", "/api/v1/backups/01a20012-8502-759c-822c-84c070cdf7ea", "").json();
+    let mut foreign = server.api_as(key, "GET", &format!("/api/v1/backups/{id}"), "").json();
+    for answer in [&mut missing, &mut foreign] {
+        assert_eq!(answer["status"], 404);
+        answer["request_id"] = "".into();
+        answer["detail"] = "".into();
+    }
+    assert_eq!(missing, foreign);
+}
+
+#[test]
+fn doctor_finds_a_healthy_service_and_a_dead_instance() {
+    let redis = Redis::start(&[]);
+    let server = Server::start();
+    server.json(&["instance", "add", &redis.url(), "--id", "crs-1"]);
+    let said = server.cli(&["doctor", "--json"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    drop(redis);
+    let said = server.cli(&["doctor", "--json"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.contains("instance crs-1"));
+}
+
+#[test]
+fn settings_are_shown_with_their_origin() {
+    let said = crate::lab::run(&["config", "show", "--origin", "--json"]).json();
+    let first = &said[0];
+    assert_eq!(first["name"], "data_dir");
+    assert_eq!(first["origin"], "default");
+}

@@ -1,0 +1,342 @@
+//! A throw-away Redis, a throw-away Keystow, and what to call them with.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long anything may take to happen.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `happened` gives something.
+pub fn until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = happened() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A redis-server of our own.
+pub struct Redis {
+    pub port: u16,
+    child: Child,
+    _folder: TempDir,
+}
+
+impl Redis {
+    pub fn start(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let child = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .args(["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"])
+            .arg("--dir")
+            .arg(folder.path())
+            .args(options)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server is on the PATH (Debian: apt-get install redis-server)");
+        let redis = Self { port, child, _folder: folder };
+        until("redis-server", || redis.ask("PING").filter(|reply| reply.contains("PONG") || reply.contains("NOAUTH")));
+        redis
+    }
+
+    /// Starts one that loads this file first.
+    pub fn load(file: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(file, folder.path().join("start.rdb")).unwrap();
+        Self::start(&["--dir", folder.path().to_str().unwrap(), "--dbfilename", "start.rdb"])
+    }
+
+    /// Sends one inline command and reads what comes at once.
+    pub fn ask(&self, command: &str) -> Option<String> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        socket.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+        socket.write_all(format!("{command}\r\n").as_bytes()).ok()?;
+        let mut reply = vec![0; 64 * 1024];
+        let read = socket.read(&mut reply).ok()?;
+        Some(String::from_utf8_lossy(&reply[..read]).into_owned())
+    }
+
+    pub fn digest(&self) -> String {
+        self.ask("DEBUG DIGEST").unwrap().trim().trim_start_matches('+').to_owned()
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A running `keystow serve`.
+pub struct Server {
+    pub api: u16,
+    pub download: u16,
+    pub intranet: u16,
+    pub data: PathBuf,
+    child: Child,
+    _folder: TempDir,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Said {
+    pub fn json(&self) -> Value {
+        assert_eq!(self.code, 0, "{self:?}");
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// The program, without anybody's settings.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keystow"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYSTOW_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(words: &[&str]) -> Said {
+    finish(program().args(words))
+}
+
+fn finish(command: &mut Command) -> Said {
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    Said {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts with these environment settings.
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        Self::launch(folder, data, settings)
+    }
+
+    fn launch(folder: TempDir, data: PathBuf, settings: &[(&str, &str)]) -> Self {
+        let ports = [free_port(), free_port(), free_port()];
+        let address = |port: u16| format!("127.0.0.1:{port}");
+        let mut child = program()
+            .args(["serve", "--api", &address(ports[0]), "--download", &address(ports[1])])
+            .args(["--intranet", &address(ports[2])])
+            .arg("--data-dir")
+            .arg(&data)
+            .envs(settings.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut said = String::new();
+        loop {
+            let line = lines.next().unwrap_or_else(|| panic!("the server stopped: {said}")).unwrap();
+            if line == "ready" {
+                break;
+            }
+            said.push_str(&line);
+            said.push('\n');
+        }
+        // Keep reading, or the log would fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { api: ports[0], download: ports[1], intranet: ports[2], data, child, _folder: folder }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        let done = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Starts again on the same data, after [`Server::wait`].
+    pub fn restart(mut self) -> Self {
+        let folder = std::mem::replace(&mut self._folder, tempfile::tempdir().unwrap());
+        Self::launch(folder, self.data.clone(), &[])
+    }
+
+    pub fn wait(&mut self) -> i32 {
+        until("the server's end", || self.child.try_wait().unwrap()).code().unwrap_or(-1)
+    }
+
+    /// Runs a command against this server.
+    pub fn cli(&self, words: &[&str]) -> Said {
+        finish(
+            program()
+                .args(words)
+                .env("KEYSTOW_SERVER", format!("http://127.0.0.1:{}", self.api))
+                .env("KEYSTOW_DATA_DIR", &self.data),
+        )
+    }
+
+    /// Runs a command with `--json` and reads what it wrote.
+    pub fn json(&self, words: &[&str]) -> Value {
+        self.cli(&[words, &["--json"]].concat()).json()
+    }
+
+    /// The admin's id and secret.
+    pub fn admin(&self) -> (String, String) {
+        let text = std::fs::read_to_string(self.data.join("admin.key")).unwrap();
+        let key: Value = serde_json::from_str(&text).unwrap();
+        (key["access_key_id"].as_str().unwrap().to_owned(), key["secret"].as_str().unwrap().to_owned())
+    }
+
+    /// One request to the native API as the admin.
+    pub fn api(&self, method: &str, path: &str, body: &str) -> Reply {
+        let (id, secret) = self.admin();
+        self.api_as(Some((&id, &secret)), method, path, body)
+    }
+
+    pub fn api_as(&self, key: Option<(&str, &str)>, method: &str, path: &str, body: &str) -> Reply {
+        use base64::Engine as _;
+        let mut headers = vec![("Content-Type", "application/json".to_owned())];
+        if let Some((id, secret)) = key {
+            let basic = base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}"));
+            headers.push(("Authorization", format!("Basic {basic}")));
+        }
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        request(self.api, method, path, &headers, body.as_bytes())
+    }
+
+    /// Adds the instance and takes one backup of it.
+    pub fn backup_of(&self, redis: &Redis, id: &str) -> Value {
+        self.json(&["instance", "add", &redis.url(), "--id", id]);
+        self.json(&["backup", "create", id, "--wait"])
+    }
+
+    /// A link to a backup.
+    pub fn link(&self, backup: &str, options: &[&str]) -> String {
+        let made = self.json(&[&["link", "create", backup], options].concat());
+        made["links"][0]["url"].as_str().unwrap().to_owned()
+    }
+
+    /// Every file below the repository, relative to it.
+    pub fn repository_files(&self) -> Vec<String> {
+        let root = self.data.join("repository");
+        let (mut waiting, mut found) = (vec![root.clone()], Vec::new());
+        while let Some(folder) = waiting.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    waiting.push(path);
+                } else {
+                    found.push(path.strip_prefix(&root).unwrap().to_string_lossy().into_owned());
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+}
+
+/// One raw HTTP/1.1 request on a connection of its own.
+pub fn request(port: u16, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        head.push_str(&format!("Host: 127.0.0.1:{port}\r\n"));
+    }
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    socket.write_all(head.as_bytes()).unwrap();
+    socket.write_all(body).unwrap();
+    let mut raw = Vec::new();
+    socket.read_to_end(&mut raw).unwrap();
+    read_reply(&raw)
+}
+
+/// Reads an answer that ends with its connection.
+pub fn read_reply(raw: &[u8]) -> Reply {
+    let end = raw.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
+    let head = String::from_utf8_lossy(&raw[..end]).into_owned();
+    let mut lines = head.split("\r\n");
+    let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+    let headers = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    Reply { status, headers, body: raw[end + 4..].to_vec() }
+}
+
+/// Port and target of a URL on loopback.
+pub fn target(url: &str) -> (u16, String) {
+    let rest = url.strip_prefix("http://127.0.0.1:").unwrap();
+    let (port, path) = rest.split_once('/').unwrap();
+    (port.parse().unwrap(), format!("/{path}"))
+}
+
+/// Fetches a link.
+pub fn get(url: &str, headers: &[(&str, &str)]) -> Reply {
+    let (port, target) = target(url);
+    request(port, "GET", &target, headers, b"")
+}
