@@ -42,7 +42,7 @@ impl Principal {
     ) -> Result<(Self, T), E> {
         let secret = sealer.open(&secret_place(&key.id), &key.sealed_secret)?;
         let token = match &key.sealed_session_token {
-            Some(sealed) => Some(sealer.open(&token_place(&key.id), sealed)?),
+            Some(kept) => Some(sealer.open(&token_place(&key.id), kept)?),
             None => None,
         };
         let proof = check(&secret, token.as_ref())?;

@@ -54,12 +54,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = RootKey::load_or_create(&folder.path().join("root.key")).unwrap();
         let sealer = Sealer::new(&root).unwrap();
-        let sealed = sealer.seal("access_key/A/secret", &Secret::new("hush")).unwrap();
-        assert!(!sealed.windows(4).any(|w| w == b"hush"));
-        assert!(sealer.open("access_key/A/secret", &sealed).unwrap().equals(b"hush"));
-        assert!(sealer.open("access_key/B/secret", &sealed).is_err());
-        for at in 0..sealed.len() {
-            let mut changed = sealed.clone();
+        let kept = sealer.seal("access_key/A/secret", &Secret::new("hush")).unwrap();
+        assert!(!kept.windows(4).any(|w| w == b"hush"));
+        assert!(sealer.open("access_key/A/secret", &kept).unwrap().equals(b"hush"));
+        assert!(sealer.open("access_key/B/secret", &kept).is_err());
+        for at in 0..kept.len() {
+            let mut changed = kept.clone();
             changed[at] ^= 1;
             assert!(sealer.open("access_key/A/secret", &changed).is_err());
         }

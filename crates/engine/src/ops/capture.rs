@@ -99,7 +99,9 @@ pub(super) fn capture(
             .name("rdb-reader".to_owned())
             .spawn_scoped(scope, || judge(ChunkReader::new(chunks, spare), meter))
             .map_err(|error| Error::internal("no thread for the reader", error))?;
-        let received = receive(&mut snapshot, &mut *writer, full, &empties, meter);
+        let received = receive(&mut snapshot, &mut *writer, &full, &empties, meter);
+        // The reader ends when no more can come.
+        drop(full);
         let verdict = reader.join().map_err(|_| Error::internal("the reader stopped", "it panicked"))?;
         received.map(|bytes| (bytes, verdict))
     });
@@ -129,7 +131,7 @@ fn at_byte(mut error: Error, meter: &Meter) -> Error {
 fn receive(
     snapshot: &mut Snapshot,
     writer: &mut dyn ObjectWriter,
-    full: SyncSender<Vec<u8>>,
+    full: &SyncSender<Vec<u8>>,
     empties: &Receiver<Vec<u8>>,
     meter: &Meter,
 ) -> Result<u64> {

@@ -53,7 +53,7 @@ impl Engine {
             Ok(false) => self.remove_failed(&attempt).await,
             // The sweeper will see.
             Err(error) => {
-                tracing::warn!(backup = %job.backup, %error, "cannot tell whether the attempt is kept")
+                tracing::warn!(backup = %job.backup, %error, "cannot tell whether the attempt is kept");
             }
         }
         Err(error)

@@ -426,7 +426,7 @@ mod tests {
             b"$x\r\n",
             b"$99999999999\r\n",
             b"$9223372036854775807\r\n",
-            &[b'x'; LONGEST_LINE * 2],
+            &vec![b'x'; LONGEST_LINE * 2],
         ] {
             assert_eq!(code(bytes), "SOURCE_NOT_REDIS", "{}", bytes[..20.min(bytes.len())].escape_ascii());
         }

@@ -100,14 +100,13 @@ impl Snapshot {
     /// proper end. A transfer that stops before is an error.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         match &mut self.frame {
-            Frame::Length { left: 0, .. } => Ok(0),
+            Frame::Length { left: 0, .. } | Frame::Mark { ended: true, .. } => Ok(0),
             Frame::Length { left, .. } => {
                 let room = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
                 let read = self.connection.read_payload(&mut buffer[..room])?;
                 *left -= read as u64;
                 if read == 0 { Err(cut_short(&self.connection)) } else { Ok(read) }
             }
-            Frame::Mark { ended: true, .. } => Ok(0),
             Frame::Mark { mark, tail, ended } => loop {
                 // The mark is the last thing sent, so only the last bytes can be it. They are held back until
                 // more arrive.

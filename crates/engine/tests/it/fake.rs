@@ -37,8 +37,7 @@ pub(crate) fn full_resync() -> Vec<u8> {
 fn serve(socket: TcpStream, pieces: &[Vec<u8>]) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut out = socket.try_clone()?;
-    let mut lines = BufReader::new(socket).lines();
-    while let Some(line) = lines.next() {
+    for line in BufReader::new(socket).lines() {
         match line?.as_str() {
             "PING" => out.write_all(b"+PONG\r\n")?,
             "INFO" => out.write_all(b"$34\r\nredis_version:7.0.15\r\nrole:master\r\n\r\n")?,

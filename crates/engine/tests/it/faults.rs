@@ -218,7 +218,7 @@ async fn bytes_behind_the_end_of_the_snapshot_are_a_mismatch() {
     let payload = [&small_snapshot()[..], b"garbage behind the end"].concat();
     let (world, backup) = take_from_fake(with_length(&payload)).await;
     assert_nothing_kept(&world, &backup, &["TRANSFER_MISMATCH"]);
-    let much = [&small_snapshot()[..], &[7; 9_000_000]].concat();
+    let much = [&small_snapshot()[..], &vec![7; 9_000_000]].concat();
     let (world, backup) = take_from_fake(with_length(&much)).await;
     assert_nothing_kept(&world, &backup, &["TRANSFER_MISMATCH"]);
 }

@@ -36,7 +36,7 @@ async fn a_link_delivers_the_part_under_its_name() {
         let link = world.link(&backup, &LinkOrder { spelling, ..order() }).await;
         assert!(link.url.starts_with("http://127.0.0.1:7361/"), "{}", link.url);
         assert_eq!((link.id.as_ref(), link.part), (None, backup.parts[0].number));
-        assert_eq!(link.expires_at, world.clock.now() + Duration::from_secs(3600));
+        assert_eq!(link.expires_at, world.clock.now() + Duration::from_hours(1));
         let delivery = world.open(&link).await.unwrap();
         assert!(!delivery.counted);
         let part = &delivery.part;
@@ -88,8 +88,8 @@ async fn a_limited_link_opens_from_its_addresses_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_link_is_refused() {
     let (world, backup, _) = world().await;
-    let link = world.link(&backup, &LinkOrder { ttl: Duration::from_secs(60), ..order() }).await;
-    world.clock.advance(Duration::from_secs(60));
+    let link = world.link(&backup, &LinkOrder { ttl: Duration::from_mins(1), ..order() }).await;
+    world.clock.advance(Duration::from_mins(1));
     assert!(world.open(&link).await.is_ok(), "good in its last second");
     world.clock.advance(Duration::from_secs(1));
     assert!(matches!(
@@ -188,7 +188,7 @@ async fn a_revocation_reaches_every_node_in_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_ends_with_the_key_that_asked_for_it() {
     let (world, backup, _) = world().await;
-    let expires_at = Some(world.clock.now() + Duration::from_secs(60));
+    let expires_at = Some(world.clock.now() + Duration::from_mins(1));
     let who = world.sign_in(NewKey { expires_at, role: Some(Role::Downloader), ..NewKey::default() }).await;
     let link = world.share(&who, &backup, &order()).await.unwrap().remove(0);
     world.open(&link).await.unwrap();
@@ -224,7 +224,7 @@ async fn a_link_needs_a_life_a_network_and_a_delivery() {
     let (world, backup, _) = world().await;
     for wrong in [
         LinkOrder { ttl: Duration::ZERO, ..order() },
-        LinkOrder { ttl: Duration::from_secs(8 * 24 * 3600), ..order() },
+        LinkOrder { ttl: Duration::from_hours(8 * 24), ..order() },
         LinkOrder { networks: Vec::new(), ..order() },
         LinkOrder { deliveries: Some(0), ..order() },
     ] {

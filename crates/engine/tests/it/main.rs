@@ -1,5 +1,7 @@
 //! Stories of the engine with a real redis-server, a real folder and a real catalog file.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 mod fake;
 mod lab;
 mod proxy;

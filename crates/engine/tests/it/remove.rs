@@ -51,7 +51,7 @@ async fn a_delete_leaves_the_other_backups_alone() {
     let world = World::new().await;
     world.add("crs-1", &server.url()).await.unwrap();
     let first = world.take("crs-1").await;
-    world.clock.advance(Duration::from_secs(60));
+    world.clock.advance(Duration::from_mins(1));
     let second = world.take("crs-1").await;
     world.engine.delete_backup(&world.admin, BackupRef::Id(first.id)).await.unwrap();
     world.work_off().await;
@@ -86,7 +86,7 @@ async fn a_lost_object_is_never_delivered() {
     world.add("crs-1", &server.url()).await.unwrap();
     let backup = world.take("crs-1").await;
     let link = world.link(&backup, &order()).await;
-    let part = world.files().into_iter().find(|file| file.ends_with(".rdb")).unwrap();
+    let part = world.files().into_iter().find(|file| file.ends_with("/0.rdb")).unwrap();
     let path = world.repository().join(part);
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();

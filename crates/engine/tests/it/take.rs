@@ -217,7 +217,7 @@ async fn a_remark_and_a_keep_time_are_kept() {
     world.work_off().await;
     let row = world.row(&asked).await;
     assert_eq!(row.remark, remark);
-    assert_eq!(row.expires_at, Some(row.created_at + Duration::from_secs(7 * 24 * 3600)));
+    assert_eq!(row.expires_at, Some(row.created_at + Duration::from_hours(7 * 24)));
     let manifest = world.engine.read_manifest(&attempt(&row, 1)).await.unwrap().unwrap();
     assert_eq!((manifest.remark, manifest.expires_at), (row.remark, row.expires_at));
     let long = Some("x".repeat(1025));

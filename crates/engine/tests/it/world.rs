@@ -199,7 +199,7 @@ pub(crate) fn split(url: &str) -> (String, String) {
 pub(crate) fn order() -> LinkOrder {
     LinkOrder {
         networks: vec![Network::Public],
-        ttl: Duration::from_secs(3600),
+        ttl: Duration::from_hours(1),
         spelling: Spelling::Native,
         addresses: Vec::new(),
         deliveries: None,
@@ -233,7 +233,7 @@ fn engine(
     let settings = Settings {
         public_url: "http://127.0.0.1:7361".to_owned(),
         intranet_url: "http://10.0.0.1:7362".to_owned(),
-        longest_link: Duration::from_secs(7 * 24 * 3600),
+        longest_link: Duration::from_hours(7 * 24),
         timeouts,
     };
     Arc::new(Engine::new(catalog, vault, clock, &root, settings).unwrap())

@@ -34,9 +34,12 @@ pub(super) async fn add_project(catalog: &SqliteCatalog, project: &Project) -> R
         .bind(micros(project.created_at))
         .execute(&catalog.writer)
         .await
-        .map_err(|error| match is_foreign(&error) {
-            true => not_found("account", &project.account),
-            false => already("project", project.id.as_str(), &error),
+        .map_err(|error| {
+            if is_foreign(&error) {
+                not_found("account", &project.account)
+            } else {
+                already("project", project.id.as_str(), &error)
+            }
         })?;
     Ok(())
 }

@@ -31,36 +31,7 @@ pub(super) async fn request(
     let instance = rows::instance(&row)?;
     let number = next_number(&mut tx).await?;
     let job = next_number(&mut tx).await?;
-    sqlx::query(
-        "INSERT INTO backup (id, number, account, instance, instance_name, project, region, state, mode, method, \
-         remark, job, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, 'physical', $9, $10, $11, $12)",
-    )
-    .bind(id.to_string())
-    .bind(rows::signed(number))
-    .bind(new.account.as_str())
-    .bind(new.instance.as_str())
-    .bind(&instance.name)
-    .bind(instance.project.as_ref().map(|id| id.as_str().to_owned()))
-    .bind(&instance.region)
-    .bind(match new.mode {
-        Mode::Automated => "automated",
-        Mode::Manual => "manual",
-    })
-    .bind(&new.remark)
-    .bind(rows::signed(job))
-    .bind(micros(now))
-    .bind(new.expires_at.map(micros))
-    .execute(&mut *tx)
-    .await
-    .map_err(|error| match is_duplicate(&error) {
-        true => conflict(format!("a backup of {} is under way already", new.instance))
-            .hint("see it with: keystow job list"),
-        false => failed(&error),
-    })?;
-    add_job(&mut tx, job, "take_backup", id, &new.account, &new.instance, now).await?;
-    tx.commit().await.map_err(|error| failed(&error))?;
-    Ok(Backup {
+    let backup = Backup {
         id,
         number,
         account: new.account.clone(),
@@ -82,7 +53,45 @@ pub(super) async fn request(
         server: None,
         failure: None,
         parts: Vec::new(),
+    };
+    add_backup(&mut tx, &backup).await?;
+    add_job(&mut tx, job, "take_backup", id, &new.account, &new.instance, now).await?;
+    tx.commit().await.map_err(|error| failed(&error))?;
+    Ok(backup)
+}
+
+async fn add_backup(tx: &mut sqlx::Transaction<'_, Sqlite>, backup: &Backup) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO backup (id, number, account, instance, instance_name, project, region, state, mode, method, \
+         remark, job, created_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, 'physical', $9, $10, $11, $12)",
+    )
+    .bind(backup.id.to_string())
+    .bind(rows::signed(backup.number))
+    .bind(backup.account.as_str())
+    .bind(backup.instance.as_str())
+    .bind(&backup.instance_name)
+    .bind(backup.project.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(&backup.region)
+    .bind(match backup.mode {
+        Mode::Automated => "automated",
+        Mode::Manual => "manual",
     })
+    .bind(&backup.remark)
+    .bind(rows::signed(backup.job))
+    .bind(micros(backup.created_at))
+    .bind(backup.expires_at.map(micros))
+    .execute(&mut **tx)
+    .await
+    .map_err(|error| {
+        if is_duplicate(&error) {
+            conflict(format!("a backup of {} is under way already", backup.instance))
+                .hint("see it with: keystow job list")
+        } else {
+            failed(&error)
+        }
+    })?;
+    Ok(())
 }
 
 async fn add_job(
@@ -270,7 +279,7 @@ pub(super) async fn part(catalog: &SqliteCatalog, number: Number) -> Result<Opti
     .await
     .map_err(|error| failed(&error))?;
     let Some(row) = row else { return Ok(None) };
-    Ok(rows::part(&row)?.map(|part| rows::backup(&row).map(|backup| (backup, part))).transpose()?)
+    rows::part(&row)?.map(|part| Ok((rows::backup(&row)?, part))).transpose()
 }
 
 pub(super) async fn protect(

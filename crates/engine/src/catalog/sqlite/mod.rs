@@ -1,4 +1,4 @@
-//! The catalog in one SQLite file: WAL, one writer, several readers.
+//! The catalog in one `SQLite` file: WAL, one writer, several readers.
 
 mod accounts;
 mod backups;
@@ -27,7 +27,7 @@ use crate::model::{
     RememberedLink, RevocationScope, ServerFacts,
 };
 
-/// The catalog in one SQLite file.
+/// The catalog in one `SQLite` file.
 pub struct SqliteCatalog {
     writer: SqlitePool,
     reader: SqlitePool,
@@ -67,7 +67,7 @@ impl SqliteCatalog {
         self.writer.close().await;
     }
 
-    /// A transaction that writes. It takes SQLite's lock at once: one that starts by reading and then writes can
+    /// A transaction that writes. It takes `SQLite`'s lock at once: one that starts by reading and then writes can
     /// fail with a snapshot error that waiting does not cure.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
         self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| failed(&error))
@@ -96,7 +96,7 @@ fn cannot_open(path: &Path, cause: &dyn std::fmt::Display) -> Error {
         .hint("check that the folder is writable and that the file belongs to this version or an older one")
 }
 
-/// What SQLite refused, in our words.
+/// What `SQLite` refused, in our words.
 fn failed(error: &sqlx::Error) -> Error {
     let text = error.to_string();
     if text.contains("database or disk is full") {

@@ -78,7 +78,7 @@ fn unsigned(row: &SqliteRow, column: &str) -> Result<u64> {
     Ok(number(get(row, column)?))
 }
 
-/// A count of ours as SQLite holds it.
+/// A count of ours as `SQLite` holds it.
 pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

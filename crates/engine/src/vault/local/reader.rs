@@ -106,9 +106,9 @@ impl AsRef<[u8]> for Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let mut shelf = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        if shelf.len() < SPARE_BUFFERS {
-            shelf.push(std::mem::take(&mut self.0));
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE_BUFFERS {
+            spare.push(std::mem::take(&mut self.0));
         }
     }
 }
