@@ -3,6 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use keystow_engine::catalog::{AttemptOutcome, Catalog};
 use keystow_engine::model::{BackupState, JobState, Phase};
 use keystow_engine::redis::Timeouts;
 
@@ -99,6 +100,34 @@ async fn a_stop_does_not_undo_a_request_to_cancel() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_lost_its_lease_stops_and_changes_nothing() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    // The clock jumps; unless the worker's heartbeat is quicker, another takes the job over.
+    let hold = Duration::from_hours(1000);
+    let taken = eventually("the lease to run out", async || {
+        world.clock.advance(Duration::from_secs(10));
+        world.catalog.claim_job("other", world.clock.now(), hold).await.unwrap()
+    })
+    .await;
+    assert_eq!((taken.number, taken.attempt), (asked.job, 2));
+    eventually("the first attempt's files to go", async || world.files().is_empty().then_some(())).await;
+    worker.stop().await;
+    let row = world.row(&asked).await;
+    assert_eq!((row.state, row.failure.is_none()), (BackupState::Running, true));
+    assert_eq!(world.engine.job(&world.admin, asked.job).await.unwrap().attempt, 2);
+    world.catalog.fail_attempt(&taken.lease(), &AttemptOutcome::HandedBack, world.clock.now()).await.unwrap();
+    server.connect().run("CONFIG SET rdb-key-save-delay 0");
+    world.work_off().await;
+    let backup = world.row(&asked).await;
+    assert_eq!((backup.state, backup.attempt), (BackupState::Available, 3), "{:?}", backup.failure);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_silent_transfer_stops_on_request() {
     let server = Server::start(&[]);
     fill_with_strings(&server, 100, 10_000);
@@ -139,12 +168,9 @@ async fn a_connect_without_an_answer_is_given_up_on_request_and_in_time() {
     assert_eq!(code(other.add("crs-1", &url).await), "SOURCE_UNREACHABLE");
 
     let mut instance = world.engine.instance(&world.admin, &"crs-1".parse().unwrap()).await.unwrap();
-    {
-        use keystow_engine::catalog::Catalog;
-        instance.id = "deaf".parse().unwrap();
-        instance.url = url;
-        world.catalog.add_instance(&instance).await.unwrap();
-    }
+    instance.id = "deaf".parse().unwrap();
+    instance.url = url;
+    world.catalog.add_instance(&instance).await.unwrap();
     let asked = world.request("deaf").await;
     let worker = world.worker();
     eventually("the job to start", async || {

@@ -13,6 +13,9 @@ pub(super) struct Folder(OwnedFd);
 /// Deepest path of the layout, with room; a walk goes no deeper.
 const DEEPEST: usize = 12;
 
+/// How often a folder is made again that somebody else removes meanwhile.
+const TRIES: usize = 100;
+
 impl Folder {
     /// Opens the root, making it if absent.
     pub(super) fn open_root(path: &Path) -> Result<Self> {
@@ -37,6 +40,17 @@ impl Folder {
 
     /// A folder below this one, made with everything above it if absent, safe against power loss.
     pub(super) fn make_folder(&self, path: &str) -> Result<Self> {
+        // Whoever removes the last attempt of a backup may take an empty folder away under our feet.
+        for _ in 0..TRIES {
+            match self.try_make_folder(path) {
+                Err(Errno::NOENT) => {}
+                made => return made,
+            }
+        }
+        Err(Errno::NOENT)
+    }
+
+    fn try_make_folder(&self, path: &str) -> Result<Self> {
         let mut here = self.folder("")?;
         for name in path.split('/').filter(|name| !name.is_empty()) {
             match fs::mkdirat(&here.0, name, Mode::RWXU) {
