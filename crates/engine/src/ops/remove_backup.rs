@@ -4,6 +4,7 @@ use super::Engine;
 use crate::access::Principal;
 use crate::error::Result;
 use crate::model::{Backup, BackupRef, Job, RevocationScope, Right};
+use crate::vault::AttemptKey;
 
 impl Engine {
     /// Keeps a backup whatever retention says, or no longer.
@@ -27,12 +28,16 @@ impl Engine {
         Ok(backup)
     }
 
-    /// Removes every attempt of an expired backup from the repository.
+    /// Removes every attempt of an expired backup from the repository. Only those that its job can have made are
+    /// looked for: listing the whole repository for each would take longer the more it holds.
     pub(crate) async fn remove_objects(&self, job: &Job) -> Result<()> {
-        for stored in self.vault.attempts().await? {
-            if stored.key.backup == job.backup && stored.key.account == job.account {
-                self.vault.remove_attempt(&stored.key).await?;
-            }
+        let taken = match self.catalog.backup_by_id(job.backup).await? {
+            Some(backup) => self.catalog.job(&job.account, backup.job).await?.map(|taken| taken.attempt),
+            None => None,
+        };
+        for attempt in 1..=taken.unwrap_or(0) {
+            let (account, instance) = (job.account.clone(), job.instance.clone());
+            self.vault.remove_attempt(&AttemptKey { account, instance, backup: job.backup, attempt }).await?;
         }
         self.catalog.finish_job(&job.lease(), self.clock.now()).await
     }

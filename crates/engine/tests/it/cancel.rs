@@ -125,6 +125,10 @@ async fn a_worker_that_lost_its_lease_stops_and_changes_nothing() {
     world.work_off().await;
     let backup = world.row(&asked).await;
     assert_eq!((backup.state, backup.attempt), (BackupState::Available, 3), "{:?}", backup.failure);
+    let which = keystow_engine::model::BackupRef::Id(backup.id);
+    world.engine.delete_backup(&world.admin, which).await.unwrap();
+    world.work_off().await;
+    assert!(!world.has_folder(&backup), "whatever attempt it was");
 }
 
 #[tokio::test(flavor = "multi_thread")]
