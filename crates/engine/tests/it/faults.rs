@@ -90,17 +90,16 @@ async fn a_server_killed_in_the_middle_leaves_nothing() {
         let server = source(&["--repl-diskless-sync", "yes", "--rdb-key-save-delay", "1000"]);
         let port = server.port;
         let server = Arc::new(Mutex::new(server));
-        let (world, backup) = {
-            let server = server.clone();
-            let world = World::new().await;
-            let url = proxy::start(port, move || {
-                let server = server.clone();
-                Harm::At(SIZE * percent / 100, Box::new(move || server.lock().unwrap().kill()))
-            });
-            world.add("crs-1", &url).await.unwrap();
-            let backup = world.take("crs-1").await;
-            (world, backup)
-        };
+        // The proxy serves to the end of the process; the server must not live that long.
+        let victim = Arc::downgrade(&server);
+        let world = World::new().await;
+        let url = proxy::start(port, move || {
+            let victim = victim.clone();
+            let kill = move || victim.upgrade().unwrap().lock().unwrap().kill();
+            Harm::At(SIZE * percent / 100, Box::new(kill))
+        });
+        world.add("crs-1", &url).await.unwrap();
+        let backup = world.take("crs-1").await;
         assert_nothing_kept(&world, &backup, &["TRANSFER_TRUNCATED", "SOURCE_LOST"]);
         assert!(byte_named(&backup) > 0);
     }
