@@ -144,7 +144,7 @@ impl<R: BufRead> Reader<R> {
     ///
     /// # Errors
     /// The source's own, and `UnexpectedEof` when it gave less than eight bytes in all.
-    pub fn finish_unparsed(mut self) -> io::Result<Checksum> {
+    pub fn finish_unparsed(&mut self) -> io::Result<Checksum> {
         if self.phase == Phase::Ended {
             return Ok(self.checksum);
         }

@@ -12,7 +12,7 @@ pub struct LinkClaims {
     pub spelling: Spelling,
     /// Number of the key that signed it.
     pub signing_key: u32,
-    /// When it was issued (whole seconds).
+    /// When it was issued (microseconds, so that it is told from a revocation of the same second).
     pub issued_at: Timestamp,
     /// When it ends (whole seconds); still good in that second.
     pub expires_at: Timestamp,
@@ -48,7 +48,7 @@ impl LinkClaims {
         field(b"keystow-link");
         field(&[VERSION, self.spelling.tag()]);
         field(&self.signing_key.to_be_bytes());
-        field(&self.issued_at.as_second().to_be_bytes());
+        field(&self.issued_at.as_microsecond().to_be_bytes());
         field(&self.expires_at.as_second().to_be_bytes());
         field(self.access_key.as_bytes());
         field(self.account.as_str().as_bytes());

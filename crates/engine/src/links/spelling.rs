@@ -142,7 +142,7 @@ pub(super) fn read(path: &str, query: &str) -> Result<(LinkClaims, Vec<u8>), Lin
     let claims = LinkClaims {
         spelling,
         signing_key: packed.signing_key,
-        issued_at: second(packed.issued)?,
+        issued_at: Timestamp::from_microsecond(packed.issued).map_err(|_| LinkFault::BadSignature)?,
         expires_at,
         access_key,
         account: packed.account.parse().map_err(|_| LinkFault::BadSignature)?,
@@ -210,7 +210,7 @@ struct Packed {
 fn pack(claims: &LinkClaims) -> Vec<u8> {
     let mut out = vec![VERSION, u8::from(claims.network == Network::Intranet)];
     out.extend_from_slice(&claims.signing_key.to_be_bytes());
-    out.extend_from_slice(&claims.issued_at.as_second().to_be_bytes());
+    out.extend_from_slice(&claims.issued_at.as_microsecond().to_be_bytes());
     let addresses: Vec<String> = claims.addresses.iter().map(ToString::to_string).collect();
     let text = [claims.account.as_str(), claims.remembered.as_deref().unwrap_or(""), &addresses.join(",")]
         .join("\n");

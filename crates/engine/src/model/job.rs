@@ -22,6 +22,8 @@ pub struct Job {
     pub state: JobState,
     /// How often it was claimed. The present claim's value is its fence.
     pub attempt: u32,
+    /// How often its worker died in the middle of it.
+    pub deaths: u32,
     /// How far it is.
     pub progress: Progress,
     /// Why the last attempt failed.

@@ -1,6 +1,6 @@
 //! One shard's snapshot, from the socket into the repository, proven on the way.
 //!
-//! Two threads. This one reads the socket at full speed, and hashes and writes each chunk; the other checks it as
+//! Two threads. This one reads the socket at full speed and writes each chunk; the other hashes it and checks it as
 //! RDB. Chunks go round between them, so memory is bounded whatever the size.
 
 use std::io::{self, BufRead, Read};
@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 
+use aws_lc_rs::digest::{Context, SHA256};
 use keystow_rdb::{Checksum, Fault, Limits, Reader, Report, Summary};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Phase, Progress, ServerFacts};
+use crate::model::{Phase, Progress, ServerFacts, hex};
 use crate::redis::{Address, Connection, Credentials, Snapshot, Timeouts, probe, request_snapshot};
-use crate::vault::{ObjectWriter, StoredObject};
+use crate::vault::ObjectWriter;
 
 /// Bytes of a chunk.
 const CHUNK_BYTES: usize = 512 * 1024;
@@ -63,7 +64,9 @@ pub(super) struct Source {
 
 /// A snapshot that is safe in the repository.
 pub(super) struct Captured {
-    pub(super) stored: StoredObject,
+    pub(super) size_bytes: u64,
+    /// SHA-256 of the bytes, lower-case hex.
+    pub(super) sha256: String,
     pub(super) report: Report,
     /// Why the validator cannot vouch for it; its checksum is right all the same.
     pub(super) doubt: Option<Fault>,
@@ -106,12 +109,13 @@ pub(super) fn capture(
         received.map(|bytes| (bytes, verdict))
     });
     let (received, verdict) = verdict.map_err(|error| at_byte(error, meter))?;
+    let sha256 = verdict.sha256.clone();
     let (report, doubt) = verdict.accept(received)?;
 
     meter.enter(Phase::Sealing);
-    let stored = writer.seal()?;
+    let size_bytes = writer.seal()?;
     let replication = (snapshot.replication_id.clone(), snapshot.replication_offset);
-    Ok(Captured { stored, report, doubt, server, replication })
+    Ok(Captured { size_bytes, sha256, report, doubt, server, replication })
 }
 
 /// Adds how far the transfer had come.
@@ -164,6 +168,8 @@ struct Verdict {
     fault: Option<Fault>,
     /// The checksum of a file that was given up on.
     checksum: Option<Checksum>,
+    /// SHA-256 of all that came, lower-case hex.
+    sha256: String,
 }
 
 impl Verdict {
@@ -204,27 +210,27 @@ fn judge(source: ChunkReader, meter: &Meter) -> Verdict {
         }
     };
     let at = reader.offset();
-    if fault.is_some() {
-        let checksum = reader.finish_unparsed().ok();
-        return Verdict { report: summary.into_report(at), bytes: at, fault, checksum };
-    }
+    let checksum = fault.as_ref().and_then(|_| reader.finish_unparsed().ok());
     // Whatever follows the end is taken all the same: the other thread must not wait for a free chunk. It compares
     // the two ends.
-    let _ = io::copy(&mut reader.into_inner(), &mut io::sink());
-    Verdict { report: summary.into_report(at), bytes: at, fault: None, checksum: None }
+    let mut source = reader.into_inner();
+    let _ = io::copy(&mut source, &mut io::sink());
+    let sha256 = hex(source.hash.finish().as_ref());
+    Verdict { report: summary.into_report(at), bytes: at, fault, checksum, sha256 }
 }
 
-/// The chunks as one stream. Used chunks go back.
+/// The chunks as one stream, hashed as they come. Used chunks go back.
 struct ChunkReader {
     chunks: Receiver<Vec<u8>>,
     spare: Sender<Vec<u8>>,
     chunk: Vec<u8>,
     used: usize,
+    hash: Context,
 }
 
 impl ChunkReader {
     fn new(chunks: Receiver<Vec<u8>>, spare: Sender<Vec<u8>>) -> Self {
-        Self { chunks, spare, chunk: Vec::new(), used: 0 }
+        Self { chunks, spare, chunk: Vec::new(), used: 0, hash: Context::new(&SHA256) }
     }
 }
 
@@ -234,6 +240,7 @@ impl BufRead for ChunkReader {
             let Ok(next) = self.chunks.recv() else { return Ok(&[]) };
             let old = std::mem::replace(&mut self.chunk, next);
             self.used = 0;
+            self.hash.update(&self.chunk);
             // The receiver is gone once the transfer has ended.
             let _ = self.spare.send(old);
         }

@@ -94,7 +94,6 @@ impl Engine {
         if part.backup != claims.backup || part.account != claims.account {
             return Err(DeliveryFault::Gone);
         }
-        // A link is issued in whole seconds; one of the second of the revocation is over too.
         if part.links_from.is_some_and(|from| claims.issued_at <= from) || self.key_is_over(&claims).await? {
             return Err(DeliveryFault::Revoked);
         }

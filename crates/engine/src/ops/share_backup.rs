@@ -78,15 +78,15 @@ impl Engine {
         }
         check(backup, order, self.settings.longest_link)?;
         let now = self.clock.now();
-        let issued_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+        let ends = Timestamp::from_second(now.as_second()).unwrap_or(now) + order.ttl;
         let mut links = Vec::new();
         for part in &backup.parts {
             for &network in &order.networks {
                 let mut claims = LinkClaims {
                     spelling: order.spelling,
                     signing_key: 0,
-                    issued_at,
-                    expires_at: issued_at + order.ttl,
+                    issued_at: now,
+                    expires_at: ends,
                     access_key: who.key_id().to_owned(),
                     account: backup.account.clone(),
                     backup: backup.id,

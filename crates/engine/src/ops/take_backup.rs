@@ -178,10 +178,10 @@ fn sealed_part(backup: &Backup, started_at: jiff::Timestamp, captured: &Captured
     SealedPart {
         shard: 0,
         file_name: format!("{}_{stamp}_0.rdb", backup.instance),
-        size_bytes: captured.stored.size_bytes,
-        sha256: captured.stored.sha256.clone(),
-        stored_bytes: captured.stored.size_bytes,
-        stored_sha256: captured.stored.sha256.clone(),
+        size_bytes: captured.size_bytes,
+        sha256: captured.sha256.clone(),
+        stored_bytes: captured.size_bytes,
+        stored_sha256: captured.sha256.clone(),
         report: snapshot_report(captured),
     }
 }

@@ -43,14 +43,10 @@ async fn a_sealed_object_reads_back(vault: &dyn Vault) {
     let mut writer = vault.create(&key).unwrap();
     writer.write(b"hello ").unwrap();
     writer.write(b"world, and more than one read").unwrap();
-    let stored = writer.seal().unwrap();
-    assert_eq!(stored.size_bytes, 35);
+    assert_eq!(writer.seal().unwrap(), 35);
     let reader = vault.open(&key).await.unwrap().unwrap();
     assert_eq!(reader.size_bytes(), 35);
     assert_eq!(read_all(&reader).await, b"hello world, and more than one read");
-    let digest =
-        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"hello world, and more than one read");
-    assert_eq!(stored.sha256, crate::model::hex(digest.as_ref()));
 }
 
 async fn nothing_is_visible_before_it_is_sealed(vault: &dyn Vault) {

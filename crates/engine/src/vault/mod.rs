@@ -49,17 +49,9 @@ pub trait ObjectWriter: Send {
     /// Appends bytes. Blocks.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 
-    /// Makes the object safe against power loss and visible under its key, all at once. Blocks.
-    fn seal(self: Box<Self>) -> Result<StoredObject>;
-}
-
-/// What is known of a sealed object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredObject {
-    /// Bytes.
-    pub size_bytes: u64,
-    /// SHA-256, lower-case hex.
-    pub sha256: String,
+    /// Makes the object safe against power loss and visible under its key, all at once. Returns its size in bytes.
+    /// Blocks.
+    fn seal(self: Box<Self>) -> Result<u64>;
 }
 
 /// An open object.

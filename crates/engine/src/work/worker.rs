@@ -19,8 +19,8 @@ pub struct WorkerSettings {
     pub lease: Duration,
     /// How often it looks for work.
     pub poll: Duration,
-    /// How often a job may be claimed before it is given up. A job is claimed again only when its worker died.
-    pub most_attempts: u32,
+    /// How often a job's worker may die in the middle of it before it is given up.
+    pub most_deaths: u32,
 }
 
 impl Default for WorkerSettings {
@@ -29,7 +29,7 @@ impl Default for WorkerSettings {
             name: "worker".to_owned(),
             lease: Duration::from_secs(30),
             poll: Duration::from_millis(200),
-            most_attempts: 3,
+            most_deaths: 3,
         }
     }
 }
@@ -60,11 +60,11 @@ async fn do_job(engine: &Arc<Engine>, settings: &WorkerSettings, job: &Job, stop
     tracing::info!(job = job.number, kind = job.kind.as_str(), backup = %job.backup, attempt = job.attempt, "started");
     let meter = Arc::new(Meter::default());
     let cancel = stop.child_token();
-    let result = if job.attempt > settings.most_attempts {
+    let result = if job.deaths >= settings.most_deaths {
         Err(Error::new(
             Kind::Internal,
             "WORKER_DIED",
-            format!("given up after {} attempts", settings.most_attempts),
+            format!("given up after {} attempts", job.deaths),
         )
         .because("the server stopped in the middle of each")
         .hint("look at the server's log for why it stopped"))

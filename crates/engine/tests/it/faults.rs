@@ -8,7 +8,7 @@ use bytes::Bytes;
 use keystow_engine::model::{Backup, BackupState};
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::{
-    AttemptKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, StoredObject, Vault,
+    AttemptKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault,
 };
 use keystow_engine::{Error, Result};
 
@@ -290,7 +290,7 @@ impl ObjectWriter for FullWriter {
         self.inner.write(bytes)
     }
 
-    fn seal(self: Box<Self>) -> Result<StoredObject> {
+    fn seal(self: Box<Self>) -> Result<u64> {
         if self.at_seal && *self.left.lock().unwrap() == 0 { Err(full()) } else { self.inner.seal() }
     }
 }

@@ -152,6 +152,7 @@ fn revoked_links_end() {
     let another = world.link(&[]);
     assert_eq!(world.server.cli(&["link", "revoke", "--instance", "crs-1"]).code, 0);
     assert_eq!(get(&another, &[]).status, 403);
+    assert_eq!(get(&world.link(&[]), &[]).status, 200, "a link made after the revocation is good");
 }
 
 #[test]

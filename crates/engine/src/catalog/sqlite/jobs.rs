@@ -33,7 +33,8 @@ pub(super) async fn claim(
     }
     let mut tx = catalog.write().await?;
     let row = sqlx::query(
-        "UPDATE job SET state = 'running', attempt = attempt + 1, worker = $2, lease_until = $3, started_at = $1 \
+        "UPDATE job SET deaths = deaths + CASE state WHEN 'running' THEN 1 ELSE 0 END, state = 'running', \
+         attempt = attempt + 1, worker = $2, lease_until = $3, started_at = $1 \
          WHERE number = (SELECT number FROM job WHERE (state = 'queued' AND not_before <= $1) \
          OR (state = 'running' AND lease_until < $1) ORDER BY not_before, number LIMIT 1) RETURNING *",
     )

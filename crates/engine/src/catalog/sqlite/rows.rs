@@ -173,6 +173,7 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job> {
         instance: parsed(row, "instance")?,
         state: word::<JobState>(row, "state")?,
         attempt: get::<i64>(row, "attempt")?.try_into().map_err(|error| damaged("attempt", error))?,
+        deaths: get::<i64>(row, "deaths")?.try_into().map_err(|error| damaged("deaths", error))?,
         progress: json(row, "progress")?,
         failure: json_option(row, "failure")?,
         cancel_requested: get::<i64>(row, "cancel_requested")? != 0,

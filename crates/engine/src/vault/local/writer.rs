@@ -4,14 +4,13 @@ use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use rustix::io::Errno;
 use uuid::Uuid;
 
 use super::UNFINISHED;
 use super::folder::Folder;
 use crate::error::{Error, Kind, Result};
-use crate::vault::{ObjectWriter, StoredObject};
+use crate::vault::ObjectWriter;
 
 /// Writes to an unfinished file; dropping it without sealing removes the file.
 pub(super) struct LocalWriter {
@@ -20,7 +19,6 @@ pub(super) struct LocalWriter {
     unfinished: String,
     name: String,
     shown: PathBuf,
-    hash: Context,
     size_bytes: u64,
 }
 
@@ -31,7 +29,7 @@ impl LocalWriter {
             .create_file(&unfinished)
             .map_err(|errno| Error::io(format!("cannot create {}", shown.display()), &errno.into()))?
             .into();
-        Ok(Self { folder, file, unfinished, name, shown, hash: Context::new(&SHA256), size_bytes: 0 })
+        Ok(Self { folder, file, unfinished, name, shown, size_bytes: 0 })
     }
 
     fn failed(&self, what: &str, error: &std::io::Error) -> Error {
@@ -42,12 +40,11 @@ impl LocalWriter {
 impl ObjectWriter for LocalWriter {
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).map_err(|error| self.failed("write", &error))?;
-        self.hash.update(bytes);
         self.size_bytes += bytes.len() as u64;
         Ok(())
     }
 
-    fn seal(self: Box<Self>) -> Result<StoredObject> {
+    fn seal(self: Box<Self>) -> Result<u64> {
         self.file.sync_all().map_err(|error| self.failed("sync", &error))?;
         self.folder.link(&self.unfinished, &self.name).map_err(|errno| match errno {
             Errno::EXIST => Error::new(
@@ -59,8 +56,7 @@ impl ObjectWriter for LocalWriter {
         })?;
         // The drop below removes the unfinished name.
         self.folder.sync().map_err(|errno| self.failed("sync the folder of", &errno.into()))?;
-        let digest = self.hash.clone().finish();
-        Ok(StoredObject { size_bytes: self.size_bytes, sha256: crate::model::hex(digest.as_ref()) })
+        Ok(self.size_bytes)
     }
 }
 

@@ -100,6 +100,8 @@ CREATE TABLE job (
     instance         TEXT NOT NULL,
     state            TEXT NOT NULL,
     attempt          BIGINT NOT NULL DEFAULT 0,
+    -- How often its worker died in the middle of it.
+    deaths           BIGINT NOT NULL DEFAULT 0,
     worker           TEXT,
     lease_until      BIGINT,
     not_before       BIGINT NOT NULL,
