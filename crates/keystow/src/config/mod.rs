@@ -13,8 +13,7 @@ use std::time::Duration;
 use keystow_engine::{Error, Kind, Result};
 use serde::Deserialize;
 
-pub(crate) use layers::{Layers, Origin};
-pub(crate) use settings::{SETTINGS, Setting};
+pub(crate) use layers::Layers;
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, Deserialize)]

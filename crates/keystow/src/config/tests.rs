@@ -1,5 +1,6 @@
 //! Which value wins, and what is refused.
 
+use super::layers::Origin;
 use super::*;
 
 fn env(name: &str, value: &str) -> impl Iterator<Item = (String, String)> {

@@ -21,8 +21,6 @@ use keystow_engine::ops::Engine;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 
-pub(crate) use openapi::document;
-
 /// What every handler may reach.
 #[derive(Clone)]
 pub(super) struct Native {

@@ -5,7 +5,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, Server};
 
 /// The OpenAPI document, from the same declarations as the routes.
-pub(crate) fn document() -> OpenApi {
+fn document() -> OpenApi {
     let mut document = super::routes().split_for_parts().1;
     let mut info = Info::new("Keystow", env!("CARGO_PKG_VERSION"));
     info.description = Some("Backups of Redis and Valkey: instances, backups, links, jobs, access keys.".to_owned());
