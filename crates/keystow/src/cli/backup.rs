@@ -1,0 +1,227 @@
+//! `keystow backup`: takes, lists, protects and removes backups.
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::Context;
+use super::failure::Failure;
+use super::output::{confirm, count, grid, moment, pairs, size, yes_no};
+use super::span::parse_past;
+use super::wait::wait_for_backup;
+use crate::api::{BackupList, BackupRow, NewBackupRequest, PartRow, Protection};
+
+/// Verbs of `backup`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// Take a backup of an instance
+    #[command(after_help = "Example:\n  keystow backup create prod-cache --wait\n\n\
+        Ctrl-C during --wait stops the waiting, never the backup.")]
+    Create(CreateArgs),
+    /// List the backups, newest first
+    #[command(
+        alias = "ls",
+        after_help = "Example:\n  keystow backup list --instance prod-cache --since 7d --state available,failed"
+    )]
+    List(ListArgs),
+    /// Show one backup with its parts
+    Show(OneArgs),
+    /// Remove a backup and its files
+    #[command(alias = "rm")]
+    Delete(DeleteArgs),
+    /// Keep a backup whatever retention says
+    Protect(ProtectArgs),
+}
+
+/// Flags of `backup create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// The instance's id
+    instance: String,
+    /// Wait until it has ended, showing how far it is
+    #[arg(long)]
+    wait: bool,
+    /// A person's note
+    #[arg(long)]
+    remark: Option<String>,
+    /// Days to keep it; for ever if absent
+    #[arg(long, value_name = "DAYS")]
+    keep_days: Option<u32>,
+}
+
+/// Flags of `backup list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only of this instance
+    #[arg(long)]
+    instance: Option<String>,
+    /// Only in these states, separated by commas; all but expired if absent
+    #[arg(long, value_delimiter = ',', value_parser = ["queued", "running", "available", "partial", "quarantined",
+        "failed", "expired", "damaged"])]
+    state: Vec<String>,
+    /// Only from this time on: RFC 3339, or a span before now such as 7d
+    #[arg(long, value_name = "TIME", value_parser = parse_past)]
+    since: Option<Timestamp>,
+    /// Only up to this time
+    #[arg(long, value_name = "TIME", value_parser = parse_past)]
+    until: Option<Timestamp>,
+    /// At most so many
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+/// Which backup.
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    /// The backup's id or number
+    backup: String,
+}
+
+/// Flags of `backup delete`.
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// The backup's id or number
+    backup: String,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Flags of `backup protect`.
+#[derive(Debug, Args)]
+pub(crate) struct ProtectArgs {
+    /// The backup's id or number
+    backup: String,
+    /// Give it back to retention
+    #[arg(long)]
+    release: bool,
+}
+
+/// Runs a verb.
+pub(super) async fn run(command: BackupCommand, context: &Context) -> Result<(), Failure> {
+    let (client, output) = (context.client()?, context.output);
+    match command {
+        BackupCommand::Create(args) => create(args, context).await?,
+        BackupCommand::List(args) => {
+            let rows = client.list::<BackupList>(&["backups"], &args.filter(), args.limit).await?;
+            output.value(&rows, |rows| tabulate(rows))?;
+        }
+        BackupCommand::Show(args) => {
+            let row = client.get(&["backups", &args.backup]).await?;
+            output.value(&row, describe)?;
+        }
+        BackupCommand::Delete(args) => {
+            confirm(&format!("remove backup {} for ever?", args.backup), args.yes)?;
+            let row: BackupRow = client.delete(&["backups", &args.backup]).await?;
+            output.value(&row, |row| format!("{}  {}\n", row.id, row.state))?;
+            output.note("its links have ended; its files are being removed");
+        }
+        BackupCommand::Protect(args) => {
+            let path = ["backups", &args.backup, "protection"];
+            let row: BackupRow = client.put(&path, &Protection { protected: !args.release }).await?;
+            output.value(&row, |row| {
+                format!("{}  {}\n", row.id, if row.protected { "protected" } else { "not protected" })
+            })?;
+        }
+    }
+    Ok(())
+}
+
+async fn create(args: CreateArgs, context: &Context) -> Result<(), Failure> {
+    let (client, output) = (context.client()?, context.output);
+    let request =
+        NewBackupRequest { instance: args.instance, remark: args.remark, keep_days: args.keep_days };
+    let asked: BackupRow = client.post(&["backups"], &request).await?;
+    if !args.wait {
+        output.value(&asked, describe)?;
+        output.note(&format!("next: keystow job show {}", asked.job));
+        return Ok(());
+    }
+    let ended = wait_for_backup(&client, asked, output).await?;
+    // The row is worth having whatever its end: it names the parts that there are, and the reason.
+    output.value(&ended, describe)?;
+    super::wait::judge(&ended)?;
+    output.note(&format!("next: keystow link create {}", ended.id));
+    Ok(())
+}
+
+impl ListArgs {
+    fn filter(&self) -> Vec<(&'static str, String)> {
+        let states = (!self.state.is_empty()).then(|| self.state.join(","));
+        [
+            ("instance", self.instance.clone()),
+            ("state", states),
+            ("since", self.since.map(|at| at.to_string())),
+            ("until", self.until.map(|at| at.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)))
+        .collect()
+    }
+}
+
+fn tabulate(rows: &[BackupRow]) -> String {
+    let cells = rows.iter().map(|row| {
+        let sealed = !row.parts.is_empty();
+        vec![
+            row.id.clone(),
+            row.number.to_string(),
+            row.instance.clone(),
+            moment(row.started_at.as_ref().unwrap_or(&row.created_at)),
+            row.mode.clone(),
+            row.state.clone(),
+            if sealed { size(row.size_bytes) } else { String::new() },
+            if sealed { count(row.keys) } else { String::new() },
+        ]
+    });
+    grid(&["ID", "NUMBER", "INSTANCE", "STARTED", "MODE", "STATE", "SIZE", "KEYS"], cells.collect())
+}
+
+fn describe(row: &BackupRow) -> String {
+    let sealed = !row.parts.is_empty();
+    let mut text = pairs([
+        ("id", Some(row.id.clone())),
+        ("number", Some(row.number.to_string())),
+        ("state", Some(row.state.clone())),
+        ("instance", Some(row.instance.clone())),
+        ("server", row.server.clone()),
+        ("account", Some(row.account.clone())),
+        ("project", row.project.clone()),
+        ("taken", Some(format!("{}, {}", row.mode, row.method))),
+        ("remark", row.remark.clone()),
+        ("job", Some(row.job.to_string())),
+        ("asked for", Some(moment(&row.created_at))),
+        ("started", row.started_at.as_deref().map(moment)),
+        ("ended", row.ended_at.as_deref().map(moment)),
+        ("expires", row.expires_at.as_deref().map(moment)),
+        ("protected", row.protected.then(|| yes_no(true))),
+        ("size", sealed.then(|| format!("{} ({} bytes)", size(row.size_bytes), row.size_bytes))),
+        ("keys", sealed.then(|| count(row.keys))),
+        ("failure", row.failure.as_ref().map(|note| format!("{}: {}", note.code, note.message))),
+        ("try", row.failure.as_ref().and_then(|note| note.hint.clone())),
+    ]);
+    for part in &row.parts {
+        text.push('\n');
+        text.push_str(&describe_part(part));
+    }
+    text
+}
+
+fn describe_part(part: &PartRow) -> String {
+    let databases: Vec<_> =
+        part.databases.iter().map(|(db, keys)| format!("{db}: {}", count(*keys))).collect();
+    let types: Vec<_> = part
+        .types
+        .iter()
+        .map(|(name, kind)| format!("{name}: {} ({})", count(kind.keys), size(kind.bytes)))
+        .collect();
+    pairs([
+        ("part", Some(part.name.clone())),
+        ("  number", Some(part.number.to_string())),
+        ("  size", Some(size(part.size_bytes))),
+        ("  sha256", Some(part.sha256.clone())),
+        ("  format", Some(format!("{}, checksum {}", part.magic, part.checksum))),
+        ("  keys", Some(count(part.keys))),
+        ("  databases", (!databases.is_empty()).then(|| databases.join(", "))),
+        ("  types", (!types.is_empty()).then(|| types.join(", "))),
+    ])
+}

@@ -1,0 +1,139 @@
+//! `keystow key`: access keys, made here or brought along.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+
+use super::Context;
+use super::failure::Failure;
+use super::output::{grid, moment, pairs};
+use super::secret::read_secret;
+use super::span::parse_coming;
+use crate::api::{KeyRow, KeySecret, NewKeyRequest};
+
+/// Verbs of `key`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Make an access key, or import one with its id and secret
+    #[command(after_help = "Examples:\n  keystow key create --role downloader --expires 30d\n  \
+        keystow key create --id AKID… --secret-file secret.txt --role operator")]
+    Create(CreateArgs),
+    /// List the access keys; secrets are never shown again
+    #[command(alias = "ls")]
+    List(ListArgs),
+    /// Give a key a new secret
+    Rotate(OneArgs),
+    /// End a key, and with it the links that it asked for
+    #[command(visible_alias = "delete", alias = "rm")]
+    Revoke(OneArgs),
+}
+
+/// Flags of `key create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Its id; minted if absent
+    #[arg(long)]
+    id: Option<String>,
+    /// File that holds its secret, - for standard input; minted if absent
+    #[arg(long, value_name = "FILE", requires = "id")]
+    secret_file: Option<PathBuf>,
+    /// File that holds the session token of temporary credentials
+    #[arg(long, value_name = "FILE", requires = "secret_file")]
+    session_token_file: Option<PathBuf>,
+    /// What it may do
+    #[arg(long, value_parser = ["viewer", "downloader", "operator", "admin"], default_value = "operator")]
+    role: String,
+    /// Account that it acts for; the caller's own if absent
+    #[arg(long)]
+    account: Option<String>,
+    /// Project that it is bound to
+    #[arg(long)]
+    project: Option<String>,
+    /// When it ends: RFC 3339, or a span from now such as 30d
+    #[arg(long, value_name = "TIME", value_parser = parse_coming)]
+    expires: Option<Timestamp>,
+}
+
+/// Flags of `key list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Only of this account
+    #[arg(long)]
+    account: Option<String>,
+}
+
+/// Which key.
+#[derive(Debug, Args)]
+pub(crate) struct OneArgs {
+    /// The key's id
+    id: String,
+}
+
+/// Runs a verb.
+pub(super) async fn run(command: KeyCommand, context: &Context) -> Result<(), Failure> {
+    let (client, output) = (context.client()?, context.output);
+    match command {
+        KeyCommand::Create(args) => {
+            let imported = args.secret_file.is_some();
+            let key: KeySecret = client.post(&["keys"], &args.into_request()?).await?;
+            output.value(&key, describe)?;
+            if !imported {
+                output.note("the secret is shown this once");
+            }
+        }
+        KeyCommand::List(args) => {
+            let filter: Vec<_> = args.account.map(|account| ("account", account)).into_iter().collect();
+            let rows: Vec<KeyRow> = client.query(&["keys"], &filter).await?;
+            output.value(&rows, |rows| tabulate(rows))?;
+        }
+        KeyCommand::Rotate(args) => {
+            let key: KeySecret = client.act(&["keys", &args.id, "rotation"]).await?;
+            output.value(&key, describe)?;
+            output.note("the old secret has ended; the new one is shown this once");
+        }
+        KeyCommand::Revoke(args) => {
+            client.delete_quietly(&["keys", &args.id]).await?;
+            output.note(&format!("revoked {}", args.id));
+        }
+    }
+    Ok(())
+}
+
+impl CreateArgs {
+    fn into_request(self) -> Result<NewKeyRequest, Failure> {
+        Ok(NewKeyRequest {
+            id: self.id,
+            secret: self.secret_file.as_deref().map(read_secret).transpose()?,
+            session_token: self.session_token_file.as_deref().map(read_secret).transpose()?,
+            role: Some(self.role),
+            account: self.account,
+            project: self.project,
+            expires_at: self.expires.map(|at| at.to_string()),
+        })
+    }
+}
+
+fn describe(key: &KeySecret) -> String {
+    pairs([("access key", Some(key.access_key_id.clone())), ("secret", Some(key.secret.clone()))])
+}
+
+fn tabulate(rows: &[KeyRow]) -> String {
+    let cells = rows.iter().map(|row| {
+        let state = match (&row.revoked_at, &row.expires_at) {
+            (Some(at), _) => format!("revoked {}", moment(at)),
+            (None, Some(at)) => format!("until {}", moment(at)),
+            (None, None) => "active".to_owned(),
+        };
+        vec![
+            row.id.clone(),
+            row.role.clone(),
+            row.account.clone(),
+            row.project.clone().unwrap_or_default(),
+            if row.temporary { "temporary" } else { "permanent" }.to_owned(),
+            moment(&row.created_at),
+            state,
+        ]
+    });
+    grid(&["ID", "ROLE", "ACCOUNT", "PROJECT", "KIND", "MADE", "STATE"], cells.collect())
+}

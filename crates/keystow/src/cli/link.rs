@@ -1,0 +1,136 @@
+//! `keystow link`: expiring download links.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::Context;
+use super::failure::Failure;
+use super::output::{grid, moment};
+use super::span::parse_span;
+use crate::api::{IssuedLinks, LinkList, LinkRow, NewLinkRequest, RememberedLinkRow, RevokeRequest};
+
+/// Verbs of `link`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum LinkCommand {
+    /// Make links to a backup, one for each part and network
+    #[command(after_help = "Examples:\n  keystow link create 12 --ttl 6h\n  \
+        keystow link create 12 --network both --ip 203.0.113.0/24 --once\n\n\
+        A link is a secret: whoever has it can download. Put it in quotes in a shell.")]
+    Create(CreateArgs),
+    /// List the links that are remembered, newest first
+    #[command(alias = "ls")]
+    List(ListArgs),
+    /// End links before their time
+    #[command(after_help = "Examples:\n  keystow link revoke LINK-ID\n  keystow link revoke --backup 12\n  \
+        keystow link revoke --instance prod-cache")]
+    Revoke(RevokeArgs),
+}
+
+/// Flags of `link create`.
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// The backup's id or number
+    backup: String,
+    /// How long they live, such as 15m, 6h or 7d; the server's default if absent
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    ttl: Option<Duration>,
+    /// Which download listener serves them
+    #[arg(long, value_parser = ["public", "intranet", "both"], default_value = "public")]
+    network: String,
+    /// Only for this address or CIDR; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    ip: Vec<String>,
+    /// Good for one whole download only
+    #[arg(long)]
+    once: bool,
+    /// Also for a quarantined or partial backup
+    #[arg(long)]
+    unverified: bool,
+}
+
+/// Flags of `link list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// At most so many
+    #[arg(long)]
+    limit: Option<usize>,
+}
+
+/// Which links end: exactly one of these.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct RevokeArgs {
+    /// This one link
+    id: Option<String>,
+    /// All links to this backup
+    #[arg(long)]
+    backup: Option<String>,
+    /// All links to the backups of this instance
+    #[arg(long)]
+    instance: Option<String>,
+}
+
+/// Runs a verb.
+pub(super) async fn run(command: LinkCommand, context: &Context) -> Result<(), Failure> {
+    let (client, output) = (context.client()?, context.output);
+    match command {
+        LinkCommand::Create(args) => {
+            let issued: IssuedLinks = client.post(&["links"], &args.into_request()).await?;
+            output.value(&issued, |issued| tabulate_issued(&issued.links))?;
+        }
+        LinkCommand::List(args) => {
+            let rows = client.list::<LinkList>(&["links"], &[], args.limit).await?;
+            output.value(&rows, |rows| tabulate(rows))?;
+        }
+        LinkCommand::Revoke(args) => {
+            if let Some(id) = &args.id {
+                client.delete_quietly(&["links", id]).await?;
+            } else {
+                let scope = RevokeRequest { backup: args.backup, instance: args.instance };
+                client.post_quietly(&["links", "revocations"], &scope).await?;
+            }
+            output.note("revoked; every node knows within 5 seconds");
+        }
+    }
+    Ok(())
+}
+
+impl CreateArgs {
+    fn into_request(self) -> NewLinkRequest {
+        NewLinkRequest {
+            backup: self.backup,
+            ttl_seconds: self.ttl.map(|ttl| ttl.as_secs()),
+            network: Some(self.network),
+            addresses: self.ip,
+            once: self.once,
+            unverified: self.unverified,
+        }
+    }
+}
+
+/// The URL comes last and whole, so that it can be copied.
+fn tabulate_issued(links: &[LinkRow]) -> String {
+    let cells = links.iter().map(|link| {
+        vec![link.network.clone(), link.name.clone(), moment(&link.expires_at), link.url.clone()]
+    });
+    grid(&["NETWORK", "FILE", "EXPIRES", "URL"], cells.collect())
+}
+
+fn tabulate(rows: &[RememberedLinkRow]) -> String {
+    let cells = rows.iter().map(|row| {
+        vec![
+            row.id.clone(),
+            row.state.clone(),
+            row.backup.clone(),
+            row.name.clone(),
+            row.network.clone(),
+            row.access_key.clone(),
+            moment(&row.expires_at),
+            row.addresses.join(", "),
+            row.deliveries.map(|number| number.to_string()).unwrap_or_default(),
+        ]
+    });
+    let header = ["ID", "STATE", "BACKUP", "FILE", "NETWORK", "KEY", "EXPIRES", "ADDRESSES", "DELIVERIES"];
+    grid(&header, cells.collect())
+}

@@ -1,0 +1,197 @@
+//! The command line: what can be typed, and which file does it.
+
+mod account;
+mod backup;
+mod completions;
+mod config;
+mod doctor;
+pub(crate) mod failure;
+mod fetch;
+mod instance;
+mod job;
+mod key;
+mod link;
+mod output;
+mod progress;
+mod project;
+mod secret;
+mod serve;
+mod span;
+mod verify;
+mod wait;
+
+use clap::{Parser, Subcommand};
+
+use crate::client::{Client, ClientOptions};
+use failure::Failure;
+pub(crate) use failure::report;
+use output::Output;
+
+const AFTER_HELP: &str = "\
+Examples:
+  keystow serve
+  keystow instance add redis://10.2.0.11:6379 --id prod-cache --password-file /run/secrets/redis
+  keystow backup create prod-cache --wait
+  keystow link create 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 --ttl 6h
+  keystow fetch 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 -o dump.rdb
+  keystow verify dump.rdb
+
+Environment of the client:
+  KEYSTOW_SERVER                                         address of the service
+  KEYSTOW_ACCESS_KEY_ID, KEYSTOW_ACCESS_KEY_SECRET       who calls
+  KEYSTOW_DATA_DIR                                       where admin.key is, if neither is set [./keystow-data]
+
+Exit codes (take any other for a failure):
+  0 ok          1 failure     2 usage      3 partial          4 auth      5 not found
+  6 conflict    7 integrity   8 unreachable   9 no space     10 not initialised   130 interrupted";
+
+/// Self-hosted backups for Redis and Valkey
+///
+/// Takes backups over the replication protocol, proves each one while it is being taken, and hands out expiring
+/// download links.
+#[derive(Parser)]
+#[command(name = "keystow", version, after_help = AFTER_HELP, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// Print JSON: data to stdout, an error to stderr
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// Print neither progress nor notes
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    #[command(flatten)]
+    client: ClientOptions,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the service: native API, vendors' APIs, downloads and workers
+    Serve(serve::ServeArgs),
+    /// The Redis and Valkey servers that are backed up
+    #[command(subcommand, visible_alias = "instances")]
+    Instance(instance::InstanceCommand),
+    /// Take, list and remove backups
+    #[command(subcommand, visible_alias = "backups")]
+    Backup(backup::BackupCommand),
+    /// Expiring download links
+    #[command(subcommand, visible_alias = "links")]
+    Link(link::LinkCommand),
+    /// Access keys
+    #[command(subcommand, visible_alias = "keys")]
+    Key(key::KeyCommand),
+    /// Accounts, which own everything else
+    #[command(subcommand, visible_alias = "accounts")]
+    Account(account::AccountCommand),
+    /// Projects, which group the instances of an account
+    #[command(subcommand, visible_alias = "projects")]
+    Project(project::ProjectCommand),
+    /// What the workers are doing
+    #[command(subcommand, visible_alias = "jobs")]
+    Job(job::JobCommand),
+    /// Download a backup: parallel, resumable, checked
+    Fetch(fetch::FetchArgs),
+    /// Check every structure and checksum of an RDB file or a backup
+    Verify(verify::VerifyArgs),
+    /// Look for what is wrong with the service and this client
+    Doctor,
+    /// Settings of the service
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print a script that completes commands in a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// What every command of a client needs.
+struct Context {
+    output: Output,
+    options: ClientOptions,
+}
+
+impl Context {
+    fn client(&self) -> Result<Client, Failure> {
+        Client::from_environment(&self.options)
+    }
+}
+
+/// Does what was typed.
+pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+    let context = Context { output: Output { json: cli.json, quiet: cli.quiet }, options: cli.client };
+    match cli.command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Instance(command) => instance::run(command, &context).await,
+        Command::Backup(command) => backup::run(command, &context).await,
+        Command::Link(command) => link::run(command, &context).await,
+        Command::Key(command) => key::run(command, &context).await,
+        Command::Account(command) => account::run(command, &context).await,
+        Command::Project(command) => project::run(command, &context).await,
+        Command::Job(command) => job::run(command, &context).await,
+        Command::Fetch(args) => fetch::run(args, &context).await,
+        Command::Verify(args) => verify::run(args, &context).await,
+        Command::Doctor => doctor::run(&context).await,
+        Command::Config(command) => config::run(&command, cli.json),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parses(words: &str) -> bool {
+        Cli::try_parse_from(words.split_whitespace()).is_ok()
+    }
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_operators_contract_parses() {
+        for words in [
+            "keystow serve --data-dir d --api 127.0.0.1:1 --download 127.0.0.1:2 --intranet 127.0.0.1:3 --insecure-http",
+            "keystow instance add redis://h --id x --name n --region r --zone z --account a --project p --password-file f",
+            "keystow instance ls --json",
+            "keystow instances rm x",
+            "keystow backup create x --wait --remark r --keep-days 7 --json",
+            "keystow backup list --instance x --state available,failed --since 7d --until 2027-01-01T00:00:00Z",
+            "keystow backup protect 12 --release",
+            "keystow link create b --ttl 6h --network both --ip 10.0.0.0/8 --ip 192.0.2.1 --once",
+            "keystow link revoke --backup b",
+            "keystow link revoke l-1",
+            "keystow key create --id I --secret-file F --session-token-file T --role viewer --account A --project P --expires 7d",
+            "keystow job cancel 7",
+            "keystow fetch http://h/f?x=1 -o f -j 8",
+            "keystow verify -",
+            "keystow --json doctor",
+            "keystow completions zsh",
+        ] {
+            assert!(parses(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for words in [
+            "keystow",
+            "keystow link revoke",
+            "keystow link revoke l-1 --backup b",
+            "keystow link create b --ttl soon",
+            "keystow link create b --network moon",
+            "keystow key create --session-token-file T",
+            "keystow fetch u -j 0",
+            "keystow backup create",
+        ] {
+            assert!(!parses(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn a_flag_of_all_commands_and_of_serve_reaches_both() {
+        let cli = Cli::try_parse_from(["keystow", "serve", "--insecure-http"]).unwrap();
+        assert!(matches!(cli.command, Command::Serve(args) if args.insecure_http));
+    }
+}
