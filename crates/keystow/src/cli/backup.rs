@@ -112,8 +112,7 @@ pub(super) async fn run(command: BackupCommand, context: &Context) -> Result<(),
         BackupCommand::Delete(args) => {
             confirm(&format!("remove backup {} for ever?", args.backup), args.yes)?;
             let row: BackupRow = client.delete(&["backups", &args.backup]).await?;
-            output.value(&row, |row| format!("{}  {}\n", row.id, row.state))?;
-            output.note("its links have ended; its files are being removed");
+            output.value(&row, |row| format!("{}  being removed\n", row.id))?;
         }
         BackupCommand::Protect(args) => {
             let path = ["backups", &args.backup, "protection"];

@@ -33,7 +33,11 @@ pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let server_version = match ask_server(context, &mut findings).await {
         Ok(version) => Some(version),
         Err(failure) => {
-            findings.push(bad("server", failure.to_string(), failure.hint));
+            let subject = match failure.exit {
+                Exit::Auth | Exit::NotInitialised => "credentials",
+                _ => "server",
+            };
+            findings.push(bad(subject, failure.to_string(), failure.hint));
             None
         }
     };

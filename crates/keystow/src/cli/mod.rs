@@ -42,8 +42,8 @@ Environment of the client:
   KEYSTOW_DATA_DIR                                       where admin.key is, if neither is set [./keystow-data]
 
 Exit codes (take any other for a failure):
-  0 ok          1 failure     2 usage      3 partial          4 auth      5 not found
-  6 conflict    7 integrity   8 unreachable   9 no space     10 not initialised   130 interrupted";
+  0 ok         1 failure      2 usage         3 partial     4 auth                5 not found
+  6 conflict   7 integrity    8 unreachable   9 no space   10 not initialised   130 interrupted";
 
 /// Self-hosted backups for Redis and Valkey
 ///

@@ -106,8 +106,14 @@ async fn fetch_all(
 ) -> Result<Vec<Fetched>, Failure> {
     let links = if args.source.contains("://") {
         vec![Linked { url: args.source.clone(), known: None }]
-    } else {
+    } else if is_backup(&args.source) {
         links_to(&args.source, &args.network, args.unverified, context).await?
+    } else {
+        return Err(Failure::usage(format!(
+            "'{}' is neither a link nor a backup's id or number",
+            args.source
+        ))
+        .hint("list the backups with: keystow backup list"));
     };
     let mut files = Vec::with_capacity(links.len());
     for link in &links {

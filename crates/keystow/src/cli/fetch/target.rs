@@ -82,7 +82,11 @@ impl Target {
             match fallocate(file, FallocateFlags::empty(), 0, size) {
                 // Not every file system can.
                 Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-                Err(errno) => return Err(failed(errno.into())),
+                Err(errno) => {
+                    // What could be taken is given back.
+                    file.set_len(0).map_err(failed)?;
+                    return Err(failed(errno.into()));
+                }
             }
         }
         file.set_len(size).map_err(failed)
