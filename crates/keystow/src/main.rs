@@ -4,6 +4,7 @@ mod api;
 mod cli;
 mod client;
 mod config;
+mod failure;
 mod http;
 
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             let failure = keystow_engine::Error::internal("the runtime cannot be started", error).into();
-            return cli::report(&failure, json);
+            return failure::report(&failure, json);
         }
     };
     let result = runtime.block_on(cli::run(cli));
@@ -25,6 +26,6 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => cli::report(&failure, json),
+        Err(failure) => failure::report(&failure, json),
     }
 }

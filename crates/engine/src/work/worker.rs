@@ -100,7 +100,7 @@ async fn hold_lease(
     cancel: &CancellationToken,
 ) -> std::convert::Infallible {
     loop {
-        tokio::time::sleep(settings.lease / 15).await;
+        tokio::time::sleep(settings.lease / 30).await;
         heartbeat(engine, settings, job, meter, cancel).await;
     }
 }

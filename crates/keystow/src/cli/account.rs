@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
-use super::failure::Failure;
+use crate::failure::Failure;
 use super::output::{grid, moment, pairs};
 use crate::api::{AccountRow, NewAccount};
 

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::Context;
-use super::failure::Failure;
+use crate::failure::Failure;
 use super::output::{confirm, count, grid, moment, pairs, size, yes_no};
 use super::span::parse_past;
 use super::wait::wait_for_backup;

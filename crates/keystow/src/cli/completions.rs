@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::failure::Failure;
+use crate::failure::Failure;
 use super::output::emit;
 
 /// Flags of `completions`.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::failure::Failure;
+use crate::failure::Failure;
 use super::output;
 use super::serve::ServeArgs;
 use crate::config::Config;

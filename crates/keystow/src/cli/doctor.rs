@@ -7,7 +7,7 @@ use keystow_engine::clock::Clock;
 use serde::Serialize;
 
 use super::Context;
-use super::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use super::output::{grid, plain};
 use crate::api::{FindingRow, Status};
 use crate::client::data_dir;

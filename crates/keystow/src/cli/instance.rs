@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Context;
-use super::failure::Failure;
+use crate::failure::Failure;
 use super::output::{confirm, grid, moment, pairs, size};
 use super::secret::read_secret;
 use crate::api::{InstanceList, InstanceRow, NewInstanceRequest, ServerRow};

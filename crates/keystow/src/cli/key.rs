@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::Context;
-use super::failure::Failure;
+use crate::failure::Failure;
 use super::output::{grid, moment, pairs};
 use super::secret::read_secret;
 use super::span::parse_coming;

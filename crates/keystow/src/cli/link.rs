@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Context;
-use super::failure::Failure;
+use crate::failure::Failure;
 use super::output::{grid, moment};
 use super::span::parse_span;
 use crate::api::{IssuedLinks, LinkList, LinkRow, NewLinkRequest, RememberedLinkRow, RevokeRequest};

@@ -5,7 +5,6 @@ mod backup;
 mod completions;
 mod config;
 mod doctor;
-pub(crate) mod failure;
 mod fetch;
 mod instance;
 mod job;
@@ -23,8 +22,7 @@ mod wait;
 use clap::{Parser, Subcommand};
 
 use crate::client::{Client, ClientOptions};
-use failure::Failure;
-pub(crate) use failure::report;
+use crate::failure::Failure;
 use output::Output;
 
 const AFTER_HELP: &str = "\

@@ -6,7 +6,7 @@ use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use comfy_table::{Table, TableStyle};
 use serde::Serialize;
 
-use super::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]

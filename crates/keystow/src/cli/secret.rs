@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::failure::Failure;
+use crate::failure::Failure;
 
 /// More than any password or token has.
 const MAX_BYTES: u64 = 64 * 1024;
@@ -29,7 +29,7 @@ pub(super) fn read_secret(path: &Path) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::failure::Exit;
+    use crate::failure::Exit;
 
     #[test]
     fn one_line_end_is_not_part_of_a_secret() {

@@ -21,7 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::failure::Failure;
+use crate::failure::Failure;
 use crate::config::{Config, Layers, LogFormat};
 use crate::http::{LinkLives, Limits, Listeners, serve};
 
@@ -212,7 +212,7 @@ fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result<()> {
     // A catalog that was started anew has a new admin; the old key opens nothing.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Error::io(format!("cannot replace {}", path.display()), &error));
+            Err(Error::io(format!("cannot replace {}", path.display()), &error))
         }
         _ => keystow_engine::access::write_private(&path, &text),
     }

@@ -13,7 +13,7 @@ use keystow_rdb::Limits;
 use tokio::task::spawn_blocking;
 
 use super::Context;
-use super::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use super::fetch::{is_backup, links_to};
 use super::output::Output;
 use super::progress::Progress;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use super::output::{Output, count};
 use super::progress::Progress;
 use crate::api::{BackupRow, JobRow};

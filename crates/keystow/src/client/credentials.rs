@@ -7,7 +7,7 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 
 use crate::api::KeySecret;
-use crate::cli::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 
 const DEFAULT_DATA_DIR: &str = "./keystow-data";
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::api::Problem;
-use crate::cli::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use credentials::Credentials;
 pub(crate) use credentials::data_dir;
 

@@ -8,7 +8,7 @@ use super::Client;
 use crate::api::{
     BackupList, BackupRow, InstanceList, InstanceRow, JobList, JobRow, LinkList, RememberedLinkRow,
 };
-use crate::cli::failure::Failure;
+use crate::failure::Failure;
 
 /// The most rows that the server gives at once.
 const PAGE: usize = 1000;

@@ -100,7 +100,7 @@ impl Layers {
     }
 
     fn set(&mut self, name: &str, value: Value, origin: Origin) -> Result<()> {
-        let Some((known, _)) = SETTINGS.iter().map(|setting| (setting.name, ())).find(|(known, ())| *known == name) else {
+        let Some(known) = SETTINGS.iter().map(|setting| setting.name).find(|known| *known == name) else {
             let message = format!("unknown setting '{name}' in {origin}");
             let error = Error::new(Kind::Invalid, "CONFIG_UNKNOWN_KEY", message);
             return Err(match nearest(name) {

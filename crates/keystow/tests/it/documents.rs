@@ -14,7 +14,8 @@ fn sources(folder: &Path, text: &mut String) {
         if path.is_dir() {
             sources(&path, text);
         } else if path.extension().is_some_and(|end| end == "rs") {
-            text.push_str(&std::fs::read_to_string(&path).unwrap());
+            let whole = std::fs::read_to_string(&path).unwrap();
+            text.push_str(whole.split("#[cfg(test)]").next().unwrap());
         }
     }
 }
@@ -33,8 +34,7 @@ fn codes() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for maker in makers {
         for piece in text.split(maker).skip(1) {
-            let start: String = piece.chars().take(120).collect();
-            let quoted = if maker.ends_with('"') { start.split('"').next() } else { start.split('"').nth(1) };
+            let quoted = if maker.ends_with('"') { piece.split('"').next() } else { piece.split('"').nth(1) };
             found.extend(quoted.filter(|word| is_code(word)).map(str::to_owned));
         }
     }

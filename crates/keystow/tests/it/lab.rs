@@ -11,10 +11,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take to happen.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `happened` gives something.
-pub fn until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = happened() {
@@ -26,19 +26,19 @@ pub fn until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A port that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A redis-server of our own.
-pub struct Redis {
-    pub port: u16,
+pub(crate) struct Redis {
+    pub(crate) port: u16,
     child: Child,
     _folder: TempDir,
 }
 
 impl Redis {
-    pub fn start(options: &[&str]) -> Self {
+    pub(crate) fn start(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let child = Command::new("redis-server")
@@ -57,14 +57,14 @@ impl Redis {
     }
 
     /// Starts one that loads this file first.
-    pub fn load(file: &Path) -> Self {
+    pub(crate) fn load(file: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(file, folder.path().join("start.rdb")).unwrap();
         Self::start(&["--dir", folder.path().to_str().unwrap(), "--dbfilename", "start.rdb"])
     }
 
     /// Sends one inline command and reads what comes at once.
-    pub fn ask(&self, command: &str) -> Option<String> {
+    pub(crate) fn ask(&self, command: &str) -> Option<String> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
         socket.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
         socket.write_all(format!("{command}\r\n").as_bytes()).ok()?;
@@ -73,11 +73,11 @@ impl Redis {
         Some(String::from_utf8_lossy(&reply[..read]).into_owned())
     }
 
-    pub fn digest(&self) -> String {
+    pub(crate) fn digest(&self) -> String {
         self.ask("DEBUG DIGEST").unwrap().trim().trim_start_matches('+').to_owned()
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 }
@@ -90,32 +90,32 @@ impl Drop for Redis {
 }
 
 /// A running `keystow serve`.
-pub struct Server {
-    pub api: u16,
-    pub download: u16,
-    pub intranet: u16,
-    pub data: PathBuf,
+pub(crate) struct Server {
+    pub(crate) api: u16,
+    pub(crate) download: u16,
+    pub(crate) intranet: u16,
+    pub(crate) data: PathBuf,
     child: Child,
     _folder: TempDir,
 }
 
 /// What a command said.
 #[derive(Debug)]
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Said {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.code, 0, "{self:?}");
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 /// The program, without anybody's settings.
-pub fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keystow"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYSTOW_")) {
         command.env_remove(name);
@@ -124,7 +124,7 @@ pub fn program() -> Command {
 }
 
 /// Runs the program to its end.
-pub fn run(words: &[&str]) -> Said {
+pub(crate) fn run(words: &[&str]) -> Said {
     finish(program().args(words))
 }
 
@@ -138,12 +138,12 @@ fn finish(command: &mut Command) -> Said {
 }
 
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
     /// Starts with these environment settings.
-    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         Self::launch(folder, data, settings)
@@ -177,28 +177,28 @@ impl Server {
         Self { api: ports[0], download: ports[1], intranet: ports[2], data, child, _folder: folder }
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
     /// Asks it to stop.
-    pub fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let done = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().unwrap();
         assert!(done.success());
     }
 
     /// Starts again on the same data, after [`Server::wait`].
-    pub fn restart(mut self) -> Self {
+    pub(crate) fn restart(mut self) -> Self {
         let folder = std::mem::replace(&mut self._folder, tempfile::tempdir().unwrap());
         Self::launch(folder, self.data.clone(), &[])
     }
 
-    pub fn wait(&mut self) -> i32 {
+    pub(crate) fn wait(&mut self) -> i32 {
         until("the server's end", || self.child.try_wait().unwrap()).code().unwrap_or(-1)
     }
 
     /// Runs a command against this server.
-    pub fn cli(&self, words: &[&str]) -> Said {
+    pub(crate) fn cli(&self, words: &[&str]) -> Said {
         finish(
             program()
                 .args(words)
@@ -208,24 +208,24 @@ impl Server {
     }
 
     /// Runs a command with `--json` and reads what it wrote.
-    pub fn json(&self, words: &[&str]) -> Value {
+    pub(crate) fn json(&self, words: &[&str]) -> Value {
         self.cli(&[words, &["--json"]].concat()).json()
     }
 
     /// The admin's id and secret.
-    pub fn admin(&self) -> (String, String) {
+    pub(crate) fn admin(&self) -> (String, String) {
         let text = std::fs::read_to_string(self.data.join("admin.key")).unwrap();
         let key: Value = serde_json::from_str(&text).unwrap();
         (key["access_key_id"].as_str().unwrap().to_owned(), key["secret"].as_str().unwrap().to_owned())
     }
 
     /// One request to the native API as the admin.
-    pub fn api(&self, method: &str, path: &str, body: &str) -> Reply {
+    pub(crate) fn api(&self, method: &str, path: &str, body: &str) -> Reply {
         let (id, secret) = self.admin();
         self.api_as(Some((&id, &secret)), method, path, body)
     }
 
-    pub fn api_as(&self, key: Option<(&str, &str)>, method: &str, path: &str, body: &str) -> Reply {
+    pub(crate) fn api_as(&self, key: Option<(&str, &str)>, method: &str, path: &str, body: &str) -> Reply {
         use base64::Engine as _;
         let mut headers = vec![("Content-Type", "application/json".to_owned())];
         if let Some((id, secret)) = key {
@@ -237,19 +237,19 @@ impl Server {
     }
 
     /// Adds the instance and takes one backup of it.
-    pub fn backup_of(&self, redis: &Redis, id: &str) -> Value {
+    pub(crate) fn backup_of(&self, redis: &Redis, id: &str) -> Value {
         self.json(&["instance", "add", &redis.url(), "--id", id]);
         self.json(&["backup", "create", id, "--wait"])
     }
 
     /// A link to a backup.
-    pub fn link(&self, backup: &str, options: &[&str]) -> String {
+    pub(crate) fn link(&self, backup: &str, options: &[&str]) -> String {
         let made = self.json(&[&["link", "create", backup], options].concat());
         made["links"][0]["url"].as_str().unwrap().to_owned()
     }
 
     /// Every file below the repository, relative to it.
-    pub fn repository_files(&self) -> Vec<String> {
+    pub(crate) fn repository_files(&self) -> Vec<String> {
         let root = self.data.join("repository");
         let (mut waiting, mut found) = (vec![root.clone()], Vec::new());
         while let Some(folder) = waiting.pop() {
@@ -276,28 +276,28 @@ impl Drop for Server {
 
 /// An HTTP answer.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: BTreeMap<String, String>,
-    pub body: Vec<u8>,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Reply {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
 /// One raw HTTP/1.1 request on a connection of its own.
-pub fn request(port: u16, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+pub(crate) fn request(port: u16, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
@@ -316,7 +316,7 @@ pub fn request(port: u16, method: &str, target: &str, headers: &[(&str, &str)], 
 }
 
 /// Reads an answer that ends with its connection.
-pub fn read_reply(raw: &[u8]) -> Reply {
+pub(crate) fn read_reply(raw: &[u8]) -> Reply {
     let end = raw.windows(4).position(|window| window == b"\r\n\r\n").expect("a whole head");
     let head = String::from_utf8_lossy(&raw[..end]).into_owned();
     let mut lines = head.split("\r\n");
@@ -329,14 +329,14 @@ pub fn read_reply(raw: &[u8]) -> Reply {
 }
 
 /// Port and target of a URL on loopback.
-pub fn target(url: &str) -> (u16, String) {
+pub(crate) fn target(url: &str) -> (u16, String) {
     let rest = url.strip_prefix("http://127.0.0.1:").unwrap();
     let (port, path) = rest.split_once('/').unwrap();
     (port.parse().unwrap(), format!("/{path}"))
 }
 
 /// Fetches a link.
-pub fn get(url: &str, headers: &[(&str, &str)]) -> Reply {
+pub(crate) fn get(url: &str, headers: &[(&str, &str)]) -> Reply {
     let (port, target) = target(url);
     request(port, "GET", &target, headers, b"")
 }

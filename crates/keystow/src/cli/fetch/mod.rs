@@ -19,7 +19,7 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use super::Context;
-use super::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use super::output::{Output, grid, size};
 use super::progress::Progress;
 use crate::api::{BackupRow, IssuedLinks, NewLinkRequest};

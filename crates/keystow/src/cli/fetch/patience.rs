@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::remote::Trouble;
-use crate::cli::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);

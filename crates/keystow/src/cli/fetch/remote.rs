@@ -12,7 +12,7 @@ use reqwest::header::{
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::name;
-use crate::cli::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use crate::cli::output::plain;
 use crate::client::{USER_AGENT, is_loopback, root_cause};
 

@@ -9,7 +9,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use rustix::fs::{CWD, FallocateFlags, OFlags, RenameFlags, fallocate, renameat_with};
 use rustix::io::Errno;
 
-use crate::cli::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use crate::cli::progress::Progress;
 
 const READ_BYTES: usize = 1 << 20;

@@ -12,7 +12,7 @@ use super::patience::Patience;
 use super::remote::{Facts, Remote, Trouble};
 use super::state::{Ledger, PartState};
 use super::target::{Target, remove};
-use crate::cli::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use crate::cli::progress::Progress;
 
 /// Bytes gathered before they are written.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use keystow_rdb::{Checksum, Failure as Unsound, Reason, Report};
 use serde::Serialize;
 
-use crate::cli::failure::{Exit, Failure};
+use crate::failure::{Exit, Failure};
 use crate::cli::output::{count, grid, pairs, size};
 
 /// What `verify --json` prints: a contract.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::spawn_blocking;
 
 use super::report::Verdict;
-use crate::cli::failure::Failure;
+use crate::failure::Failure;
 use crate::cli::fetch::patience::Patience;
 use crate::cli::fetch::remote::{Facts, Remote, Trouble};
 use crate::cli::fetch::{Linked, ask, fatal, hex};
