@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Engine, KNOWLEDGE};
+use super::Engine;
 use crate::error::{Error, Result};
 use crate::links::{LinkClaims, LinkFault};
 use crate::model::{Backup, BackupId, BackupState, InstanceId, Network, Number, Part, RevocationScope};
@@ -28,13 +28,6 @@ pub struct Deliverable {
     instance: InstanceId,
     /// Links to the backup or its instance issued before this moment are over.
     links_from: Option<Timestamp>,
-}
-
-/// A deliverable as it was a moment ago.
-#[derive(Clone)]
-pub(super) struct Remembered {
-    part: Arc<Deliverable>,
-    at: Timestamp,
 }
 
 /// An open link.
@@ -97,18 +90,31 @@ impl Engine {
         if part.links_from.is_some_and(|from| claims.issued_at <= from) || self.key_is_over(&claims).await? {
             return Err(DeliveryFault::Revoked);
         }
-        let mut counted = false;
-        if let Some(id) = &claims.remembered {
-            let link = self.catalog.link(id).await?.ok_or(DeliveryFault::Revoked)?;
-            if link.revoked_at.is_some() {
-                return Err(DeliveryFault::Revoked);
-            }
-            counted = link.budget.is_some();
-            if link.budget.is_some_and(|budget| budget.is_used_up()) {
-                return Err(DeliveryFault::UsedUp);
-            }
-        }
+        let counted = match &claims.remembered {
+            Some(id) => self.check_remembered(id, now).await?,
+            None => false,
+        };
         Ok(Delivery { claims, part, counted })
+    }
+
+    /// Whether a remembered link is still good; `true` if its deliveries are counted.
+    async fn check_remembered(&self, id: &str, now: Timestamp) -> Result<bool, DeliveryFault> {
+        let link = match self.links.get(id, now) {
+            Some(link) => link,
+            None => {
+                let link = self.catalog.link(id).await?.ok_or(DeliveryFault::Revoked)?;
+                match link.budget {
+                    // What is left of it changes with every delivery.
+                    Some(_) => Arc::new(link),
+                    None => self.links.insert(id.to_owned(), link, now),
+                }
+            }
+        };
+        match link.budget {
+            _ if link.revoked_at.is_some() => Err(DeliveryFault::Revoked),
+            Some(budget) if budget.is_used_up() => Err(DeliveryFault::UsedUp),
+            budget => Ok(budget.is_some()),
+        }
     }
 
     /// Whether the access key that asked for a link was revoked or has ended since.
@@ -130,20 +136,12 @@ impl Engine {
     }
 
     async fn deliverable(&self, number: Number, now: Timestamp) -> Result<Option<Arc<Deliverable>>> {
-        if let Some(remembered) = self.deliverables.get(&number)
-            && now.duration_since(remembered.at).unsigned_abs() < KNOWLEDGE
-        {
-            return Ok(Some(remembered.part));
+        if let Some(part) = self.deliverables.get(&number, now) {
+            return Ok(Some(part));
         }
-        let opened = match self.catalog.part(number).await? {
-            Some((backup, part)) => self.open_part(backup, part).await?.map(Arc::new),
-            None => None,
-        };
-        match &opened {
-            Some(part) => self.deliverables.insert(number, Remembered { part: part.clone(), at: now }),
-            None => drop(self.deliverables.remove(&number)),
-        }
-        Ok(opened)
+        let Some((backup, part)) = self.catalog.part(number).await? else { return Ok(None) };
+        let opened = self.open_part(backup, part).await?;
+        Ok(opened.map(|part| self.deliverables.insert(number, part, now)))
     }
 
     async fn open_part(&self, backup: Backup, part: Part) -> Result<Option<Deliverable>> {

@@ -99,7 +99,7 @@ impl Engine {
             revoked_at: None,
         };
         self.catalog.add_key(&key).await?;
-        self.keys.remove(&id);
+        self.keys.forget(&id);
         Ok(IssuedKey { id, secret })
     }
 
@@ -114,7 +114,7 @@ impl Engine {
         who.with(Right::Administer)?;
         let secret = Secret::new(random_text(SECRET_BYTES)?.replace(['-', '_'], "x"));
         self.catalog.rotate_key(id, &self.sealer.seal(&secret_place(id), &secret)?).await?;
-        self.keys.remove(id);
+        self.keys.forget(id);
         Ok(IssuedKey { id: id.to_owned(), secret })
     }
 
@@ -133,7 +133,7 @@ impl Engine {
         self.catalog
             .revoke_links_before(&key.account, &RevocationScope::AccessKey(id.to_owned()), now)
             .await?;
-        self.keys.remove(id);
+        self.keys.forget(id);
         self.deliverables.clear();
         Ok(())
     }

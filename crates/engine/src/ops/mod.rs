@@ -8,6 +8,7 @@ mod check;
 mod deliver;
 mod instances;
 mod keys;
+mod knowledge;
 mod list;
 mod manifest;
 mod remove_backup;
@@ -20,15 +21,14 @@ mod take_backup;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quick_cache::sync::Cache;
-
 use crate::access::Sealer;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::links::LinkSigner;
-use crate::model::Number;
+use crate::model::{AccessKey, Number, RememberedLink};
 use crate::redis::Timeouts;
 use crate::vault::Vault;
+use knowledge::Knowledge;
 
 pub use capture::Meter;
 pub use check::{Finding, Health};
@@ -47,8 +47,9 @@ pub struct Engine {
     signer: LinkSigner,
     manifest_key: aws_lc_rs::hmac::Key,
     settings: Settings,
-    deliverables: Cache<Number, deliver::Remembered>,
-    keys: Cache<String, sign_in::Remembered>,
+    deliverables: Knowledge<Number, Deliverable>,
+    keys: Knowledge<String, AccessKey>,
+    links: Knowledge<String, RememberedLink>,
 }
 
 /// What an operator may set about the verbs.
@@ -63,9 +64,6 @@ pub struct Settings {
     /// Limits on waiting for a source.
     pub timeouts: Timeouts,
 }
-
-/// How long a node may go on with what it knows of a key or a backup. A revocation holds everywhere after it.
-const KNOWLEDGE: Duration = Duration::from_secs(2);
 
 impl Engine {
     /// Puts the rooms together.
@@ -87,8 +85,9 @@ impl Engine {
                 root.derive("manifest/1").as_slice(),
             ),
             settings,
-            deliverables: Cache::new(10_000),
-            keys: Cache::new(10_000),
+            deliverables: Knowledge::new(),
+            keys: Knowledge::new(),
+            links: Knowledge::new(),
         })
     }
 

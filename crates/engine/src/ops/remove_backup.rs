@@ -23,7 +23,7 @@ impl Engine {
         self.catalog.expire_backup(&scope.account, backup.id, now).await?;
         self.catalog.revoke_links_before(&scope.account, &RevocationScope::Backup(backup.id), now).await?;
         for part in &backup.parts {
-            self.deliverables.remove(&part.number);
+            self.deliverables.forget(&part.number);
         }
         Ok(backup)
     }

@@ -168,7 +168,9 @@ impl Engine {
             let backup = self.catalog.backup(&scope.account, BackupRef::Id(link.backup)).await?;
             backup.filter(|backup| backup.project == scope.project).ok_or_else(missing)?;
         }
-        self.catalog.revoke_link(&scope.account, id, self.clock.now()).await
+        self.catalog.revoke_link(&scope.account, id, self.clock.now()).await?;
+        self.links.forget(id);
+        Ok(())
     }
 
     /// Ends every link to a backup that was issued before now.

@@ -1,19 +1,12 @@
 //! Turns a proof of a secret into a principal.
 
-use jiff::Timestamp;
+use std::sync::Arc;
 
-use super::{Engine, KNOWLEDGE};
+use super::Engine;
 use crate::access::Principal;
 use crate::access::principal::unknown_key;
 use crate::error::{Error, Result};
 use crate::model::{AccessKey, Secret};
-
-/// A key as it was a moment ago.
-#[derive(Clone)]
-pub(super) struct Remembered {
-    key: AccessKey,
-    at: Timestamp,
-}
 
 impl Engine {
     /// Signs in with an id and a secret (HTTP Basic).
@@ -38,18 +31,12 @@ impl Engine {
     }
 
     /// A key that is neither revoked nor over.
-    pub(super) async fn usable_key(&self, id: &str) -> Result<Option<AccessKey>> {
+    pub(super) async fn usable_key(&self, id: &str) -> Result<Option<Arc<AccessKey>>> {
         let now = self.clock.now();
-        let usable = |key: &AccessKey| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| end > now);
-        if let Some(remembered) = self.keys.get(id)
-            && now.duration_since(remembered.at).unsigned_abs() < KNOWLEDGE
-        {
-            return Ok(Some(remembered.key).filter(usable));
-        }
-        let key = self.catalog.key(id).await?;
-        if let Some(key) = &key {
-            self.keys.insert(id.to_owned(), Remembered { key: key.clone(), at: now });
-        }
-        Ok(key.filter(usable))
+        let key = match self.keys.get(id, now) {
+            Some(key) => Some(key),
+            None => self.catalog.key(id).await?.map(|key| self.keys.insert(id.to_owned(), key, now)),
+        };
+        Ok(key.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| end > now)))
     }
 }

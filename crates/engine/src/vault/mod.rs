@@ -5,6 +5,7 @@ mod contract;
 mod layout;
 mod local;
 
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -65,6 +66,11 @@ pub trait ObjectReader: Send + Sync {
 
     /// Up to `len` bytes from `offset`; empty only at the end.
     async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes>;
+
+    /// The open file, where there is one that holds the object's bytes as they are: for `sendfile`.
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// An attempt as the store has it.

@@ -61,13 +61,9 @@ async fn do_job(engine: &Arc<Engine>, settings: &WorkerSettings, job: &Job, stop
     let meter = Arc::new(Meter::default());
     let cancel = stop.child_token();
     let result = if job.deaths >= settings.most_deaths {
-        Err(Error::new(
-            Kind::Internal,
-            "WORKER_DIED",
-            format!("given up after {} attempts", job.deaths),
-        )
-        .because("the server stopped in the middle of each")
-        .hint("look at the server's log for why it stopped"))
+        Err(Error::new(Kind::Internal, "WORKER_DIED", format!("given up after {} attempts", job.deaths))
+            .because("the server stopped in the middle of each")
+            .hint("look at the server's log for why it stopped"))
     } else if job.cancel_requested {
         // Asked while the worker before this one was dying.
         Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"))

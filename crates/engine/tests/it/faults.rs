@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use keystow_engine::model::{Backup, BackupState};
 use keystow_engine::redis::Timeouts;
-use keystow_engine::vault::{
-    AttemptKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault,
-};
+use keystow_engine::vault::{AttemptKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
 use keystow_engine::{Error, Result};
 
 use crate::fake::{self, full_resync, small_snapshot, summed, with_length};

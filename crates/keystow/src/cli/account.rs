@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::failure::Failure;
 use super::output::{grid, moment, pairs};
 use crate::api::{AccountRow, NewAccount};
+use crate::failure::Failure;
 
 /// Verbs of `account`.
 #[derive(Debug, Subcommand)]

@@ -4,11 +4,11 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::Context;
-use crate::failure::Failure;
 use super::output::{confirm, count, grid, moment, pairs, size, yes_no};
 use super::span::parse_past;
 use super::wait::wait_for_backup;
 use crate::api::{BackupList, BackupRow, NewBackupRequest, PartRow, Protection};
+use crate::failure::Failure;
 
 /// Verbs of `backup`.
 #[derive(Debug, Subcommand)]

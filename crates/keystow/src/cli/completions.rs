@@ -3,8 +3,8 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use crate::failure::Failure;
 use super::output::emit;
+use crate::failure::Failure;
 
 /// Flags of `completions`.
 #[derive(Debug, Args)]

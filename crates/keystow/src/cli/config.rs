@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::failure::Failure;
 use super::output;
 use super::serve::ServeArgs;
 use crate::config::Config;
+use crate::failure::Failure;
 
 /// Verbs of `config`.
 #[derive(Debug, Clone, Subcommand)]
@@ -65,7 +65,8 @@ pub(crate) fn run(command: &ConfigCommand, json: bool) -> Result<(), Failure> {
                     .collect();
                 return output::json(&list);
             }
-            let head: &[&str] = if show.origin { &["SETTING", "VALUE", "ORIGIN"] } else { &["SETTING", "VALUE", "HELP"] };
+            let head: &[&str] =
+                if show.origin { &["SETTING", "VALUE", "ORIGIN"] } else { &["SETTING", "VALUE", "HELP"] };
             let lines = rows.iter().map(|(setting, value, origin)| {
                 let last = if show.origin { origin.to_string() } else { setting.help.to_owned() };
                 vec![setting.name.to_owned(), value.to_string(), last]

@@ -7,10 +7,10 @@ use keystow_engine::clock::Clock;
 use serde::Serialize;
 
 use super::Context;
-use crate::failure::{Exit, Failure};
 use super::output::{grid, plain};
 use crate::api::{FindingRow, Status};
 use crate::client::data_dir;
+use crate::failure::{Exit, Failure};
 
 /// Links end by the server's clock; a client this far away misjudges them.
 const TOLERATED_SKEW_SECONDS: i64 = 5;

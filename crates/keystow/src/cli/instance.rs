@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::failure::Failure;
 use super::output::{confirm, grid, moment, pairs, size};
 use super::secret::read_secret;
 use crate::api::{InstanceList, InstanceRow, NewInstanceRequest, ServerRow};
+use crate::failure::Failure;
 
 /// Verbs of `instance`.
 #[derive(Debug, Subcommand)]

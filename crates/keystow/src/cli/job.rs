@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::failure::Failure;
 use super::output::{count, grid, moment, pairs, size};
 use crate::api::{JobList, JobRow};
+use crate::failure::Failure;
 
 /// Verbs of `job`.
 #[derive(Debug, Subcommand)]

@@ -6,11 +6,11 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::Context;
-use crate::failure::Failure;
 use super::output::{grid, moment, pairs};
 use super::secret::read_secret;
 use super::span::parse_coming;
 use crate::api::{KeyRow, KeySecret, NewKeyRequest};
+use crate::failure::Failure;
 
 /// Verbs of `key`.
 #[derive(Debug, Subcommand)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::failure::Failure;
 use super::output::{grid, moment};
 use super::span::parse_span;
 use crate::api::{IssuedLinks, LinkList, LinkRow, NewLinkRequest, RememberedLinkRow, RevokeRequest};
+use crate::failure::Failure;
 
 /// Verbs of `link`.
 #[derive(Debug, Subcommand)]

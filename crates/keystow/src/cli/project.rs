@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
-use crate::failure::Failure;
 use super::output::{grid, moment, pairs};
 use crate::api::{NewProject, ProjectRow};
+use crate::failure::Failure;
 
 /// Verbs of `project`.
 #[derive(Debug, Subcommand)]

@@ -21,9 +21,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::failure::Failure;
 use crate::config::{Config, Layers, LogFormat};
-use crate::http::{LinkLives, Limits, Listeners, serve};
+use crate::failure::Failure;
+use crate::http::{Limits, LinkLives, Listeners, serve};
 
 /// Flags of `serve`. Each beats the environment, which beats the file.
 #[derive(Debug, Clone, Args)]
@@ -90,10 +90,8 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     greet(&config, admin.as_ref());
     serve(&engine, listeners, limits(&config), lives(&config), &tracker, &stop);
     for number in 1..=config.work.workers {
-        let settings = WorkerSettings {
-            name: format!("{}/{number}", std::process::id()),
-            ..WorkerSettings::default()
-        };
+        let settings =
+            WorkerSettings { name: format!("{}/{number}", std::process::id()), ..WorkerSettings::default() };
         tracker.spawn(run_worker(engine.clone(), settings, stop.clone()));
     }
     say("ready");
@@ -121,7 +119,12 @@ fn lock(data_dir: &Path) -> Result<File> {
     let shown = data_dir.display();
     let failed = |error: std::io::Error| Error::io(format!("cannot open the data directory {shown}"), &error);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(failed)?;
-    let file = File::options().create(true).truncate(false).write(true).open(data_dir.join("lock")).map_err(failed)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(data_dir.join("lock"))
+        .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => {
@@ -136,7 +139,8 @@ fn lock(data_dir: &Path) -> Result<File> {
 async fn bind(config: &mut Config) -> Result<Listeners> {
     async fn one(name: &str, address: &mut SocketAddr, url: Option<&mut String>) -> Result<TcpListener> {
         let failed = |error: std::io::Error| {
-            let kind = if error.kind() == std::io::ErrorKind::AddrInUse { Kind::Conflict } else { Kind::Internal };
+            let kind =
+                if error.kind() == std::io::ErrorKind::AddrInUse { Kind::Conflict } else { Kind::Internal };
             Error::new(kind, "LISTEN_FAILED", format!("cannot listen on {address} ({name})"))
                 .because(error)
                 .hint(format!("choose another address with --{name}"))
@@ -179,10 +183,18 @@ async fn recover(engine: &Engine, catalog: &dyn Catalog) -> Result<()> {
     let jobs = catalog.surrender_leases().await?;
     let swept = engine.sweep(true).await?;
     if jobs > 0 || swept.unfinished > 0 || swept.attempts > 0 {
-        tracing::warn!(jobs, unfinished = swept.unfinished, attempts = swept.attempts, "cleaned up after a crash");
+        tracing::warn!(
+            jobs,
+            unfinished = swept.unfinished,
+            attempts = swept.attempts,
+            "cleaned up after a crash"
+        );
     }
     if swept.unknown > 0 {
-        tracing::warn!(backups = swept.unknown, "the repository holds backups that the catalog does not know; kept");
+        tracing::warn!(
+            backups = swept.unknown,
+            "the repository holds backups that the catalog does not know; kept"
+        );
     }
     Ok(())
 }
@@ -207,7 +219,8 @@ fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result<()> {
         access_key_id: key.id.clone(),
         secret: String::from_utf8_lossy(key.secret.expose()).into_owned(),
     };
-    let text = serde_json::to_vec(&document).map_err(|error| Error::internal("the admin key cannot be written", error))?;
+    let text = serde_json::to_vec(&document)
+        .map_err(|error| Error::internal("the admin key cannot be written", error))?;
     let path = data_dir.join("admin.key");
     // A catalog that was started anew has a new admin; the old key opens nothing.
     match std::fs::remove_file(&path) {
@@ -224,7 +237,10 @@ fn greet(config: &Config, admin: Option<&IssuedKey>) {
         say("first run: this admin key is shown once");
         say(&format!("  access key  {}", key.id));
         say(&format!("  secret      {}", String::from_utf8_lossy(key.secret.expose())));
-        say(&format!("  kept in     {} (0600), where the CLI finds it", config.data_dir.join("admin.key").display()));
+        say(&format!(
+            "  kept in     {} (0600), where the CLI finds it",
+            config.data_dir.join("admin.key").display()
+        ));
         say(&format!("  copy        {} somewhere safe", config.data_dir.join("root.key").display()));
     }
     say(&format!(

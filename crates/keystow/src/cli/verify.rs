@@ -13,10 +13,10 @@ use keystow_rdb::Limits;
 use tokio::task::spawn_blocking;
 
 use super::Context;
-use crate::failure::{Exit, Failure};
 use super::fetch::{is_backup, links_to};
 use super::output::Output;
 use super::progress::Progress;
+use crate::failure::{Exit, Failure};
 use report::{Verdict, VerdictOfAll};
 
 /// Few system calls, and still in the CPU's cache.

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::failure::{Exit, Failure};
 use super::output::{Output, count};
 use super::progress::Progress;
 use crate::api::{BackupRow, JobRow};
 use crate::client::Client;
+use crate::failure::{Exit, Failure};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);

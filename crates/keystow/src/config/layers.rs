@@ -44,7 +44,10 @@ impl Layers {
     /// The defaults.
     pub(crate) fn new() -> Self {
         let default = |setting: &Setting| {
-            let value = format!("v = {}", setting.default).parse::<Table>().ok().and_then(|mut table| table.remove("v"));
+            let value = format!("v = {}", setting.default)
+                .parse::<Table>()
+                .ok()
+                .and_then(|mut table| table.remove("v"));
             (setting.name, (value.unwrap_or(Value::Boolean(false)), Origin::Default))
         };
         Self(SETTINGS.iter().map(default).collect())
@@ -53,8 +56,12 @@ impl Layers {
     /// Adds a file.
     pub(crate) fn add_file(&mut self, path: &Path) -> Result<()> {
         let failed = |cause: String| {
-            Error::new(Kind::Invalid, "CONFIG_INVALID", format!("cannot read the configuration {}", path.display()))
-                .because(cause)
+            Error::new(
+                Kind::Invalid,
+                "CONFIG_INVALID",
+                format!("cannot read the configuration {}", path.display()),
+            )
+            .because(cause)
         };
         let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
         let table: Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
@@ -67,7 +74,10 @@ impl Layers {
     }
 
     /// Adds the environment: `KEYSTOW_LINKS__PUBLIC_URL` is `links.public_url`.
-    pub(crate) fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<()> {
+    pub(crate) fn add_environment(
+        &mut self,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<()> {
         for (variable, text) in variables {
             if CLIENT_VARIABLES.contains(&variable.as_str()) {
                 continue;

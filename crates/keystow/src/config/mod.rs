@@ -185,8 +185,11 @@ fn path_of(url: &str, scheme: &str, setting: &str, data_dir: &Path, name: &str) 
     }
     match url.strip_prefix(scheme) {
         Some(path) if !path.is_empty() && !path.contains('?') => Ok(PathBuf::from(path)),
-        _ => Err(invalid(format!("{setting} = '{}' is not supported by this version", url.split('@').next_back().unwrap_or("")))
-            .hint(format!("write it as {scheme}/path"))),
+        _ => Err(invalid(format!(
+            "{setting} = '{}' is not supported by this version",
+            url.split('@').next_back().unwrap_or("")
+        ))
+        .hint(format!("write it as {scheme}/path"))),
     }
 }
 

@@ -35,7 +35,11 @@ fn a_flag_beats_the_environment_which_beats_the_file() {
 
 #[test]
 fn an_unknown_key_names_the_nearest_one() {
-    for (wrong, right) in [("links.public_ur", "links.public_url"), ("limits.drian", "limits.drain"), ("workers", "work.workers")] {
+    for (wrong, right) in [
+        ("links.public_ur", "links.public_url"),
+        ("limits.drian", "limits.drain"),
+        ("workers", "work.workers"),
+    ] {
         let error = Layers::new().add_flag(wrong, "x", "--x").unwrap_err();
         assert_eq!(error.code, "CONFIG_UNKNOWN_KEY");
         assert!(error.hint.unwrap().contains(right), "{wrong}");
@@ -45,7 +49,9 @@ fn an_unknown_key_names_the_nearest_one() {
 #[test]
 fn the_clients_variables_are_no_configuration() {
     let mut layers = Layers::new();
-    for name in ["KEYSTOW_SERVER", "KEYSTOW_ACCESS_KEY_ID", "KEYSTOW_ACCESS_KEY_SECRET", "KEYSTOW_DATA_DIR", "HOME"] {
+    for name in
+        ["KEYSTOW_SERVER", "KEYSTOW_ACCESS_KEY_ID", "KEYSTOW_ACCESS_KEY_SECRET", "KEYSTOW_DATA_DIR", "HOME"]
+    {
         layers.add_environment(env(name, "x")).unwrap();
     }
     assert!(layers.add_environment(env("KEYSTOW_NONSENSE", "x")).is_err());

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::ConnectInfo;
-use http_body::Body;
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -30,41 +30,23 @@ pub(crate) struct Limits {
     pub(crate) idle_timeout: Duration,
 }
 
-/// What answers the requests of one listener.
-pub(crate) trait Answer: Clone + Send + Sync + 'static {
-    /// The body of its answers.
-    type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static;
-
-    /// Answers one request from `peer`.
-    fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> impl Future<Output = Response<Self::Body>> + Send;
+/// What a listener does with a connection.
+pub(super) trait Serve: Clone + Send + Sync + 'static {
+    /// Answers the requests of one connection until it ends. After `stop` it ends with the request under way.
+    fn serve(
+        self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        limits: Limits,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send;
 }
 
-/// An axum router as an [`Answer`].
-#[derive(Clone)]
-pub(crate) struct Routed(axum::Router);
-
-pub(crate) fn routed(router: axum::Router) -> Routed {
-    Routed(router)
-}
-
-impl Answer for Routed {
-    type Body = axum::body::Body;
-
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Self::Body> {
-        let mut request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        match self.0.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        }
-    }
-}
-
-/// Accepts until `stop`, and then lets each connection end its present request.
-pub(crate) async fn accept<A: Answer>(
+/// Accepts until `stop`. Connections go on in `tracker`.
+pub(super) async fn accept<S: Serve>(
     listener: TcpListener,
     limits: Limits,
-    answer: A,
+    service: S,
     tracker: TaskTracker,
     stop: CancellationToken,
 ) {
@@ -81,7 +63,10 @@ pub(crate) async fn accept<A: Answer>(
         };
         match accepted {
             Ok((socket, peer)) => {
-                let connection = connection(socket, peer, limits, answer.clone(), stop.clone());
+                if let Err(error) = socket.set_nodelay(true) {
+                    tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
+                }
+                let connection = service.clone().serve(socket, peer, limits, stop.clone());
                 tracker.spawn(async move {
                     connection.await;
                     drop(permit);
@@ -96,35 +81,37 @@ pub(crate) async fn accept<A: Answer>(
     }
 }
 
-async fn connection<A: Answer>(
-    socket: TcpStream,
-    peer: SocketAddr,
-    limits: Limits,
-    answer: A,
-    stop: CancellationToken,
-) {
-    if let Err(error) = socket.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
-    }
-    let service = hyper::service::service_fn(move |request| {
-        let answer = answer.clone();
-        async move { Ok::<_, Infallible>(answer.answer(request, peer).await) }
-    });
-    let mut connection = std::pin::pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_buf_size(64 * 1024)
-            .serve_connection(TokioIo::new(Patient::new(socket, limits.idle_timeout)), service)
-    );
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+/// An axum router behind hyper.
+#[derive(Clone)]
+pub(super) struct Routed(pub(super) axum::Router);
+
+impl Serve for Routed {
+    async fn serve(self, socket: TcpStream, peer: SocketAddr, limits: Limits, stop: CancellationToken) {
+        let service = hyper::service::service_fn(|request: Request<Incoming>| {
+            let router = self.0.clone();
+            async move {
+                let mut request = request.map(Body::new);
+                request.extensions_mut().insert(ConnectInfo(peer));
+                router.oneshot(request).await.map_err(|never: Infallible| match never {})
+            }
+        });
+        let socket = TokioIo::new(Patient::new(socket, limits.idle_timeout));
+        let mut connection = std::pin::pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(limits.header_timeout)
+                .max_buf_size(64 * 1024)
+                .serve_connection(socket, service)
+        );
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%peer, %error, "connection ended early");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended early");
     }
 }

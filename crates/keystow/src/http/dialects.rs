@@ -80,7 +80,11 @@ impl Dialects {
         let Some(dialect) = keystow_dialects::recognise(&request) else {
             return problem::unknown_route(&request_id, request.uri().path());
         };
-        let outcome = if too_large { Err(Refused::Fault(Fault::TooLarge)) } else { self.outcome(dialect, &request).await };
+        let outcome = if too_large {
+            Err(Refused::Fault(Fault::TooLarge))
+        } else {
+            self.outcome(dialect, &request).await
+        };
         let outcome = outcome.map_err(|refused| match refused {
             Refused::Fault(fault) => fault,
             Refused::Error(error) => told::fault(&error, &request_id),
@@ -89,7 +93,9 @@ impl Dialects {
         let response = dialect.encode(&request, &exchange, &outcome);
         let action: String = dialect.action(&request).unwrap_or_default().chars().take(64).collect();
         match &outcome {
-            Ok(_) => tracing::info!(request = request_id, dialect = dialect.name(), action, peer = ?peer, "answered"),
+            Ok(_) => {
+                tracing::info!(request = request_id, dialect = dialect.name(), action, peer = ?peer, "answered")
+            }
             Err(fault) => {
                 tracing::info!(request = request_id, dialect = dialect.name(), action, peer = ?peer, %fault, "refused");
             }
@@ -97,14 +103,22 @@ impl Dialects {
         response.map(Body::from)
     }
 
-    async fn outcome(&self, dialect: &dyn Dialect, request: &keystow_dialects::Request) -> Result<Reply, Refused> {
+    async fn outcome(
+        &self,
+        dialect: &dyn Dialect,
+        request: &keystow_dialects::Request,
+    ) -> Result<Reply, Refused> {
         let who = self.sign_in(dialect, request).await?;
         let call = dialect.decode(request)?;
         self.perform(dialect, &who, call).await
     }
 
     /// The only way from a request to a principal.
-    async fn sign_in(&self, dialect: &dyn Dialect, request: &keystow_dialects::Request) -> Result<Principal, Refused> {
+    async fn sign_in(
+        &self,
+        dialect: &dyn Dialect,
+        request: &keystow_dialects::Request,
+    ) -> Result<Principal, Refused> {
         let claim = dialect.claim(request)?;
         let now = self.engine.clock().now();
         let signed_in = self

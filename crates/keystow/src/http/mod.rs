@@ -36,9 +36,11 @@ pub(crate) fn serve(
 ) {
     let dialects = Dialects::new(engine.clone(), lives, limits.body_bytes);
     let router = native::router(engine.clone(), lives.native).fallback(|request| dialects.answer(request));
-    let api = accept::routed(router);
+    let api = accept::Routed(router);
     tracker.spawn(accept::accept(listeners.api, limits, api, tracker.clone(), stop.clone()));
-    for (listener, network) in [(listeners.download, Network::Public), (listeners.intranet, Network::Intranet)] {
+    for (listener, network) in
+        [(listeners.download, Network::Public), (listeners.intranet, Network::Intranet)]
+    {
         let service = download::Downloads::new(engine.clone(), network);
         tracker.spawn(accept::accept(listener, limits, service, tracker.clone(), stop.clone()));
     }

@@ -10,7 +10,10 @@ fn routes(server: &Server) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
-            found.push((method.to_uppercase(), format!("/api/v1{}", path.replace("{id}", "x").replace("{number}", "1"))));
+            found.push((
+                method.to_uppercase(),
+                format!("/api/v1{}", path.replace("{id}", "x").replace("{number}", "1")),
+            ));
         }
     }
     assert!(found.len() > 20, "{found:?}");
@@ -22,7 +25,12 @@ fn no_route_answers_without_a_right_key() {
     let server = Server::start();
     let (id, secret) = server.admin();
     for (method, path) in routes(&server) {
-        for key in [None, Some((id.as_str(), "wrong-secret")), Some(("nobody", secret.as_str())), Some((id.as_str(), ""))] {
+        for key in [
+            None,
+            Some((id.as_str(), "wrong-secret")),
+            Some(("nobody", secret.as_str())),
+            Some((id.as_str(), "")),
+        ] {
             let reply = server.api_as(key, &method, &path, "{}");
             assert_eq!(reply.status, 401, "{method} {path} {key:?}");
             assert_eq!(reply.header("content-type"), "application/problem+json");

@@ -66,7 +66,14 @@ fn imported_keys_keep_their_id_and_secret_and_have_their_role_only() {
     let secret = folder.path().join("secret");
     std::fs::write(&secret, "an-old-secret-of-a-script\n").unwrap();
     let made = server.json(&[
-        "key", "create", "--id", "AKIDold", "--secret-file", secret.to_str().unwrap(), "--role", "viewer",
+        "key",
+        "create",
+        "--id",
+        "AKIDold",
+        "--secret-file",
+        secret.to_str().unwrap(),
+        "--role",
+        "viewer",
     ]);
     assert_eq!(made["access_key_id"], "AKIDold");
     let key = Some(("AKIDold", "an-old-secret-of-a-script"));
@@ -93,7 +100,8 @@ fn another_account_sees_nothing_of_ours() {
     let id = backup["id"].as_str().unwrap();
     assert_eq!(server.api_as(key, "GET", "/api/v1/instances", "").json()["total"], 0);
     assert_eq!(server.api_as(key, "GET", "/api/v1/backups", "").json()["total"], 0);
-    let mut missing = server.api_as(key, "GET", "/api/v1/backups/01a20012-8502-759c-822c-84c070cdf7ea", "").json();
+    let mut missing =
+        server.api_as(key, "GET", "/api/v1/backups/01a20012-8502-759c-822c-84c070cdf7ea", "").json();
     let mut foreign = server.api_as(key, "GET", &format!("/api/v1/backups/{id}"), "").json();
     for answer in [&mut missing, &mut foreign] {
         assert_eq!(answer["status"], 404);

@@ -175,7 +175,8 @@ fn wget_and_curl_resume_with_a_new_link() {
         let file = folder.path().join(name);
         std::fs::write(&file, &whole[..whole.len() / 3]).unwrap();
         let done = Command::new(program).args(options).arg(&file).arg(world.link(&[])).status();
-        let done = done.unwrap_or_else(|error| panic!("{program} (Debian: apt-get install {program}): {error}"));
+        let done =
+            done.unwrap_or_else(|error| panic!("{program} (Debian: apt-get install {program}): {error}"));
         assert!(done.success(), "{program}");
         assert_eq!(std::fs::read(&file).unwrap(), whole, "{program}");
     }

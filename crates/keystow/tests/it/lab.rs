@@ -52,7 +52,9 @@ impl Redis {
             .spawn()
             .expect("redis-server is on the PATH (Debian: apt-get install redis-server)");
         let redis = Self { port, child, _folder: folder };
-        until("redis-server", || redis.ask("PING").filter(|reply| reply.contains("PONG") || reply.contains("NOAUTH")));
+        until("redis-server", || {
+            redis.ask("PING").filter(|reply| reply.contains("PONG") || reply.contains("NOAUTH"))
+        });
         redis
     }
 
@@ -232,7 +234,8 @@ impl Server {
             let basic = base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}"));
             headers.push(("Authorization", format!("Basic {basic}")));
         }
-        let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
         request(self.api, method, path, &headers, body.as_bytes())
     }
 
@@ -300,7 +303,8 @@ impl Reply {
 pub(crate) fn request(port: u16, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut head = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
+    let mut head =
+        format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         head.push_str(&format!("Host: 127.0.0.1:{port}\r\n"));
     }

@@ -91,7 +91,9 @@ fn parent(module: &str) -> String {
 
 /// The paths behind a `::`, with one level of braces opened.
 fn tails(rest: &str) -> Vec<String> {
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect::<String>();
+    let word = |text: &str| {
+        text.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect::<String>()
+    };
     if let Some(list) = rest.strip_prefix('{') {
         let inside = list.split('}').next().unwrap();
         return inside.split(',').map(|item| word(item.trim())).filter(|item| !item.is_empty()).collect();
@@ -156,7 +158,8 @@ fn every_room_exists() {
 #[test]
 fn a_forbidden_import_is_found() {
     let rooms = rooms();
-    let text = "use crate::catalog::Catalog;\nuse crate::model::{Job, Page};\nfn f() { crate::vault::open(); }";
+    let text =
+        "use crate::catalog::Catalog;\nuse crate::model::{Job, Page};\nfn f() { crate::vault::open(); }";
     let wrong = violations(&rooms, "engine::links", text);
     assert_eq!(wrong.len(), 2, "{wrong:?}");
     assert!(violations(&rooms, "engine::ops::list", text).is_empty());

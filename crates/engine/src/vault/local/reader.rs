@@ -1,7 +1,7 @@
 //! An open file. Bytes that are in memory are handed out at once; only others are waited for, on a thread that may.
 
 use std::io::IoSliceMut;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -66,6 +66,10 @@ impl ObjectReader for LocalReader {
         tokio::task::spawn_blocking(move || read(&file, offset, len, ReadWriteFlags::empty()).map_err(failed))
             .await
             .unwrap_or_else(|error| Err(Error::internal("the storage thread ended early", error)))
+    }
+
+    fn file(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
     }
 }
 

@@ -19,10 +19,10 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 
 use super::Context;
-use crate::failure::{Exit, Failure};
 use super::output::{Output, grid, size};
 use super::progress::Progress;
 use crate::api::{BackupRow, IssuedLinks, NewLinkRequest};
+use crate::failure::{Exit, Failure};
 use patience::Patience;
 use remote::{Facts, Remote, Trouble};
 use target::Target;

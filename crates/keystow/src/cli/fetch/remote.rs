@@ -12,9 +12,9 @@ use reqwest::header::{
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::name;
-use crate::failure::{Exit, Failure};
 use crate::cli::output::plain;
 use crate::client::{USER_AGENT, is_loopback, root_cause};
+use crate::failure::{Exit, Failure};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence in the middle of a transfer.

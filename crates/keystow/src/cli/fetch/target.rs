@@ -9,8 +9,8 @@ use aws_lc_rs::digest::{Context, SHA256};
 use rustix::fs::{CWD, FallocateFlags, OFlags, RenameFlags, fallocate, renameat_with};
 use rustix::io::Errno;
 
-use crate::failure::{Exit, Failure};
 use crate::cli::progress::Progress;
+use crate::failure::{Exit, Failure};
 
 const READ_BYTES: usize = 1 << 20;
 

@@ -12,8 +12,8 @@ use super::patience::Patience;
 use super::remote::{Facts, Remote, Trouble};
 use super::state::{Ledger, PartState};
 use super::target::{Target, remove};
-use crate::failure::{Exit, Failure};
 use crate::cli::progress::Progress;
+use crate::failure::{Exit, Failure};
 
 /// Bytes gathered before they are written.
 const WRITE_BYTES: usize = 1 << 20;

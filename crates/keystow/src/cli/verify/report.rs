@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use keystow_rdb::{Checksum, Failure as Unsound, Reason, Report};
 use serde::Serialize;
 
-use crate::failure::{Exit, Failure};
 use crate::cli::output::{count, grid, pairs, size};
+use crate::failure::{Exit, Failure};
 
 /// What `verify --json` prints: a contract.
 #[derive(Debug, Serialize)]

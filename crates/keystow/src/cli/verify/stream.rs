@@ -10,11 +10,11 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::spawn_blocking;
 
 use super::report::Verdict;
-use crate::failure::Failure;
 use crate::cli::fetch::patience::Patience;
 use crate::cli::fetch::remote::{Facts, Remote, Trouble};
 use crate::cli::fetch::{Linked, ask, fatal, hex};
 use crate::cli::progress::Progress;
+use crate::failure::Failure;
 
 /// Chunks between the connection and the reader.
 const CHUNKS: usize = 64;

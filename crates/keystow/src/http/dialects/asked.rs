@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use keystow_dialects::{
-    AddressLimit, BackupState as Shown, CreateBackup, Fault, LinkBackup, ListBackups, ListInstances, Networks, Reply,
-    Unit,
+    AddressLimit, BackupState as Shown, CreateBackup, Fault, LinkBackup, ListBackups, ListInstances,
+    Networks, Reply, Unit,
 };
 use keystow_engine::Error;
 use keystow_engine::access::Principal;
@@ -18,7 +18,11 @@ use super::{LinkStyle, Refused, told};
 /// Days from which a vendor means "as long as the instance lives".
 const FOR_EVER_DAYS: u32 = 36_500;
 
-pub(super) async fn instances(engine: &Engine, who: &Principal, call: ListInstances) -> Result<Reply, Refused> {
+pub(super) async fn instances(
+    engine: &Engine,
+    who: &Principal,
+    call: ListInstances,
+) -> Result<Reply, Refused> {
     let filter = InstanceFilter {
         project: None,
         ids: call.ids,
@@ -34,7 +38,8 @@ pub(super) async fn instances(engine: &Engine, who: &Principal, call: ListInstan
 
 /// The instances with a backup under way.
 async fn busy_instances(engine: &Engine, who: &Principal) -> Result<HashSet<InstanceId>, Error> {
-    let filter = BackupFilter { states: vec![BackupState::Queued, BackupState::Running], ..BackupFilter::default() };
+    let filter =
+        BackupFilter { states: vec![BackupState::Queued, BackupState::Running], ..BackupFilter::default() };
     Ok(engine.backups(who, filter).await?.rows.into_iter().map(|backup| backup.instance).collect())
 }
 
@@ -95,12 +100,13 @@ pub(super) async fn create(engine: &Engine, who: &Principal, call: CreateBackup)
     who.with(model::Right::Operate)?;
     let instance = visible(engine, who, &call.instance, call.region.as_deref()).await?;
     let keep_days = call.keep_days.filter(|days| *days < FOR_EVER_DAYS);
-    let backup = engine.request_backup(who, &instance.id, call.remark, keep_days).await.map_err(|error| {
-        match error.code {
-            "BACKUP_RUNNING" => Refused::Fault(Fault::InstanceBusy(instance.id.to_string())),
-            _ => Refused::Error(error),
-        }
-    })?;
+    let backup =
+        engine.request_backup(who, &instance.id, call.remark, keep_days).await.map_err(
+            |error| match error.code {
+                "BACKUP_RUNNING" => Refused::Fault(Fault::InstanceBusy(instance.id.to_string())),
+                _ => Refused::Error(error),
+            },
+        )?;
     Ok(Reply::Started { job: backup.job })
 }
 
@@ -121,23 +127,30 @@ pub(super) async fn link(
     let addresses = match call.limit {
         AddressLimit::Default | AddressLimit::None => Vec::new(),
         AddressLimit::Custom { except: false, addresses, vpcs } if vpcs.is_empty() => addresses,
-        AddressLimit::Custom { .. } => return Err(Fault::NotSupported("LimitVpc and NotIn".to_owned()).into()),
+        AddressLimit::Custom { .. } => {
+            return Err(Fault::NotSupported("LimitVpc and NotIn".to_owned()).into());
+        }
     };
     let addresses = addresses
         .iter()
         .map(|text| text.parse())
         .collect::<Result<Vec<_>, Error>>()
         .map_err(|error| Fault::BadParameter { name: "LimitIp".to_owned(), why: error.to_string() })?;
-    let links = engine.issue_links(who, &backup, &order(style, networks, addresses)).await.map_err(|error| {
-        match error.code {
-            "BACKUP_NOT_AVAILABLE" => Refused::Fault(Fault::BackupNotReady(call.backup.clone())),
-            _ => Refused::Error(error),
-        }
-    })?;
+    let links =
+        engine.issue_links(who, &backup, &order(style, networks, addresses)).await.map_err(|error| {
+            match error.code {
+                "BACKUP_NOT_AVAILABLE" => Refused::Fault(Fault::BackupNotReady(call.backup.clone())),
+                _ => Refused::Error(error),
+            }
+        })?;
     Ok(Reply::Links(told::links(links)))
 }
 
-fn order(style: &LinkStyle, networks: Vec<Network>, addresses: Vec<keystow_engine::links::AddressRange>) -> LinkOrder {
+fn order(
+    style: &LinkStyle,
+    networks: Vec<Network>,
+    addresses: Vec<keystow_engine::links::AddressRange>,
+) -> LinkOrder {
     LinkOrder {
         networks,
         ttl: style.ttl,
@@ -150,7 +163,12 @@ fn order(style: &LinkStyle, networks: Vec<Network>, addresses: Vec<keystow_engin
 }
 
 /// An instance that the caller sees in that region.
-async fn visible(engine: &Engine, who: &Principal, id: &str, region: Option<&str>) -> Result<Instance, Refused> {
+async fn visible(
+    engine: &Engine,
+    who: &Principal,
+    id: &str,
+    region: Option<&str>,
+) -> Result<Instance, Refused> {
     let missing = || Refused::Fault(Fault::NoSuchInstance(id.chars().take(80).collect()));
     let parsed: InstanceId = id.parse().map_err(|_| missing())?;
     let instance = engine.instance(who, &parsed).await.map_err(|error| match error.code {
@@ -164,7 +182,12 @@ async fn visible(engine: &Engine, who: &Principal, id: &str, region: Option<&str
 }
 
 /// A backup of that instance.
-async fn backup_of(engine: &Engine, who: &Principal, instance: &Instance, id: &str) -> Result<Backup, Refused> {
+async fn backup_of(
+    engine: &Engine,
+    who: &Principal,
+    instance: &Instance,
+    id: &str,
+) -> Result<Backup, Refused> {
     let missing = || Refused::Fault(Fault::NoSuchBackup(id.chars().take(80).collect()));
     let which: BackupRef = id.parse().map_err(|_| missing())?;
     let backup = engine.backup(who, which).await.map_err(|error| match error.code {

@@ -24,7 +24,8 @@ impl Replays {
     /// Takes a value in; a second time is a replay. Only for requests whose signature is right.
     pub(super) fn admit(&self, key: &str, nonce: String, ttl: Duration, now: Timestamp) -> Result<(), Fault> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sweep = seen.swept_at.is_none_or(|at| now.duration_since(at).unsigned_abs() > Duration::from_secs(60));
+        let sweep =
+            seen.swept_at.is_none_or(|at| now.duration_since(at).unsigned_abs() > Duration::from_secs(60));
         if sweep || seen.until.len() >= MOST {
             seen.until.retain(|_, until| *until >= now);
             seen.swept_at = Some(now);

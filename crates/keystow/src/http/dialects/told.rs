@@ -17,7 +17,9 @@ pub(super) fn fault(error: &Error, request_id: &str) -> Fault {
         Kind::Unauthenticated => Fault::UnknownKey,
         Kind::Denied if error.code == "ROLE_DENIED" => Fault::ActionDenied,
         Kind::Denied => Fault::InstanceDenied,
-        Kind::NotFound if error.code == "INSTANCE_NOT_FOUND" => Fault::NoSuchInstance(error.message.to_string()),
+        Kind::NotFound if error.code == "INSTANCE_NOT_FOUND" => {
+            Fault::NoSuchInstance(error.message.to_string())
+        }
         Kind::NotFound => Fault::NoSuchBackup(error.message.to_string()),
         Kind::Conflict | Kind::Unreachable => Fault::Unavailable(error.to_string()),
         Kind::Cancelled | Kind::Corrupt | Kind::NoSpace | Kind::Internal => Fault::Internal,

@@ -1,9 +1,7 @@
 //! Preconditions, in the order of RFC 9110, 13.2.2.
 
 use http::HeaderMap;
-use http::header::{
-    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
-};
+use http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 

@@ -31,7 +31,9 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Link(DeliveryFault::Gone) => StatusCode::NOT_FOUND,
-            Self::Link(DeliveryFault::Failed(error)) if error.worth_retrying() => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Link(DeliveryFault::Failed(error)) if error.worth_retrying() => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Link(DeliveryFault::Failed(_)) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Link(DeliveryFault::Link(LinkFault::Malformed)) => StatusCode::BAD_REQUEST,
             Self::Link(_) => StatusCode::FORBIDDEN,
@@ -43,10 +45,13 @@ impl Refusal {
 
     fn code_and_message(&self) -> (&'static str, String) {
         let (code, message) = match self {
-            Self::Link(DeliveryFault::Link(LinkFault::Incomplete)) => {
-                ("AccessDenied", "The link is incomplete. Put it in quotes, so that the shell does not cut it at '&'.")
+            Self::Link(DeliveryFault::Link(LinkFault::Incomplete)) => (
+                "AccessDenied",
+                "The link is incomplete. Put it in quotes, so that the shell does not cut it at '&'.",
+            ),
+            Self::Link(DeliveryFault::Link(LinkFault::Malformed)) => {
+                ("InvalidArgument", "The link cannot be read.")
             }
-            Self::Link(DeliveryFault::Link(LinkFault::Malformed)) => ("InvalidArgument", "The link cannot be read."),
             Self::Link(DeliveryFault::Link(LinkFault::UnknownKey)) => {
                 ("InvalidAccessKeyId", "The key that signed this link is not in use.")
             }
@@ -59,14 +64,20 @@ impl Refusal {
             Self::Link(DeliveryFault::OtherNetwork) => {
                 ("AccessDenied", "This link is for the other network. Ask the API for a link of this one.")
             }
-            Self::Link(DeliveryFault::Address) => ("AccessDenied", "This link may not be used from your address."),
+            Self::Link(DeliveryFault::Address) => {
+                ("AccessDenied", "This link may not be used from your address.")
+            }
             Self::Link(DeliveryFault::Revoked) => ("AccessDenied", "This link was revoked."),
             Self::Link(DeliveryFault::UsedUp) => ("AccessDenied", "This link has made all its deliveries."),
-            Self::Link(DeliveryFault::Gone) => ("NoSuchKey", "The backup of this link does not exist any more."),
+            Self::Link(DeliveryFault::Gone) => {
+                ("NoSuchKey", "The backup of this link does not exist any more.")
+            }
             Self::Link(DeliveryFault::Failed(error)) if error.worth_retrying() => {
                 ("SlowDown", "The service is busy. Try again later.")
             }
-            Self::Link(DeliveryFault::Failed(_)) => ("InternalError", "The service could not read the backup."),
+            Self::Link(DeliveryFault::Failed(_)) => {
+                ("InternalError", "The service could not read the backup.")
+            }
             Self::Method => ("MethodNotAllowed", "Only GET and HEAD are allowed."),
             Self::Precondition => ("PreconditionFailed", "A precondition of the request does not hold."),
             Self::Range { .. } => ("InvalidRange", "The requested range does not exist."),

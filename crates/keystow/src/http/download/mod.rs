@@ -1,61 +1,105 @@
 //! Downloads: a signed link in, the bytes of a part out.
+//!
+//! `connection` speaks HTTP/1.1, `transfer` moves the bytes; this file decides what the answer is.
 
-mod body;
 mod conditions;
+mod connection;
 mod fault;
 mod range;
+mod transfer;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    LAST_MODIFIED, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
+    ETAG, LAST_MODIFIED, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::{Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use keystow_engine::links::Spelling;
 use keystow_engine::model::Network;
 use keystow_engine::ops::{Deliverable, Delivery, DeliveryFault, Engine};
 use uuid::Uuid;
 
-use super::accept::Answer;
-use body::{PartBody, Settlement};
 use conditions::Verdict;
 use fault::Refusal;
 use range::Wanted;
-
-type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+use transfer::{Settlement, Transfer};
 
 /// Answers the requests of one download listener.
 #[derive(Clone)]
-pub(crate) struct Downloads {
+pub(super) struct Downloads {
     engine: Arc<Engine>,
     network: Network,
+    ids: Arc<RequestIds>,
 }
 
-/// The longest body that is sent in one piece with its headers.
-const SMALL_BYTES: u64 = 64 * 1024;
+/// What follows the headers.
+enum Payload {
+    Nothing,
+    Bytes(Bytes),
+    Transfer(Transfer),
+}
+
+/// Ids of requests: one random part for the process, and a number.
+struct RequestIds {
+    prefix: String,
+    last: AtomicU64,
+}
+
+impl RequestIds {
+    fn next(&self) -> String {
+        format!("{}-{:012x}", self.prefix, self.last.fetch_add(1, Ordering::Relaxed))
+    }
+}
 
 impl Downloads {
-    pub(crate) fn new(engine: Arc<Engine>, network: Network) -> Self {
-        Self { engine, network }
+    pub(super) fn new(engine: Arc<Engine>, network: Network) -> Self {
+        let prefix = Uuid::new_v4().hyphenated().to_string()[..23].to_owned();
+        Self { engine, network, ids: Arc::new(RequestIds { prefix, last: AtomicU64::new(1) }) }
     }
 
-    async fn deliver(&self, request: &Request<Incoming>, peer: SocketAddr) -> Result<Response<Body>, Refusal> {
+    /// The answer to one request, whatever it asks.
+    async fn answer(&self, request: &Request<()>, peer: SocketAddr) -> Response<Payload> {
+        let id = self.ids.next();
+        let query = request.uri().query().unwrap_or_default();
+        let mut response = match self.deliver(request, peer).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                if let Refusal::Link(DeliveryFault::Failed(error)) = &refusal {
+                    tracing::error!(request = id, %peer, code = error.code, %error, "a download failed");
+                }
+                let spelling = Spelling::of(query);
+                let body = refusal.body(spelling, &id, request.uri().path(), self.engine.clock().now());
+                refused(&refusal, body, *request.method() == Method::HEAD)
+            }
+        };
+        tracing::debug!(request = id, %peer, network = %self.network, path = request.uri().path(), status = response.status().as_u16());
+        if let Ok(value) = HeaderValue::try_from(id) {
+            match Spelling::of(query) {
+                Spelling::Native => {}
+                Spelling::Oss => drop(response.headers_mut().insert("x-oss-request-id", value.clone())),
+                Spelling::Cos => drop(response.headers_mut().insert("x-cos-request-id", value.clone())),
+            }
+            response.headers_mut().insert("x-request-id", value);
+        }
+        response
+    }
+
+    async fn deliver(&self, request: &Request<()>, peer: SocketAddr) -> Result<Response<Payload>, Refusal> {
         let head = match *request.method() {
             Method::GET => false,
             Method::HEAD => true,
             _ => return Err(Refusal::Method),
         };
         let uri = request.uri();
-        let delivery =
-            self.engine.open_link(uri.path(), uri.query().unwrap_or_default(), self.network, peer.ip()).await?;
+        let delivery = self
+            .engine
+            .open_link(uri.path(), uri.query().unwrap_or_default(), self.network, peer.ip())
+            .await?;
         let part = &delivery.part;
         let etag = format!("\"{}\"", part.sha256);
         let asked = match conditions::judge(request.headers(), &etag, part.modified_at) {
@@ -64,10 +108,9 @@ impl Downloads {
             Verdict::Go { ranges: true } if !head => request.headers().get(RANGE),
             Verdict::Go { .. } => None,
         };
-        let wanted = range::read(asked, part.size_bytes);
-        let mut response = Response::new(empty());
+        let mut response = Response::new(Payload::Nothing);
         describe(response.headers_mut(), part, &etag);
-        let (from, until) = match wanted {
+        let (from, until) = match range::read(asked, part.size_bytes) {
             Wanted::Nothing => return Err(Refusal::Range { total: part.size_bytes }),
             Wanted::Whole => (0, part.size_bytes),
             Wanted::Part { from, until } => {
@@ -79,68 +122,24 @@ impl Downloads {
         };
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(until - from));
         if !head {
-            *response.body_mut() = self.body(delivery, from, until).await?;
+            *response.body_mut() = Payload::Transfer(self.transfer(delivery, from, until).await?);
         }
         Ok(response)
     }
 
-    async fn body(&self, delivery: Delivery, from: u64, until: u64) -> Result<Body, Refusal> {
+    async fn transfer(&self, delivery: Delivery, from: u64, until: u64) -> Result<Transfer, Refusal> {
         let settlement = if delivery.counted {
             self.engine.reserve_delivery(&delivery, until - from).await?;
             Settlement::new(&self.engine, delivery.claims.remembered.as_deref(), until - from)
         } else {
             None
         };
-        let length = until - from;
-        if settlement.is_none()
-            && length <= SMALL_BYTES
-            && let Some(Ok(bytes)) = delivery.part.reader.read_now(from, usize::try_from(length).unwrap_or(0))
-            && bytes.len() as u64 == length
-        {
-            return Ok(Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
-        }
-        let reader = delivery.part.reader.clone();
-        Ok(PartBody::new(reader, from, until, settlement).boxed_unsync())
+        Ok(Transfer { part: delivery.part, at: from, until, settlement })
     }
 }
 
-impl Answer for Downloads {
-    type Body = Body;
-
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
-        let id = Uuid::new_v4().hyphenated().to_string();
-        let query = request.uri().query().unwrap_or_default();
-        let mut response = match self.deliver(&request, peer).await {
-            Ok(response) => response,
-            Err(refusal) => {
-                let spelling = Spelling::of(query);
-                if let Refusal::Link(DeliveryFault::Failed(error)) = &refusal {
-                    tracing::error!(request = id, %peer, code = error.code, %error, "a download failed");
-                }
-                let body = refusal.body(spelling, &id, request.uri().path(), self.engine.clock().now());
-                let mut response = refused(&refusal, &body);
-                if *request.method() != Method::HEAD {
-                    *response.body_mut() = Full::new(body).map_err(|never| match never {}).boxed_unsync();
-                }
-                response
-            }
-        };
-        let headers = response.headers_mut();
-        if let Ok(value) = HeaderValue::try_from(id) {
-            match Spelling::of(query) {
-                Spelling::Native => {}
-                Spelling::Oss => drop(headers.insert("x-oss-request-id", value.clone())),
-                Spelling::Cos => drop(headers.insert("x-cos-request-id", value.clone())),
-            }
-            headers.insert("x-request-id", value);
-        }
-        tracing::debug!(%peer, network = %self.network, path = request.uri().path(), status = response.status().as_u16());
-        response
-    }
-}
-
-fn refused(refusal: &Refusal, body: &Bytes) -> Response<Body> {
-    let mut response = Response::new(empty());
+fn refused(refusal: &Refusal, body: Bytes, head: bool) -> Response<Payload> {
+    let mut response = Response::new(Payload::Nothing);
     *response.status_mut() = refusal.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
@@ -151,11 +150,14 @@ fn refused(refusal: &Refusal, body: &Bytes) -> Response<Body> {
         Refusal::Range { total } => drop(headers.insert(CONTENT_RANGE, text(&format!("bytes */{total}")))),
         _ => {}
     }
+    if !head {
+        *response.body_mut() = Payload::Bytes(body);
+    }
     response
 }
 
-fn not_modified(part: &Deliverable, etag: &str) -> Response<Body> {
-    let mut response = Response::new(empty());
+fn not_modified(part: &Deliverable, etag: &str) -> Response<Payload> {
+    let mut response = Response::new(Payload::Nothing);
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     let headers = response.headers_mut();
     headers.insert(ETAG, text(etag));
@@ -166,6 +168,7 @@ fn not_modified(part: &Deliverable, etag: &str) -> Response<Body> {
 
 /// The headers that every delivery of a part has, whole or not.
 fn describe(headers: &mut HeaderMap, part: &Deliverable, etag: &str) {
+    headers.reserve(16);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -175,7 +178,10 @@ fn describe(headers: &mut HeaderMap, part: &Deliverable, etag: &str) {
     headers.insert(LAST_MODIFIED, text(&conditions::http_date(part.modified_at)));
     // Our file names hold nothing that either form would have to escape. curl takes the first, wget the second.
     let name = &part.file_name;
-    headers.insert(CONTENT_DISPOSITION, text(&format!("attachment; filename=\"{name}\"; filename*=UTF-8''{name}")));
+    headers.insert(
+        CONTENT_DISPOSITION,
+        text(&format!("attachment; filename=\"{name}\"; filename*=UTF-8''{name}")),
+    );
     if let Some(digest) = repr_digest(&part.sha256) {
         headers.insert("repr-digest", text(&digest));
     }
@@ -191,8 +197,4 @@ fn repr_digest(sha256: &str) -> Option<String> {
 /// A header value of our own making, which is always printable ASCII.
 fn text(value: &str) -> HeaderValue {
     HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""))
-}
-
-fn empty() -> Body {
-    Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync()
 }

@@ -19,11 +19,15 @@ pub(super) fn read(header: Option<&HeaderValue>, size: u64) -> Wanted {
     let Some(spec) = header.and_then(|value| value.to_str().ok()?.trim().strip_prefix("bytes=")) else {
         return Wanted::Whole;
     };
-    let Some((first, last)) = spec.split_once('-').map(|(a, b)| (a.trim(), b.trim())) else { return Wanted::Whole };
+    let Some((first, last)) = spec.split_once('-').map(|(a, b)| (a.trim(), b.trim())) else {
+        return Wanted::Whole;
+    };
     match (number(first), number(last)) {
         (Number::Absent, Number::Value(0)) => Wanted::Nothing,
         (Number::Absent, Number::Value(_)) if size == 0 => Wanted::Nothing,
-        (Number::Absent, Number::Value(tail)) => Wanted::Part { from: size.saturating_sub(tail), until: size },
+        (Number::Absent, Number::Value(tail)) => {
+            Wanted::Part { from: size.saturating_sub(tail), until: size }
+        }
         (Number::Value(from), Number::Value(last)) if last < from => Wanted::Whole,
         (Number::Value(from), Number::Value(_) | Number::Absent) if from >= size => Wanted::Nothing,
         (Number::Value(from), Number::Value(last)) => {

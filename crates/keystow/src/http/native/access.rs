@@ -110,8 +110,9 @@ async fn create_key(
         role: new.role.as_deref().map(str::parse).transpose()?,
         account: new.account.as_deref().map(str::parse).transpose()?,
         project: new.project.as_deref().map(str::parse).transpose()?,
-        expires_at: expires_at
-            .map_err(|error| Error::invalid("expires_at is a moment such as 2026-01-31T00:00:00Z").because(error))?,
+        expires_at: expires_at.map_err(|error| {
+            Error::invalid("expires_at is a moment such as 2026-01-31T00:00:00Z").because(error)
+        })?,
     };
     let key = native.engine.create_key(&who, new).await?;
     Ok((StatusCode::CREATED, Json(shown(&key))))
@@ -131,7 +132,11 @@ async fn rotate_key(
 /// Ends a key, and every link that it asked for.
 #[utoipa::path(delete, path = "/keys/{id}", params(("id" = String, Path)), security(("access_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
-async fn revoke_key(State(native): State<Native>, Caller(who): Caller, Named(id): Named<String>) -> Answer<StatusCode> {
+async fn revoke_key(
+    State(native): State<Native>,
+    Caller(who): Caller,
+    Named(id): Named<String>,
+) -> Answer<StatusCode> {
     native.engine.revoke_key(&who, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

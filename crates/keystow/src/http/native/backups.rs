@@ -42,9 +42,9 @@ struct Search {
 impl Search {
     fn filter(self) -> Result<BackupFilter, Error> {
         let moment = |text: Option<String>| {
-            text.map(|text| text.parse::<Timestamp>())
-                .transpose()
-                .map_err(|error| Error::invalid("since and until are moments such as 2026-01-31T00:00:00Z").because(error))
+            text.map(|text| text.parse::<Timestamp>()).transpose().map_err(|error| {
+                Error::invalid("since and until are moments such as 2026-01-31T00:00:00Z").because(error)
+            })
         };
         let states = self.state.iter().flat_map(|list| list.split(',')).filter(|word| !word.is_empty());
         Ok(BackupFilter {

@@ -41,9 +41,14 @@ async fn list(
     Asked(search): Asked<Search>,
 ) -> Answer<Json<InstanceList>> {
     let page = page(search.offset, search.limit);
-    let listed =
-        native.engine.instances(&who, InstanceFilter { search: search.search, page, ..InstanceFilter::default() }).await?;
-    Ok(Json(InstanceList { total: listed.total, instances: listed.rows.iter().map(rows::instance).collect() }))
+    let listed = native
+        .engine
+        .instances(&who, InstanceFilter { search: search.search, page, ..InstanceFilter::default() })
+        .await?;
+    Ok(Json(InstanceList {
+        total: listed.total,
+        instances: listed.rows.iter().map(rows::instance).collect(),
+    }))
 }
 
 /// Adds an instance, after asking the server who it is.
@@ -82,7 +87,11 @@ async fn show(
 /// Removes an instance. Its backups stay.
 #[utoipa::path(delete, path = "/instances/{id}", params(("id" = String, Path)), security(("access_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
-async fn remove(State(native): State<Native>, Caller(who): Caller, Named(id): Named<InstanceId>) -> Answer<StatusCode> {
+async fn remove(
+    State(native): State<Native>,
+    Caller(who): Caller,
+    Named(id): Named<InstanceId>,
+) -> Answer<StatusCode> {
     native.engine.delete_instance(&who, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -62,7 +62,11 @@ async fn list(
 /// Ends one link.
 #[utoipa::path(delete, path = "/links/{id}", params(("id" = String, Path)), security(("access_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
-async fn revoke(State(native): State<Native>, Caller(who): Caller, Named(id): Named<String>) -> Answer<StatusCode> {
+async fn revoke(
+    State(native): State<Native>,
+    Caller(who): Caller,
+    Named(id): Named<String>,
+) -> Answer<StatusCode> {
     native.engine.revoke_link(&who, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

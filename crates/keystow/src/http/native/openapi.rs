@@ -8,7 +8,8 @@ use utoipa::openapi::{Info, OpenApi, Server};
 fn document() -> OpenApi {
     let mut document = super::routes().split_for_parts().1;
     let mut info = Info::new("Keystow", env!("CARGO_PKG_VERSION"));
-    info.description = Some("Backups of Redis and Valkey: instances, backups, links, jobs, access keys.".to_owned());
+    info.description =
+        Some("Backups of Redis and Valkey: instances, backups, links, jobs, access keys.".to_owned());
     document.info = info;
     document.servers = Some(vec![Server::new("/api/v1")]);
     let basic = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build());

@@ -88,7 +88,9 @@ pub(in crate::http) fn unknown_route(request_id: &str, path: &str) -> Response {
             detail: format!("nothing is served at {path}"),
             code: "UNKNOWN_ROUTE".to_owned(),
             cause: None,
-            hint: Some("the native API is under /api/v1; a vendor's request carries that vendor's marks".to_owned()),
+            hint: Some(
+                "the native API is under /api/v1; a vendor's request carries that vendor's marks".to_owned(),
+            ),
             request_id: request_id.to_owned(),
         },
     )

@@ -23,7 +23,12 @@ async fn status(State(native): State<Native>, Caller(who): Caller) -> Answer<Jso
     let findings: Vec<FindingRow> = health
         .findings
         .into_iter()
-        .map(|found| FindingRow { subject: found.subject, ok: found.ok, detail: found.detail, hint: found.hint })
+        .map(|found| FindingRow {
+            subject: found.subject,
+            ok: found.ok,
+            detail: found.detail,
+            hint: found.hint,
+        })
         .collect();
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
