@@ -2,9 +2,11 @@
 
 mod address;
 mod claims;
+mod memory;
 mod spelling;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use jiff::Timestamp;
@@ -15,10 +17,13 @@ pub use address::AddressRange;
 pub use claims::LinkClaims;
 pub use spelling::Spelling;
 
+use memory::GoodLinks;
+
 /// Signs links and checks them. Keys are known by number, so that they can change while links live.
 pub struct LinkSigner {
     current: u32,
     keys: BTreeMap<u32, hmac::Key>,
+    good: GoodLinks,
 }
 
 /// Why a link does not open. What it says is safe to show.
@@ -48,7 +53,7 @@ impl LinkSigner {
     /// A signer with its keys by number; `current` signs.
     pub fn new(current: u32, keys: impl IntoIterator<Item = (u32, [u8; 32])>) -> Self {
         let keys = keys.into_iter().map(|(number, key)| (number, hmac::Key::new(hmac::HMAC_SHA256, &key)));
-        Self { current, keys: keys.collect() }
+        Self { current, keys: keys.collect(), good: GoodLinks::new() }
     }
 
     /// Path and query of a link, to be put behind a base URL.
@@ -65,13 +70,23 @@ impl LinkSigner {
     }
 
     /// Reads a link and checks its signature, then its expiry: a wrong signature never learns more.
-    pub fn read(&self, path: &str, query: &str, now: Timestamp) -> Result<LinkClaims, LinkFault> {
-        let (claims, mac) = spelling::read(path, query)?;
-        let key = self.keys.get(&claims.signing_key).ok_or(LinkFault::UnknownKey)?;
-        hmac::verify(key, &claims.signed_bytes(), &mac).map_err(|_| LinkFault::BadSignature)?;
+    pub fn read(&self, path: &str, query: &str, now: Timestamp) -> Result<Arc<LinkClaims>, LinkFault> {
+        let claims = match self.good.get(path, query) {
+            Some(claims) => claims,
+            None => self.check(path, query)?,
+        };
         if now.as_second() > claims.expires_at.as_second() {
             return Err(LinkFault::Expired { at: claims.expires_at });
         }
+        Ok(claims)
+    }
+
+    fn check(&self, path: &str, query: &str) -> Result<Arc<LinkClaims>, LinkFault> {
+        let (claims, mac) = spelling::read(path, query)?;
+        let key = self.keys.get(&claims.signing_key).ok_or(LinkFault::UnknownKey)?;
+        hmac::verify(key, &claims.signed_bytes(), &mac).map_err(|_| LinkFault::BadSignature)?;
+        let claims = Arc::new(claims);
+        self.good.insert(path, query, &claims);
         Ok(claims)
     }
 }

@@ -3,6 +3,8 @@
 //! `/<prefix>/<backup>/<part>/<file name>?…`. The access key and the expiry are readable, the rest of the claims is
 //! one parameter, the signature is base64url or hex: nothing that a shell, a mail or a log would change.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
@@ -73,8 +75,10 @@ impl Spelling {
 
     /// The spelling that a query's parameter names show, whole or not; our own if they show none.
     pub fn of(query: &str) -> Self {
-        let has = |name: &str| parameters(query).any(|(found, _)| found == name);
-        Self::ALL.into_iter().find(|spelling| has(spelling.names().access_key)).unwrap_or(Self::Native)
+        let shown = |(name, _): (&str, &str)| {
+            Self::ALL.into_iter().find(|spelling| spelling.names().access_key == name)
+        };
+        parameters(query).find_map(shown).unwrap_or(Self::Native)
     }
 
     pub(super) fn write(self, claims: &LinkClaims, mac: &[u8]) -> String {
@@ -115,10 +119,11 @@ pub(super) fn read(path: &str, query: &str) -> Result<(LinkClaims, Vec<u8>), Lin
     let spelling = Spelling::of(query);
     let names = spelling.names();
     let find = |name: &str| {
-        let found = parameters(query).find(|(found, _)| *found == name);
-        found.map(|(_, value)| value).filter(|value| !value.is_empty()).ok_or(LinkFault::Incomplete)
+        let (_, value) = parameters(query).find(|(found, _)| *found == name).ok_or(LinkFault::Incomplete)?;
+        let value = decoded(value);
+        if value.is_empty() { Err(LinkFault::Incomplete) } else { Ok(value) }
     };
-    let access_key = find(names.access_key)?;
+    let access_key = find(names.access_key)?.into_owned();
     let expires = find(names.expires)?;
     let packed = find(names.claims)?;
     let signature = find(names.signature)?;
@@ -165,29 +170,30 @@ fn second(value: i64) -> Result<Timestamp, LinkFault> {
     Timestamp::from_second(value).map_err(|_| LinkFault::Malformed)
 }
 
-/// Names and values of a query. Forgives what copying does to links: `&amp;`, escapes in either case, a line feed or
-/// blank at the end.
-fn parameters(query: &str) -> impl Iterator<Item = (&str, String)> + '_ {
+/// Names and values of a query, as they stand. Forgives `&amp;`, which copying out of a document leaves.
+fn parameters(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = percent_decode_str(value).decode_utf8_lossy();
-        let name = name.strip_prefix("amp;").unwrap_or(name);
-        (name, value.trim_end_matches(['\n', '\r', ' ']).to_owned())
+        (name.strip_prefix("amp;").unwrap_or(name), value)
     })
+}
+
+/// A value without its escapes, in either case, and without what copying may have left at its end.
+fn decoded(value: &str) -> Cow<'_, str> {
+    const LEFT: [char; 3] = ['\n', '\r', ' '];
+    match percent_decode_str(value).decode_utf8_lossy() {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim_end_matches(LEFT)),
+        Cow::Owned(text) => Cow::Owned(text.trim_end_matches(LEFT).to_owned()),
+    }
 }
 
 /// base64url, or standard base64 as some HTTP libraries rewrite it (`+` may have become a blank).
 fn from_base64(text: &str) -> Option<Vec<u8>> {
-    let plain: String = text
-        .trim_end_matches('=')
-        .chars()
-        .map(|c| match c {
-            '+' | ' ' => '-',
-            '/' => '_',
-            c => c,
-        })
-        .collect();
-    URL_SAFE_NO_PAD.decode(plain).ok()
+    let text = text.trim_end_matches('=');
+    if !text.contains(['+', ' ', '/']) {
+        return URL_SAFE_NO_PAD.decode(text).ok();
+    }
+    URL_SAFE_NO_PAD.decode(text.replace(['+', ' '], "-").replace('/', "_")).ok()
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

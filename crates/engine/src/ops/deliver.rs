@@ -1,7 +1,7 @@
 //! Opens a link: from a URL to bytes.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 
@@ -23,6 +23,8 @@ pub struct Deliverable {
     pub modified_at: Timestamp,
     /// Name to deliver it under.
     pub file_name: String,
+    /// Whatever its deliverer wants to work out only once, such as the headers that every delivery has.
+    pub noted: OnceLock<String>,
     backup: BackupId,
     account: crate::model::AccountId,
     instance: InstanceId,
@@ -33,7 +35,7 @@ pub struct Deliverable {
 /// An open link.
 pub struct Delivery {
     /// What the link says.
-    pub claims: LinkClaims,
+    pub claims: Arc<LinkClaims>,
     /// What it delivers.
     pub part: Arc<Deliverable>,
     /// Whether its deliveries are counted.
@@ -99,15 +101,14 @@ impl Engine {
 
     /// Whether a remembered link is still good; `true` if its deliveries are counted.
     async fn check_remembered(&self, id: &str, now: Timestamp) -> Result<bool, DeliveryFault> {
-        let link = match self.links.get(id, now) {
-            Some(link) => link,
-            None => {
-                let link = self.catalog.link(id).await?.ok_or(DeliveryFault::Revoked)?;
-                match link.budget {
-                    // What is left of it changes with every delivery.
-                    Some(_) => Arc::new(link),
-                    None => self.links.insert(id.to_owned(), link, now),
-                }
+        let link = if let Some(link) = self.links.get(id, now) {
+            link
+        } else {
+            let link = self.catalog.link(id).await?.ok_or(DeliveryFault::Revoked)?;
+            match link.budget {
+                // What is left of it changes with every delivery.
+                Some(_) => Arc::new(link),
+                None => self.links.insert(id.to_owned(), link, now),
             }
         };
         match link.budget {
@@ -178,6 +179,7 @@ impl Engine {
             sha256: part.sealed.sha256,
             modified_at: backup.ended_at.unwrap_or(backup.created_at),
             file_name: part.sealed.file_name,
+            noted: OnceLock::new(),
             backup: backup.id,
             account: backup.account,
             instance: backup.instance,

@@ -61,8 +61,8 @@ pub trait ObjectReader: Send + Sync {
     /// Bytes.
     fn size_bytes(&self) -> u64;
 
-    /// Up to `len` bytes from `offset`, if they can be had without waiting.
-    fn read_now(&self, offset: u64, len: usize) -> Option<Result<Bytes>>;
+    /// Bytes from `offset` into `out`, if they can be had without waiting; how many, 0 only at the end.
+    fn read_now(&self, offset: u64, out: &mut [u8]) -> Option<Result<usize>>;
 
     /// Up to `len` bytes from `offset`; empty only at the end.
     async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes>;

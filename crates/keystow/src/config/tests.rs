@@ -11,7 +11,7 @@ fn env(name: &str, value: &str) -> impl Iterator<Item = (String, String)> {
 fn the_defaults_are_a_whole_configuration() {
     let config = Config::read(&Layers::new()).unwrap();
     assert_eq!(config.links.public_url, "http://127.0.0.1:7361");
-    assert_eq!(config.links.ttl.alibaba.0, Duration::from_secs(24 * 3600));
+    assert_eq!(config.links.ttl.alibaba.0, Duration::from_hours(24));
     assert_eq!(config.catalog_path().unwrap(), Path::new("./keystow-data/catalog.db"));
 }
 

@@ -94,7 +94,7 @@ impl Dialects {
         let action: String = dialect.action(&request).unwrap_or_default().chars().take(64).collect();
         match &outcome {
             Ok(_) => {
-                tracing::info!(request = request_id, dialect = dialect.name(), action, peer = ?peer, "answered")
+                tracing::info!(request = request_id, dialect = dialect.name(), action, peer = ?peer, "answered");
             }
             Err(fault) => {
                 tracing::info!(request = request_id, dialect = dialect.name(), action, peer = ?peer, %fault, "refused");

@@ -1,4 +1,4 @@
-//! A socket whose peer may be slow, but not stand still for ever.
+//! Peers may be slow, but not stand still for ever.
 
 use std::future::Future;
 use std::io;
@@ -74,6 +74,37 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
     }
 }
 
+/// A time limit for one wait after another. The timer is set anew only when it goes off, not at every wait.
+pub(super) struct Waiting {
+    limit: Duration,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Waiting {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, timer: Box::pin(tokio::time::sleep(limit)) }
+    }
+
+    /// What the future gives; `None` if it takes longer than the limit.
+    pub(super) async fn on<F: Future>(&mut self, future: F) -> Option<F::Output> {
+        let mut future = std::pin::pin!(future);
+        let end = Instant::now() + self.limit;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(output) = future.as_mut().poll(cx) {
+                return Poll::Ready(Some(output));
+            }
+            while self.timer.as_mut().poll(cx).is_ready() {
+                if Instant::now() >= end {
+                    return Poll::Ready(None);
+                }
+                self.timer.as_mut().reset(end);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncWriteExt;
@@ -83,8 +114,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_takes_nothing_is_cut_off() {
         let (ours, _theirs) = tokio::io::duplex(16);
-        let mut socket = Patient::new(ours, Duration::from_secs(60));
+        let mut socket = Patient::new(ours, Duration::from_mins(1));
         let error = socket.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_wait_has_the_whole_limit() {
+        let mut waiting = Waiting::new(Duration::from_mins(1));
+        for _ in 0..3 {
+            let nearly = tokio::time::sleep(Duration::from_secs(59));
+            assert!(waiting.on(nearly).await.is_some());
+        }
+        let started = Instant::now();
+        assert!(waiting.on(std::future::pending::<()>()).await.is_none());
+        assert_eq!(started.elapsed().as_secs(), 60);
+        assert!(waiting.on(tokio::time::sleep(Duration::from_secs(59))).await.is_some());
     }
 }

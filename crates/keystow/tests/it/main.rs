@@ -1,5 +1,7 @@
 //! Tests of the whole house from outside: the program, real servers, raw requests.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 mod api;
 mod bad_input;
 mod commands;

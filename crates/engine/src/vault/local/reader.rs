@@ -2,7 +2,7 @@
 
 use std::io::IoSliceMut;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -14,8 +14,6 @@ use crate::vault::ObjectReader;
 
 /// `statfs` type of tmpfs (linux/magic.h), whose files are always in memory.
 const TMPFS_MAGIC: i64 = 0x0102_1994;
-/// Buffers kept for the next read.
-const SPARE_BUFFERS: usize = 64;
 
 pub(super) struct LocalReader {
     file: Arc<OwnedFd>,
@@ -50,22 +48,31 @@ impl ObjectReader for LocalReader {
         self.size_bytes
     }
 
-    fn read_now(&self, offset: u64, len: usize) -> Option<Result<Bytes>> {
+    fn read_now(&self, offset: u64, out: &mut [u8]) -> Option<Result<usize>> {
         let flags = if self.in_memory { ReadWriteFlags::empty() } else { ReadWriteFlags::NOWAIT };
-        match read(&self.file, offset, len, flags) {
+        match io::preadv2(&self.file, &mut [IoSliceMut::new(out)], offset, flags) {
             Err(Errno::AGAIN | Errno::OPNOTSUPP) => None,
             other => Some(other.map_err(failed)),
         }
     }
 
     async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes> {
-        if let Some(result) = self.read_now(offset, len) {
-            return result;
-        }
-        let file = self.file.clone();
-        tokio::task::spawn_blocking(move || read(&file, offset, len, ReadWriteFlags::empty()).map_err(failed))
-            .await
-            .unwrap_or_else(|error| Err(Error::internal("the storage thread ended early", error)))
+        let mut bytes = vec![0; len];
+        let read = if let Some(read) = self.read_now(offset, &mut bytes) {
+            read?
+        } else {
+            let file = self.file.clone();
+            let read = tokio::task::spawn_blocking(move || {
+                io::pread(&file, &mut bytes[..], offset).map(|read| (read, bytes)).map_err(failed)
+            });
+            let read = read.await;
+            let (read, filled) =
+                read.unwrap_or_else(|error| Err(Error::internal("the storage thread ended early", error)))?;
+            bytes = filled;
+            read
+        };
+        bytes.truncate(read);
+        Ok(Bytes::from(bytes))
     }
 
     fn file(&self) -> Option<BorrowedFd<'_>> {
@@ -75,44 +82,4 @@ impl ObjectReader for LocalReader {
 
 fn failed(errno: Errno) -> Error {
     Error::io("cannot read from the repository", &errno.into())
-}
-
-fn read(file: &OwnedFd, offset: u64, len: usize, flags: ReadWriteFlags) -> io::Result<Bytes> {
-    let mut buffer = Buffer::take(len);
-    let filled = io::preadv2(file, &mut [IoSliceMut::new(&mut buffer.0[..len])], offset, flags)?;
-    let mut bytes = Bytes::from_owner(buffer);
-    bytes.truncate(filled);
-    Ok(bytes)
-}
-
-/// A buffer that goes back on a shelf when the last slice of it is dropped. Its bytes are initialised once, not at
-/// every read.
-struct Buffer(Vec<u8>);
-
-static SPARE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
-
-impl Buffer {
-    /// A buffer of at least `len` bytes.
-    fn take(len: usize) -> Self {
-        let mut shelf = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = shelf.iter().rposition(|spare| spare.len() >= len && spare.len() / 4 <= len);
-        let spare = fits.map(|at| shelf.swap_remove(at));
-        drop(shelf);
-        Self(spare.unwrap_or_else(|| vec![0; len]))
-    }
-}
-
-impl AsRef<[u8]> for Buffer {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
-        if spare.len() < SPARE_BUFFERS {
-            spare.push(std::mem::take(&mut self.0));
-        }
-    }
 }

@@ -25,7 +25,7 @@ impl Replays {
     pub(super) fn admit(&self, key: &str, nonce: String, ttl: Duration, now: Timestamp) -> Result<(), Fault> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sweep =
-            seen.swept_at.is_none_or(|at| now.duration_since(at).unsigned_abs() > Duration::from_secs(60));
+            seen.swept_at.is_none_or(|at| now.duration_since(at).unsigned_abs() > Duration::from_mins(1));
         if sweep || seen.until.len() >= MOST {
             seen.until.retain(|_, until| *until >= now);
             seen.swept_at = Some(now);
@@ -48,7 +48,7 @@ mod tests {
     fn a_nonce_is_good_once_for_each_key_until_it_is_forgotten() {
         let replays = Replays::default();
         let start = Timestamp::from_second(1_795_309_200).unwrap();
-        let ttl = Duration::from_secs(1800);
+        let ttl = Duration::from_mins(30);
         let admit = |key: &str, at| replays.admit(key, "n".to_owned(), ttl, at);
         assert_eq!(admit("a", start), Ok(()));
         assert_eq!(admit("b", start), Ok(()));

@@ -6,19 +6,18 @@ mod conditions;
 mod connection;
 mod fault;
 mod range;
+mod request;
 mod transfer;
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE,
-    ETAG, LAST_MODIFIED, RANGE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::StatusCode;
+use http::header::RANGE;
 use keystow_engine::links::Spelling;
 use keystow_engine::model::Network;
 use keystow_engine::ops::{Deliverable, Delivery, DeliveryFault, Engine};
@@ -27,6 +26,7 @@ use uuid::Uuid;
 use conditions::Verdict;
 use fault::Refusal;
 use range::Wanted;
+use request::Request;
 use transfer::{Settlement, Transfer};
 
 /// Answers the requests of one download listener.
@@ -35,6 +35,14 @@ pub(super) struct Downloads {
     engine: Arc<Engine>,
     network: Network,
     ids: Arc<RequestIds>,
+}
+
+/// An answer, its headers written.
+struct Answer {
+    status: StatusCode,
+    /// Header lines, each with its end.
+    headers: String,
+    payload: Payload,
 }
 
 /// What follows the headers.
@@ -56,6 +64,14 @@ impl RequestIds {
     }
 }
 
+/// A header line. Writing to a `String` does not fail.
+macro_rules! header {
+    ($headers:expr, $($form:tt)*) => {{
+        let _ = write!($headers, $($form)*);
+        $headers.push_str("\r\n");
+    }};
+}
+
 impl Downloads {
     pub(super) fn new(engine: Arc<Engine>, network: Network) -> Self {
         let prefix = Uuid::new_v4().hyphenated().to_string()[..23].to_owned();
@@ -63,68 +79,59 @@ impl Downloads {
     }
 
     /// The answer to one request, whatever it asks.
-    async fn answer(&self, request: &Request<()>, peer: SocketAddr) -> Response<Payload> {
+    async fn answer(&self, request: &Request, peer: SocketAddr) -> Answer {
         let id = self.ids.next();
-        let query = request.uri().query().unwrap_or_default();
-        let mut response = match self.deliver(request, peer).await {
-            Ok(response) => response,
+        let (mut answer, spelling) = match self.deliver(request, peer).await {
+            Ok(answer) => answer,
             Err(refusal) => {
                 if let Refusal::Link(DeliveryFault::Failed(error)) = &refusal {
                     tracing::error!(request = id, %peer, code = error.code, %error, "a download failed");
                 }
-                let spelling = Spelling::of(query);
-                let body = refusal.body(spelling, &id, request.uri().path(), self.engine.clock().now());
-                refused(&refusal, body, *request.method() == Method::HEAD)
+                let spelling = Spelling::of(&request.query);
+                let body = refusal.body(spelling, &id, &request.path, self.engine.clock().now());
+                (refused(&refusal, body, request.is_head()), spelling)
             }
         };
-        tracing::debug!(request = id, %peer, network = %self.network, path = request.uri().path(), status = response.status().as_u16());
-        if let Ok(value) = HeaderValue::try_from(id) {
-            match Spelling::of(query) {
-                Spelling::Native => {}
-                Spelling::Oss => drop(response.headers_mut().insert("x-oss-request-id", value.clone())),
-                Spelling::Cos => drop(response.headers_mut().insert("x-cos-request-id", value.clone())),
-            }
-            response.headers_mut().insert("x-request-id", value);
+        match spelling {
+            Spelling::Native => {}
+            Spelling::Oss => header!(answer.headers, "x-oss-request-id: {id}"),
+            Spelling::Cos => header!(answer.headers, "x-cos-request-id: {id}"),
         }
-        response
+        header!(answer.headers, "x-request-id: {id}");
+        let status = answer.status.as_u16();
+        tracing::debug!(request = id, %peer, network = %self.network, path = request.path, status);
+        answer
     }
 
-    async fn deliver(&self, request: &Request<()>, peer: SocketAddr) -> Result<Response<Payload>, Refusal> {
-        let head = match *request.method() {
-            Method::GET => false,
-            Method::HEAD => true,
-            _ => return Err(Refusal::Method),
-        };
-        let uri = request.uri();
-        let delivery = self
-            .engine
-            .open_link(uri.path(), uri.query().unwrap_or_default(), self.network, peer.ip())
-            .await?;
-        let part = &delivery.part;
-        let etag = format!("\"{}\"", part.sha256);
-        let asked = match conditions::judge(request.headers(), &etag, part.modified_at) {
+    async fn deliver(&self, request: &Request, peer: SocketAddr) -> Result<(Answer, Spelling), Refusal> {
+        if !request.is_get() && !request.is_head() {
+            return Err(Refusal::Method);
+        }
+        let delivery = self.engine.open_link(&request.path, &request.query, self.network, peer.ip()).await?;
+        let (part, spelling) = (&delivery.part, delivery.claims.spelling);
+        let asked = match conditions::judge(&request.headers, &part.sha256, part.modified_at) {
             Verdict::Failed => return Err(Refusal::Precondition),
-            Verdict::NotModified => return Ok(not_modified(part, &etag)),
-            Verdict::Go { ranges: true } if !head => request.headers().get(RANGE),
+            Verdict::NotModified => return Ok((not_modified(part), spelling)),
+            Verdict::Go { ranges: true } if request.is_get() => request.headers.get(RANGE),
             Verdict::Go { .. } => None,
         };
-        let mut response = Response::new(Payload::Nothing);
-        describe(response.headers_mut(), part, &etag);
-        let (from, until) = match range::read(asked, part.size_bytes) {
+        let mut headers = String::with_capacity(1024);
+        headers.push_str(part.noted.get_or_init(|| describe(part)));
+        let (status, from, until) = match range::read(asked, part.size_bytes) {
             Wanted::Nothing => return Err(Refusal::Range { total: part.size_bytes }),
-            Wanted::Whole => (0, part.size_bytes),
+            Wanted::Whole => (StatusCode::OK, 0, part.size_bytes),
             Wanted::Part { from, until } => {
-                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                let range = format!("bytes {from}-{}/{}", until - 1, part.size_bytes);
-                response.headers_mut().insert(CONTENT_RANGE, text(&range));
-                (from, until)
+                header!(headers, "content-range: bytes {from}-{}/{}", until - 1, part.size_bytes);
+                (StatusCode::PARTIAL_CONTENT, from, until)
             }
         };
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(until - from));
-        if !head {
-            *response.body_mut() = Payload::Transfer(self.transfer(delivery, from, until).await?);
-        }
-        Ok(response)
+        header!(headers, "content-length: {}", until - from);
+        let payload = if request.is_head() {
+            Payload::Nothing
+        } else {
+            Payload::Transfer(self.transfer(delivery, from, until).await?)
+        };
+        Ok((Answer { status, headers, payload }, spelling))
     }
 
     async fn transfer(&self, delivery: Delivery, from: u64, until: u64) -> Result<Transfer, Refusal> {
@@ -138,53 +145,48 @@ impl Downloads {
     }
 }
 
-fn refused(refusal: &Refusal, body: Bytes, head: bool) -> Response<Payload> {
-    let mut response = Response::new(Payload::Nothing);
-    *response.status_mut() = refusal.status();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+fn refused(refusal: &Refusal, body: Bytes, head: bool) -> Answer {
+    let mut headers = String::new();
+    header!(headers, "content-type: application/xml");
+    header!(headers, "content-length: {}", body.len());
+    header!(headers, "cache-control: private, no-store");
     match refusal {
-        Refusal::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"))),
-        Refusal::Range { total } => drop(headers.insert(CONTENT_RANGE, text(&format!("bytes */{total}")))),
+        Refusal::Method => header!(headers, "allow: GET, HEAD"),
+        Refusal::Range { total } => header!(headers, "content-range: bytes */{total}"),
         _ => {}
     }
-    if !head {
-        *response.body_mut() = Payload::Bytes(body);
+    Answer {
+        status: refusal.status(),
+        headers,
+        payload: if head { Payload::Nothing } else { Payload::Bytes(body) },
     }
-    response
 }
 
-fn not_modified(part: &Deliverable, etag: &str) -> Response<Payload> {
-    let mut response = Response::new(Payload::Nothing);
-    *response.status_mut() = StatusCode::NOT_MODIFIED;
-    let headers = response.headers_mut();
-    headers.insert(ETAG, text(etag));
-    headers.insert(LAST_MODIFIED, text(&conditions::http_date(part.modified_at)));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    response
+fn not_modified(part: &Deliverable) -> Answer {
+    let mut headers = String::new();
+    header!(headers, "etag: \"{}\"", part.sha256);
+    header!(headers, "last-modified: {}", conditions::http_date(part.modified_at));
+    header!(headers, "cache-control: private, no-store");
+    Answer { status: StatusCode::NOT_MODIFIED, headers, payload: Payload::Nothing }
 }
 
 /// The headers that every delivery of a part has, whole or not.
-fn describe(headers: &mut HeaderMap, part: &Deliverable, etag: &str) {
-    headers.reserve(16);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(ETAG, text(etag));
-    headers.insert(LAST_MODIFIED, text(&conditions::http_date(part.modified_at)));
+fn describe(part: &Deliverable) -> String {
+    let mut headers = String::new();
+    header!(headers, "content-type: application/octet-stream");
+    header!(headers, "accept-ranges: bytes");
+    header!(headers, "cache-control: private, no-store");
+    header!(headers, "x-content-type-options: nosniff");
+    header!(headers, "referrer-policy: no-referrer");
+    header!(headers, "etag: \"{}\"", part.sha256);
+    header!(headers, "last-modified: {}", conditions::http_date(part.modified_at));
     // Our file names hold nothing that either form would have to escape. curl takes the first, wget the second.
     let name = &part.file_name;
-    headers.insert(
-        CONTENT_DISPOSITION,
-        text(&format!("attachment; filename=\"{name}\"; filename*=UTF-8''{name}")),
-    );
+    header!(headers, "content-disposition: attachment; filename=\"{name}\"; filename*=UTF-8''{name}");
     if let Some(digest) = repr_digest(&part.sha256) {
-        headers.insert("repr-digest", text(&digest));
+        header!(headers, "repr-digest: {digest}");
     }
+    headers
 }
 
 /// `Repr-Digest` (RFC 9530) from a digest in hex.
@@ -192,9 +194,4 @@ fn repr_digest(sha256: &str) -> Option<String> {
     let bytes: Option<Vec<u8>> =
         (0..sha256.len()).step_by(2).map(|at| u8::from_str_radix(sha256.get(at..at + 2)?, 16).ok()).collect();
     Some(format!("sha-256=:{}:", base64::engine::general_purpose::STANDARD.encode(bytes?)))
-}
-
-/// A header value of our own making, which is always printable ASCII.
-fn text(value: &str) -> HeaderValue {
-    HeaderValue::from_str(value).unwrap_or(HeaderValue::from_static(""))
 }

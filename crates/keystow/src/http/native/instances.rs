@@ -22,7 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Native> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-struct Search {
+struct Query {
     /// Only those whose id or name contains this text.
     search: Option<String>,
     /// Records to skip.
@@ -33,17 +33,17 @@ struct Search {
 }
 
 /// Lists instances.
-#[utoipa::path(get, path = "/instances", params(Search), security(("access_key" = [])),
+#[utoipa::path(get, path = "/instances", params(Query), security(("access_key" = [])),
     responses((status = 200, body = InstanceList), (status = "default", body = Problem)))]
 async fn list(
     State(native): State<Native>,
     Caller(who): Caller,
-    Asked(search): Asked<Search>,
+    Asked(query): Asked<Query>,
 ) -> Answer<Json<InstanceList>> {
-    let page = page(search.offset, search.limit);
+    let page = page(query.offset, query.limit);
     let listed = native
         .engine
-        .instances(&who, InstanceFilter { search: search.search, page, ..InstanceFilter::default() })
+        .instances(&who, InstanceFilter { search: query.search, page, ..InstanceFilter::default() })
         .await?;
     Ok(Json(InstanceList {
         total: listed.total,

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, Server};
 
-/// The OpenAPI document, from the same declarations as the routes.
+/// The `OpenAPI` document, from the same declarations as the routes.
 fn document() -> OpenApi {
     let mut document = super::routes().split_for_parts().1;
     let mut info = Info::new("Keystow", env!("CARGO_PKG_VERSION"));

@@ -26,12 +26,11 @@ fn status(error: &Error) -> StatusCode {
     match error.kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,
         Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
-        // Denied by the source is not denied by us.
-        Kind::Denied if error.code.starts_with("SOURCE_") => StatusCode::BAD_GATEWAY,
+        // What the source refuses is not refused by us.
+        Kind::Denied | Kind::Unreachable if error.code.starts_with("SOURCE_") => StatusCode::BAD_GATEWAY,
         Kind::Denied => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict => StatusCode::CONFLICT,
-        Kind::Unreachable if error.code.starts_with("SOURCE_") => StatusCode::BAD_GATEWAY,
         Kind::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
         Kind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         Kind::Cancelled | Kind::Corrupt | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
