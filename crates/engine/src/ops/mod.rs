@@ -21,6 +21,8 @@ mod take_backup;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::access::Sealer;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -50,6 +52,8 @@ pub struct Engine {
     deliverables: Knowledge<Number, Deliverable>,
     keys: Knowledge<String, AccessKey>,
     links: Knowledge<String, RememberedLink>,
+    /// Told when this node has written a job; others find it by looking.
+    job_written: Notify,
 }
 
 /// What an operator may set about the verbs.
@@ -88,12 +92,18 @@ impl Engine {
             deliverables: Knowledge::new(),
             keys: Knowledge::new(),
             links: Knowledge::new(),
+            job_written: Notify::new(),
         })
     }
 
     /// The facts, for the worker.
     pub(crate) fn catalog(&self) -> &dyn Catalog {
         &*self.catalog
+    }
+
+    /// Waits until this node writes a job.
+    pub(crate) async fn job_written(&self) {
+        self.job_written.notified().await;
     }
 
     /// The clock.

@@ -21,6 +21,7 @@ impl Engine {
         let backup = self.visible_backup(&scope, which).await?;
         let now = self.clock.now();
         self.catalog.expire_backup(&scope.account, backup.id, now).await?;
+        self.job_written.notify_one();
         self.catalog.revoke_links_before(&scope.account, &RevocationScope::Backup(backup.id), now).await?;
         for part in &backup.parts {
             self.deliverables.forget(&part.number);

@@ -41,9 +41,12 @@ impl Engine {
             remark: remark.filter(|text| !text.is_empty()),
             expires_at,
         };
-        self.catalog.request_backup(BackupId::mint(now), &new, now).await.map_err(|error| match error.kind {
+        let asked = self.catalog.request_backup(BackupId::mint(now), &new, now).await;
+        let backup = asked.map_err(|error| match error.kind {
             Kind::Conflict => Error { code: "BACKUP_RUNNING", ..error },
             _ => error,
-        })
+        })?;
+        self.job_written.notify_one();
+        Ok(backup)
     }
 }

@@ -40,7 +40,10 @@ pub async fn run_worker(engine: Arc<Engine>, settings: WorkerSettings, stop: Can
         let claimed = engine.catalog().claim_job(&settings.name, engine.clock().now(), settings.lease).await;
         match claimed {
             Ok(Some(job)) => do_job(&engine, &settings, &job, &stop).await,
-            Ok(None) => idle(settings.poll, &stop).await,
+            Ok(None) => tokio::select! {
+                () = engine.job_written() => {}
+                () = idle(settings.poll, &stop) => {}
+            },
             Err(error) => {
                 tracing::error!(%error, "cannot look for work");
                 idle(settings.lease / 10, &stop).await;

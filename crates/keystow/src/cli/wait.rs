@@ -9,7 +9,7 @@ use crate::client::Client;
 use crate::failure::{Exit, Failure};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 /// A server that is restarted goes on with its jobs; it gets this long to come back.
 const PATIENCE: Duration = Duration::from_secs(30);
 
