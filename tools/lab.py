@@ -12,6 +12,7 @@ also after Ctrl-C or SIGTERM:
 import hashlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -43,10 +44,15 @@ def binary():
 
 
 def free_port():
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 that nobody uses now, below those that the kernel gives to outgoing connections."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def wait_until(condition, seconds, what, pause=0.05):
