@@ -161,6 +161,10 @@ impl Config {
             return Err(invalid(format!("{address} is reachable from outside without TLS"))
                 .hint("put a TLS proxy in front of a loopback address, or add --insecure-http if the network is trusted"));
         }
+        let ttl = &self.links.ttl;
+        if [ttl.native, ttl.alibaba, ttl.tencent_v3].iter().any(|ttl| ttl.0 > self.links.max_ttl.0) {
+            return Err(invalid("a links.ttl is longer than links.max_ttl"));
+        }
         if self.work.workers == 0 || self.limits.connections == 0 || self.limits.body_bytes == 0 {
             return Err(invalid("work.workers, limits.connections and limits.body_bytes are at least 1"));
         }

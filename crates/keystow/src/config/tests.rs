@@ -72,6 +72,7 @@ fn values_that_do_not_fit_are_refused() {
         ("listen.api", "nowhere"),
         ("links.max_ttl", "6"),
         ("links.max_ttl", "0s"),
+        ("links.max_ttl", "1h"),
         ("work.workers", "0"),
         ("work.workers", "many"),
         ("log.format", "xml"),

@@ -107,7 +107,7 @@ pub(crate) struct Server {
     pub(crate) intranet: u16,
     pub(crate) data: PathBuf,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What a command said.
@@ -185,7 +185,7 @@ impl Server {
         }
         // Keep reading, or the log would fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { api: ports[0], download: ports[1], intranet: ports[2], data, child, _folder: folder }
+        Self { api: ports[0], download: ports[1], intranet: ports[2], data, child, folder: folder }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -200,7 +200,7 @@ impl Server {
 
     /// Starts again on the same data, after [`Server::wait`].
     pub(crate) fn restart(mut self) -> Self {
-        let folder = std::mem::replace(&mut self._folder, tempfile::tempdir().unwrap());
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         Self::launch(folder, self.data.clone(), &[])
     }
 
@@ -315,10 +315,10 @@ pub(crate) fn request(port: u16, method: &str, target: &str, headers: &[(&str, &
     let mut head =
         format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
-        head.push_str(&format!("Host: 127.0.0.1:{port}\r\n"));
+        head += &["Host: 127.0.0.1:", &port.to_string(), "\r\n"].concat();
     }
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head += &[name, ": ", value, "\r\n"].concat();
     }
     head.push_str("\r\n");
     socket.write_all(head.as_bytes()).unwrap();

@@ -60,11 +60,8 @@ fn module_of(krate: &str, relative: &Path) -> String {
 fn imports(text: &str, module: &str) -> BTreeSet<String> {
     let krate = module.split("::").next().unwrap();
     let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
-    let code: String = code
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let lines: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = lines.join("\n");
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("::") {
         let head = code[..at].rsplit(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').next().unwrap();

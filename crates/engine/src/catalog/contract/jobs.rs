@@ -21,6 +21,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_running_job_is_told_at_its_next_heartbeat(&fixture(open).await).await;
     a_handed_back_job_starts_anew(&fixture(open).await).await;
     surrendered_leases_are_due_at_once(&fixture(open).await).await;
+    a_death_is_counted_whoever_finds_it(&fixture(open).await).await;
     jobs_are_listed_by_project(&fixture(open).await).await;
     no_job_is_claimed_twice(&fixture(open).await).await;
 }
@@ -176,7 +177,18 @@ async fn a_handed_back_job_starts_anew(catalog: &Fixture) {
     assert_eq!((row.state, row.ended_at, row.failure.is_none()), (BackupState::Queued, None, true));
     let again = catalog.claim(1).await.unwrap();
     assert_eq!((again.number, again.attempt), (asked.job, 2));
+    assert_eq!(again.deaths, 0, "its worker did not die");
     assert_refused(catalog, &job.lease()).await;
+}
+
+async fn a_death_is_counted_whoever_finds_it(catalog: &Fixture) {
+    catalog.request(acme(), "crs-1", 0).await;
+    assert_eq!(catalog.claim(0).await.unwrap().deaths, 0);
+    let expired = catalog.claim(60).await.unwrap();
+    assert_eq!((expired.attempt, expired.deaths), (2, 1), "its lease ran out");
+    catalog.surrender_leases().await.unwrap();
+    let surrendered = catalog.claim(61).await.unwrap();
+    assert_eq!((surrendered.attempt, surrendered.deaths), (3, 2), "its server was found dead");
 }
 
 async fn surrendered_leases_are_due_at_once(catalog: &Fixture) {
