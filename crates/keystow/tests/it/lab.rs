@@ -185,7 +185,7 @@ impl Server {
         }
         // Keep reading, or the log would fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { api: ports[0], download: ports[1], intranet: ports[2], data, child, folder: folder }
+        Self { api: ports[0], download: ports[1], intranet: ports[2], data, child, folder }
     }
 
     pub(crate) fn pid(&self) -> u32 {
