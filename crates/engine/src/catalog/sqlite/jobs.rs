@@ -84,7 +84,8 @@ pub(super) async fn renew(
 pub(super) async fn surrender(catalog: &SqliteCatalog) -> Result<u64> {
     let mut tx = catalog.write().await?;
     let done = sqlx::query(
-        "UPDATE job SET state = 'queued', worker = NULL, lease_until = NULL WHERE state = 'running'",
+        "UPDATE job SET deaths = deaths + 1, state = 'queued', worker = NULL, lease_until = NULL \
+         WHERE state = 'running'",
     )
     .execute(&mut *tx)
     .await
