@@ -11,15 +11,13 @@ use quick_cache::sync::Cache;
 
 /// How long a node may go on with what it knows. A revocation holds everywhere after it.
 const FRESH: Duration = Duration::from_secs(2);
-/// Things known at once, of each kind.
-const MOST: usize = 10_000;
-
 /// Things that were looked up a moment ago.
 pub(super) struct Knowledge<K, V>(Cache<K, (Arc<V>, Timestamp)>);
 
 impl<K: Hash + Eq, V> Knowledge<K, V> {
-    pub(super) fn new() -> Self {
-        Self(Cache::new(MOST))
+    /// Room for that many things at once.
+    pub(super) fn new(most: usize) -> Self {
+        Self(Cache::new(most))
     }
 
     /// What is known of it, if that is fresh.

@@ -69,6 +69,11 @@ pub struct Settings {
     pub timeouts: Timeouts,
 }
 
+/// Keys and links known at once.
+const MOST_KNOWN: usize = 10_000;
+/// Parts known at once. Each holds a file open, and a process may open 1,024 by default.
+const MOST_OPEN: usize = 256;
+
 impl Engine {
     /// Puts the rooms together.
     pub fn new(
@@ -89,9 +94,9 @@ impl Engine {
                 root.derive("manifest/1").as_slice(),
             ),
             settings,
-            deliverables: Knowledge::new(),
-            keys: Knowledge::new(),
-            links: Knowledge::new(),
+            deliverables: Knowledge::new(MOST_OPEN),
+            keys: Knowledge::new(MOST_KNOWN),
+            links: Knowledge::new(MOST_KNOWN),
             job_written: Notify::new(),
         })
     }
