@@ -12,9 +12,12 @@ use std::time::SystemTime;
 
 pub use canonical::Workings;
 pub use vocabulary::{
-    AddressLimit, BackupRow, BackupState, Call, Claim, CreateBackup, Credentials, Endpoint, Fault,
-    InstanceRow, LinkBackup, LinkRow, ListBackups, ListInstances, Networks, Page, Reply, Request, Response,
-    Secret, Topology, Unit, Verified,
+    AccountRow, AddressLimit, BackupRow, BackupState, Call, Claim, CreateBackup, Credentials, DeleteBackups,
+    Endpoint, ExportBackup, Fault, InstanceRow, IssueToken, IssuedToken, JobKind, JobRow, JobState,
+    LinkBackup, LinkRow, ListBackups, ListInstances, ListJobs, ListProjects, ListShards, Networks, Page,
+    Place, Policy, PolicyChange, ProjectRow, RegionRow, Reply, Request, Response, Restore, RestoreFrom,
+    Restriction, Secret, SetExpiry, SetPolicy, SetRestriction, ShardRow, ShowPolicy, ShowRestriction,
+    StopBackup, Topology, Unit, Verified, Weekdays,
 };
 
 /// Facts about an exchange that a response may have to name.
@@ -34,11 +37,26 @@ pub trait Dialect: Send + Sync {
     /// Whether a request carries this vendor's marks, signed well or not.
     fn recognises(&self, request: &Request) -> bool;
 
+    /// The answer to a request that needs no caller, such as the list of API versions.
+    fn open_answer(&self, _request: &Request, _exchange: &Exchange<'_>) -> Option<Response> {
+        None
+    }
+
+    /// The token of the server's own making that the request shows in place of a signature. With one,
+    /// neither [`Dialect::claim`] nor [`Dialect::verify`] is asked.
+    fn bearer(&self, _request: &Request) -> Result<Option<Secret>, Fault> {
+        Ok(None)
+    }
+
     /// Reads who claims to call. Nothing is trusted yet.
     fn claim(&self, request: &Request) -> Result<Claim, Fault>;
 
     /// Checks signature and age with that key's secret, in constant time.
     fn verify(&self, request: &Request, secret: &Secret, now: SystemTime) -> Result<Verified, Fault>;
+
+    /// How the signature of a request comes about with a secret: one entry for each accepted reading of it.
+    /// For showing a caller where his own differs; nothing is checked.
+    fn workings(&self, request: &Request, secret: &Secret) -> Result<Vec<Workings>, Fault>;
 
     /// The vendor's name of the action asked for, for throttling and logs; `None` when absent.
     fn action(&self, request: &Request) -> Option<String>;

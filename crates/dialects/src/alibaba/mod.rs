@@ -10,13 +10,11 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderValue, header};
 
-pub use sign::workings;
-
 use crate::canonical::{host, peek_header, peek_parameter, percent_decode};
 use crate::vocabulary::{
     Call, Claim, Credentials, Endpoint, Fault, Reply, Request, Response, Secret, Verified,
 };
-use crate::{Dialect, Exchange, ReadError};
+use crate::{Dialect, Exchange, ReadError, Workings};
 
 const VERSION: &str = "2015-01-01";
 
@@ -62,6 +60,10 @@ impl Dialect for Alibaba {
 
     fn verify(&self, request: &Request, secret: &Secret, now: SystemTime) -> Result<Verified, Fault> {
         sign::verify(request, secret, now)
+    }
+
+    fn workings(&self, request: &Request, secret: &Secret) -> Result<Vec<Workings>, Fault> {
+        Ok(vec![sign::workings(request, secret)?])
     }
 
     fn action(&self, request: &Request) -> Option<String> {

@@ -197,7 +197,7 @@ pub(super) fn verify(request: &Request, secret: &Secret, now: SystemTime) -> Res
 }
 
 /// How the signature of a request comes about with a secret, by the scheme that the request uses.
-pub fn workings(request: &Request, secret: &Secret) -> Result<Workings, Fault> {
+pub(super) fn workings(request: &Request, secret: &Secret) -> Result<Workings, Fault> {
     work(request, Scheme::of(request), &parameters(request)?, secret)
 }
 

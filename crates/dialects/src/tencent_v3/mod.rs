@@ -12,13 +12,12 @@ use std::time::SystemTime;
 use http::{HeaderValue, header};
 
 pub use fault::NEVER_RAISED;
-pub use sign::workings;
 
 use crate::canonical::{peek_header, peek_parameter, percent_decode};
 use crate::vocabulary::{
     Call, Claim, Credentials, Endpoint, Fault, Reply, Request, Response, Secret, Verified,
 };
-use crate::{Dialect, Exchange, ReadError};
+use crate::{Dialect, Exchange, ReadError, Workings};
 
 const VERSION: &str = "2018-04-12";
 
@@ -71,6 +70,10 @@ impl Dialect for TencentV3 {
 
     fn verify(&self, request: &Request, secret: &Secret, now: SystemTime) -> Result<Verified, Fault> {
         sign::verify(request, secret, now)
+    }
+
+    fn workings(&self, request: &Request, secret: &Secret) -> Result<Vec<Workings>, Fault> {
+        sign::workings(request, secret)
     }
 
     fn action(&self, request: &Request) -> Option<String> {

@@ -213,7 +213,7 @@ fn check_age(timestamp: &str, now: SystemTime) -> Result<SystemTime, Fault> {
 
 /// How the signature of a request comes about with a secret: one entry for each accepted reading
 /// of the host and the signed headers.
-pub fn workings(request: &Request, secret: &Secret) -> Result<Vec<Workings>, Fault> {
+pub(super) fn workings(request: &Request, secret: &Secret) -> Result<Vec<Workings>, Fault> {
     match Scheme::of(request) {
         Scheme::Tc3 => Ok(tc3_workings(request, claim_tc3(request)?.1, secret)?.collect()),
         Scheme::V1 => v1_workings(request, &parameters(request)?, secret),

@@ -49,7 +49,7 @@ fn bad_parameter(outcome: Result<Call, Fault>) -> String {
 #[test]
 fn alibaba_backups_are_listed_part_by_part_with_links() {
     let expected = ListBackups {
-        region: Some(text("cn-hangzhou")),
+        place: Place::in_region(Some(text("cn-hangzhou"))),
         instance: Some(text("r-keystow0001")),
         backup: None,
         job: None,
@@ -67,21 +67,21 @@ fn alibaba_backups_are_listed_part_by_part_with_links() {
         ListBackups { backup: Some(text("775661111")), incremental: false, page: first, ..expected.clone() };
     assert_eq!(decode("alibaba/02"), Ok(Call::ListBackups(one)));
     let page = Page { offset: 0, limit: 100 };
-    let job = ListBackups { region: None, job: Some(10001), incremental: false, page, ..expected };
+    let job = ListBackups { place: Place::in_region(None), job: Some(10001), incremental: false, page, ..expected };
     assert_eq!(decode("alibaba/08"), Ok(Call::ListBackups(job)));
 }
 
 #[test]
 fn alibaba_backups_are_taken() {
     let forever = CreateBackup {
-        region: Some(text("cn-shanghai")),
+        place: Place::in_region(Some(text("cn-shanghai"))),
         instance: "r-keystow0002".to_owned(),
         remark: None,
         keep_days: Some(36_500),
     };
     assert_eq!(decode("alibaba/05"), Ok(Call::CreateBackup(forever)));
     let by_form = CreateBackup {
-        region: Some(text("cn-hangzhou")),
+        place: Place::in_region(Some(text("cn-hangzhou"))),
         instance: "r-keystow 0001+".to_owned(),
         remark: None,
         keep_days: Some(30),
@@ -127,7 +127,7 @@ fn alibaba_parameters_are_checked() {
 #[test]
 fn alibaba_instances_are_listed_without_filters_that_cannot_be_kept() {
     let expected = ListInstances {
-        region: Some(text("cn-hangzhou")),
+        place: Place::in_region(Some(text("cn-hangzhou"))),
         ids: vec!["r-1".to_owned(), "r-2".to_owned()],
         search: Some(text("café")),
         page: Page { offset: 50, limit: 50 },
@@ -149,7 +149,7 @@ fn alibaba_instances_are_listed_without_filters_that_cannot_be_kept() {
 #[test]
 fn tencent_links_are_asked_for_in_every_form() {
     let plain = LinkBackup {
-        region: Some(text("ap-guangzhou")),
+        place: Place::in_region(Some(text("ap-guangzhou"))),
         instance: "crs-ks000001".to_owned(),
         backup: "251005863-1001463-1551952863".to_owned(),
         networks: Networks::Both,
@@ -217,7 +217,7 @@ fn tencent_links_are_never_less_limited_than_asked() {
 #[test]
 fn tencent_backups_are_listed_as_sets() {
     let expected = ListBackups {
-        region: Some(text("ap-guangzhou")),
+        place: Place::in_region(Some(text("ap-guangzhou"))),
         instance: Some(text("crs-ks000001")),
         backup: None,
         job: None,
@@ -237,7 +237,7 @@ fn tencent_backups_are_listed_as_sets() {
     assert_eq!(decode("tencent_v3/05"), Ok(Call::ListBackups(by_form)));
     let page = Page { offset: 0, limit: 20 };
     let all =
-        ListBackups { region: None, instance: None, since: None, until: None, states, page, ..expected };
+        ListBackups { place: Place::in_region(None), instance: None, since: None, until: None, states, page, ..expected };
     assert_eq!(tencent("DescribeInstanceBackups", "{}"), Ok(Call::ListBackups(all)));
     for (body, name) in [
         (r#"{"Limit":0}"#, "Limit"),
@@ -257,7 +257,7 @@ fn tencent_backups_are_listed_as_sets() {
 #[test]
 fn tencent_backups_are_taken() {
     let expected = CreateBackup {
-        region: Some(text("ap-guangzhou")),
+        place: Place::in_region(Some(text("ap-guangzhou"))),
         instance: "crs-ks000002".to_owned(),
         remark: Some(text("夜间备份 a=1&b=2+3%")),
         keep_days: Some(7),
@@ -277,7 +277,7 @@ fn tencent_backups_are_taken() {
 #[test]
 fn tencent_instances_are_listed() {
     let expected = ListInstances {
-        region: Some(text("ap-guangzhou")),
+        place: Place::in_region(Some(text("ap-guangzhou"))),
         ids: vec!["crs-ks000001".to_owned(), "crs-ks000002".to_owned()],
         search: None,
         page: Page { offset: 0, limit: 2 },

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use keystow_dialects::{
     AddressLimit, BackupRow, BackupState, Call, CreateBackup, Credentials, Dialect, Endpoint, Exchange,
-    Fault, InstanceRow, LinkBackup, LinkRow, ListBackups, ListInstances, Networks, Page, ReadError, Reply,
+    Fault, InstanceRow, LinkBackup, LinkRow, ListBackups, ListInstances, Networks, Page, Place, ReadError, Reply,
     Response, Secret, Topology, Unit, alibaba::Alibaba, recognise, tencent_v3::TencentV3,
 };
 use proptest::collection::vec;
@@ -73,16 +73,16 @@ fn second() -> impl Strategy<Value = SystemTime> {
 
 fn create() -> impl Strategy<Value = CreateBackup> {
     (region(), word(), option::of(7_u32..=730)).prop_map(|(region, instance, keep_days)| CreateBackup {
-        region,
+        place: Place::in_region(region),
         instance,
-        remark: None,
         keep_days,
+        ..CreateBackup::default()
     })
 }
 
 fn instances(pages: impl Strategy<Value = Page>) -> impl Strategy<Value = ListInstances> {
     (region(), vec("[a-z0-9-]{1,12}", 0..5), option::of(word()), pages)
-        .prop_map(|(region, ids, search, page)| ListInstances { region, ids, search, page })
+        .prop_map(|(region, ids, search, page)| ListInstances { place: Place::in_region(region), ids, search, page, name: None })
 }
 
 fn numbered_page(sizes: impl Strategy<Value = u64>) -> impl Strategy<Value = Page> {
@@ -98,7 +98,7 @@ fn alibaba_call() -> impl Strategy<Value = Call> {
     let backups =
         backups.prop_map(|((region, instance, backup, job), (since, minutes, incremental, page))| {
             Call::ListBackups(ListBackups {
-                region,
+                place: Place::in_region(region),
                 instance: Some(instance),
                 backup: backup.map(|number| number.to_string()),
                 job,
@@ -109,6 +109,7 @@ fn alibaba_call() -> impl Strategy<Value = Call> {
                 unit: Unit::Part,
                 links: true,
                 page,
+                ..ListBackups::default()
             })
         });
     prop_oneof![
@@ -142,7 +143,7 @@ fn tencent_call() -> impl Strategy<Value = Call> {
     let backups = (region(), option::of(word()), range, states, page(100));
     let backups = backups.prop_map(|(region, instance, (since, span), states, page)| {
         Call::ListBackups(ListBackups {
-            region,
+            place: Place::in_region(region),
             instance,
             backup: None,
             job: None,
@@ -153,11 +154,13 @@ fn tencent_call() -> impl Strategy<Value = Call> {
             unit: Unit::Set,
             links: false,
             page,
+            ..ListBackups::default()
         })
     });
     let links = (region(), word(), word(), address_limit());
     let links = links.prop_map(|(region, instance, backup, (networks, limit))| {
-        Call::LinkBackup(LinkBackup { region, instance, backup, networks, limit })
+        let place = Place::in_region(region);
+        Call::LinkBackup(LinkBackup { networks, limit, ..LinkBackup::new(place, Some(instance), backup) })
     });
     let create = (create(), option::of(word()), option::of(1_u32..=1825));
     let create = create.prop_map(|(create, remark, keep_days)| {
@@ -181,7 +184,7 @@ fn link() -> impl Strategy<Value = LinkRow> {
             size_bytes,
             public_url,
             intranet_url: Some(intranet),
-            expires_at: UNIX_EPOCH,
+            ..LinkRow::default()
         })
 }
 
@@ -214,7 +217,8 @@ fn alibaba_backup() -> impl Strategy<Value = BackupRow> {
             started_at,
             ended_at,
             expires_at,
-            links: if available { vec![link] } else { Vec::new() },
+            parts: if available { vec![link] } else { Vec::new() },
+            ..BackupRow::default()
         }
     })
 }
@@ -238,7 +242,7 @@ fn tencent_backup() -> impl Strategy<Value = BackupRow> {
             incremental: false,
             remark: remark.unwrap_or_default(),
             expires_at,
-            links: Vec::new(),
+            ..BackupRow::default()
             ..row
         },
     )
@@ -254,7 +258,7 @@ fn instance() -> impl Strategy<Value = InstanceRow> {
             InstanceRow {
                 id,
                 name,
-                region,
+                place: Place::in_region(region),
                 zone: "100001".to_owned(),
                 project: "7".to_owned(),
                 version,

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::Method;
-use keystow_dialects::{ALL, Dialect, Fault, Secret, Workings, alibaba, recognise, tencent_v3};
+use keystow_dialects::{ALL, Dialect, Fault, Secret, Workings, recognise};
 
 use crate::capture::{self, Capture, Parts};
 
@@ -40,10 +40,7 @@ fn every_recorded_request_verifies_at_its_moment() {
 fn every_intermediate_text_is_the_recorded_one() {
     for capture in capture::all().into_iter().filter(|capture| capture.valid) {
         let request = capture.request();
-        let readings = match capture.dialect {
-            "alibaba" => vec![alibaba::workings(&request, &capture.secret).unwrap()],
-            _ => tencent_v3::workings(&request, &capture.secret).unwrap(),
-        };
+        let readings = dialect(&capture).workings(&request, &capture.secret).unwrap();
         let text = |name: &str| capture.expected[name].as_str().map(str::to_owned);
         let expected = Workings {
             canonical_request: text("canonical_request"),

@@ -1,6 +1,6 @@
 //! Answers as Alibaba writes them, in both directions: one shape, written as JSON or as XML.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use http::StatusCode;
 use jiff::tz::Offset;
@@ -171,11 +171,10 @@ pub(in crate::alibaba) fn success(reply: &Reply, page: (u64, u64), request_id: &
                 instances: InstanceList { instances: rows.iter().map(write_instance).collect() },
             }),
         ),
-        Reply::Started { job } => {
+        Reply::Started { job, .. } => {
             ("CreateBackupResponse", serde_json::to_value(CreateAnswer { backup_job_id: *job }))
         }
-        // No action of this vendor asks for links alone.
-        Reply::Links(_) => ("Response", Ok(json!({}))),
+        _ => ("Response", Ok(json!({}))),
     };
     let mut answer = answer.unwrap_or_default();
     if let Value::Object(members) = &mut answer {
@@ -196,7 +195,7 @@ pub(in crate::alibaba) fn failure(verdict: &Verdict, host: &str, request_id: &st
 }
 
 fn write_backup(row: &BackupRow) -> BackupAnswer {
-    let link = row.links.first();
+    let link = row.parts.first();
     BackupAnswer {
         backup_id: row.number,
         backup_job_id: row.job,
@@ -283,14 +282,14 @@ pub(in crate::alibaba) fn read(call: &Call, response: &Response) -> Result<Reply
         }
         Call::CreateBackup(_) => {
             let answer = CreateAnswer::deserialize(answer).map_err(|error| malformed(&error))?;
-            Ok(Reply::Started { job: answer.backup_job_id })
+            Ok(Reply::Started { job: answer.backup_job_id, backup: String::new() })
         }
         Call::ListInstances(_) => {
             let answer = InstancesAnswer::deserialize(answer).map_err(|error| malformed(&error))?;
             let rows = answer.instances.instances.into_iter().map(read_instance);
             Ok(Reply::Instances { total: answer.total_count, rows: rows.collect::<Result<_, _>>()? })
         }
-        Call::LinkBackup(_) => Err(malformed(&"this vendor has no call for links alone")),
+        _ => Err(malformed(&"this vendor has no such call")),
     }
 }
 
@@ -302,7 +301,7 @@ fn read_backup(answer: BackupAnswer, instance: &str) -> Result<BackupRow, ReadEr
             size_bytes: answer.backup_size,
             public_url: answer.backup_download_url,
             intranet_url: answer.backup_intranet_download_url,
-            expires_at: UNIX_EPOCH,
+            ..LinkRow::default()
         }]
     } else {
         Vec::new()
@@ -332,7 +331,8 @@ fn read_backup(answer: BackupAnswer, instance: &str) -> Result<BackupRow, ReadEr
         started_at: time(&answer.backup_start_time)?,
         ended_at: optional(&answer.backup_end_time)?,
         expires_at: optional(&answer.expect_expire_time)?,
-        links,
+        parts: links,
+        ..BackupRow::default()
     })
 }
 
@@ -356,6 +356,7 @@ fn read_instance(answer: InstanceAnswer) -> Result<InstanceRow, ReadError> {
         password: false,
         busy: answer.instance_status != "Normal",
         created_at: time(&answer.create_time)?,
+        ..InstanceRow::default()
     })
 }
 

@@ -8,7 +8,7 @@ use crate::alibaba::NOT_YET;
 use crate::alibaba::sign;
 use crate::canonical::{Parameters, moment, read_calendar, write_calendar};
 use crate::vocabulary::{
-    BackupState, Call, CreateBackup, Fault, ListBackups, ListInstances, Page, Request, Unit,
+    BackupState, Call, CreateBackup, Fault, ListBackups, ListInstances, Page, Place, Request, Unit,
 };
 
 /// Page sizes of `DescribeBackups` ("Request parameters").
@@ -71,7 +71,7 @@ fn describe_backups(parameters: &Parameters) -> Result<Call, Fault> {
         Some(_) => return Err(bad("NeedAof", "must be 0 or 1")),
     };
     Ok(Call::ListBackups(ListBackups {
-        region: owned(parameters, "RegionId"),
+        place: Place::in_region(owned(parameters, "RegionId")),
         instance: Some(instance.to_owned()),
         backup: number(parameters, "BackupId")?.map(|id| id.to_string()),
         job: number(parameters, "BackupJobId")?,
@@ -82,6 +82,7 @@ fn describe_backups(parameters: &Parameters) -> Result<Call, Fault> {
         unit: Unit::Part,
         links: true,
         page: page(parameters, |size| BACKUP_PAGES.contains(&size), "must be 30, 50, 100, 200 or 300")?,
+        ..ListBackups::default()
     }))
 }
 
@@ -93,10 +94,11 @@ fn create_backup(parameters: &Parameters) -> Result<Call, Fault> {
         Some(_) => return Err(bad("BackupRetentionPeriod", "must be 7 to 730, or -1")),
     };
     Ok(Call::CreateBackup(CreateBackup {
-        region: owned(parameters, "RegionId"),
+        place: Place::in_region(owned(parameters, "RegionId")),
         instance: required(parameters, "InstanceId")?.to_owned(),
         remark: None,
         keep_days,
+        ..CreateBackup::default()
     }))
 }
 
@@ -121,10 +123,11 @@ fn describe_instances(parameters: &Parameters) -> Result<Call, Fault> {
         return Err(bad("InstanceIds", "no id between the commas"));
     }
     Ok(Call::ListInstances(ListInstances {
-        region: owned(parameters, "RegionId"),
+        place: Place::in_region(owned(parameters, "RegionId")),
         ids,
         search: owned(parameters, "SearchKey"),
         page: page(parameters, |size| (1..=MAX_INSTANCE_PAGE).contains(&size), "must be 1 to 50")?,
+        ..ListInstances::default()
     }))
 }
 
@@ -186,13 +189,13 @@ pub(in crate::alibaba) fn ask(call: &Call, region: &str) -> Result<(&'static str
         Call::CreateBackup(create) => Ok(("CreateBackup", ask_create(create, region)?)),
         Call::ListInstances(list) => Ok(("DescribeInstances", ask_instances(list, region)?)),
         // DescribeBackups carries the links: list with `backup` and `links` instead.
-        Call::LinkBackup(_) => Err(Fault::NotSupported("LinkBackup".to_owned())),
+        _ => Err(Fault::NotSupported("this call".to_owned())),
     }
 }
 
 fn ask_backups(list: &ListBackups, region: &str) -> Result<Parameters, Fault> {
     let missing = |name: &str| Fault::MissingParameter(name.to_owned());
-    let mut parameters = start(list.region.as_deref(), region);
+    let mut parameters = start(list.place.region.as_deref(), region);
     let mut put = |name: &str, value: String| parameters.insert(name.to_owned(), value);
     put("InstanceId", list.instance.clone().ok_or_else(|| missing("InstanceId"))?);
     put("StartTime", minute(list.since.ok_or_else(|| missing("StartTime"))?));
@@ -217,7 +220,7 @@ fn ask_backups(list: &ListBackups, region: &str) -> Result<Parameters, Fault> {
 }
 
 fn ask_create(create: &CreateBackup, region: &str) -> Result<Parameters, Fault> {
-    let mut parameters = start(create.region.as_deref(), region);
+    let mut parameters = start(create.place.region.as_deref(), region);
     parameters.insert("InstanceId".to_owned(), create.instance.clone());
     let days = match create.keep_days {
         None => return Ok(parameters),
@@ -230,7 +233,7 @@ fn ask_create(create: &CreateBackup, region: &str) -> Result<Parameters, Fault> 
 }
 
 fn ask_instances(list: &ListInstances, region: &str) -> Result<Parameters, Fault> {
-    let mut parameters = start(list.region.as_deref(), region);
+    let mut parameters = start(list.place.region.as_deref(), region);
     if list.ids.len() > MAX_INSTANCE_IDS || list.ids.iter().any(|id| id.contains(',')) {
         return Err(bad("InstanceIds", "more than 30 ids, or a comma in one"));
     }

@@ -1,6 +1,6 @@
 //! Answers as Tencent writes them, in both directions.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -140,11 +140,12 @@ pub(in crate::tencent_v3) fn success(reply: &Reply, request_id: &str) -> Value {
             total_count: *total,
             backup_set: rows.iter().map(write_backup).collect(),
         }),
-        Reply::Started { job } => serde_json::to_value(CreateAnswer { task_id: *job }),
+        Reply::Started { job, .. } => serde_json::to_value(CreateAnswer { task_id: *job }),
         Reply::Instances { total, rows } => serde_json::to_value(InstancesAnswer {
             total_count: *total,
             instance_set: rows.iter().map(write_instance).collect(),
         }),
+        _ => Ok(json!({})),
     };
     let mut answer = answer.unwrap_or_default();
     if let Value::Object(members) = &mut answer {
@@ -290,13 +291,15 @@ pub(in crate::tencent_v3) fn read(call: &Call, response: &Response) -> Result<Re
             Ok(Reply::Backups { total: answer.total_count, full_bytes: 0, rows })
         }
         Call::CreateBackup(_) => {
-            Ok(Reply::Started { job: CreateAnswer::deserialize(answer).map_err(shape)?.task_id })
+            let job = CreateAnswer::deserialize(answer).map_err(shape)?.task_id;
+            Ok(Reply::Started { job, backup: String::new() })
         }
         Call::ListInstances(_) => {
             let answer = InstancesAnswer::deserialize(answer).map_err(shape)?;
             let rows = answer.instance_set.into_iter().map(read_instance).collect::<Result<_, _>>()?;
             Ok(Reply::Instances { total: answer.total_count, rows })
         }
+        _ => Err(malformed(&"this vendor has no such call")),
     }
 }
 
@@ -310,7 +313,7 @@ fn read_links(answer: LinksAnswer) -> Vec<LinkRow> {
             size_bytes: link.file_size,
             public_url: some(link.download_url),
             intranet_url: some(link.inner_download_url),
-            expires_at: UNIX_EPOCH,
+            ..LinkRow::default()
         };
         return answer.backup_infos.into_iter().map(row).collect();
     }
@@ -322,7 +325,7 @@ fn read_links(answer: LinksAnswer) -> Vec<LinkRow> {
         size_bytes: 0,
         public_url: public.next().and_then(some),
         intranet_url: intranet.next().and_then(some),
-        expires_at: UNIX_EPOCH,
+        ..LinkRow::default()
     };
     (0..count).map(row).collect()
 }
@@ -352,7 +355,7 @@ fn read_backup(answer: BackupAnswer) -> Result<BackupRow, ReadError> {
         started_at: read_time(&answer.start_time)?,
         ended_at: read_optional_time(&answer.end_time)?,
         expires_at: read_optional_time(&answer.expire_time)?,
-        links: Vec::new(),
+        ..BackupRow::default()
     })
 }
 
@@ -376,5 +379,6 @@ fn read_instance(answer: InstanceAnswer) -> Result<InstanceRow, ReadError> {
         password: !answer.no_auth,
         busy: answer.status == 1,
         created_at: read_time(&answer.createtime)?,
+        ..InstanceRow::default()
     })
 }

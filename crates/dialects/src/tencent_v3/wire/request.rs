@@ -13,7 +13,7 @@ use crate::tencent_v3::NOT_YET;
 use crate::tencent_v3::fault::WRONG_TYPE;
 use crate::vocabulary::{
     AddressLimit, BackupState, Call, CreateBackup, Fault, LinkBackup, ListBackups, ListInstances, Networks,
-    Page, Request, Unit,
+    Page, Place, Request, Unit,
 };
 
 const DEFAULT_LIMIT: u64 = 20;
@@ -88,11 +88,13 @@ fn backup_url(parameters: &Parameters, region: Option<String>) -> Result<Call, F
         Some(_) => return Err(bad("LimitType", "must be NoLimit, LimitOnlyIntranet or Customize")),
     };
     Ok(Call::LinkBackup(LinkBackup {
-        region,
-        instance: parameters.required("InstanceId")?,
-        backup: parameters.required("BackupId")?,
         networks,
         limit,
+        ..LinkBackup::new(
+            Place::in_region(region),
+            Some(parameters.required("InstanceId")?),
+            parameters.required("BackupId")?,
+        )
     }))
 }
 
@@ -145,7 +147,7 @@ fn instance_backups(parameters: &Parameters, region: Option<String>) -> Result<C
         }
     }
     Ok(Call::ListBackups(ListBackups {
-        region,
+        place: Place::in_region(region),
         instance: parameters.text("InstanceId")?.map(str::to_owned),
         backup: None,
         job: None,
@@ -156,6 +158,7 @@ fn instance_backups(parameters: &Parameters, region: Option<String>) -> Result<C
         unit: Unit::Set,
         links: false,
         page: page(parameters, MAX_BACKUPS)?,
+        ..ListBackups::default()
     }))
 }
 
@@ -192,10 +195,11 @@ fn manual_backup(parameters: &Parameters, region: Option<String>) -> Result<Call
         Some(_) => return Err(bad("StorageDays", "must be 0 to 1825")),
     };
     Ok(Call::CreateBackup(CreateBackup {
-        region,
+        place: Place::in_region(region),
         instance: parameters.required("InstanceId")?,
         remark: parameters.text("Remark")?.map(str::to_owned),
         keep_days,
+        ..CreateBackup::default()
     }))
 }
 
@@ -221,10 +225,11 @@ fn instances(parameters: &Parameters, region: Option<String>) -> Result<Call, Fa
         return Err(bad("SearchKey", ONLY_ONE_FILTER));
     }
     Ok(Call::ListInstances(ListInstances {
-        region,
+        place: Place::in_region(region),
         ids,
         search: searches.first().map(|&search| search.to_owned()),
         page: page(parameters, MAX_INSTANCES)?,
+        ..ListInstances::default()
     }))
 }
 
@@ -259,10 +264,11 @@ pub(in crate::tencent_v3) struct Asked<'a> {
 /// Writes a call.
 pub(in crate::tencent_v3) fn ask(call: &Call) -> Result<Asked<'_>, Fault> {
     let (action, region, members) = match call {
-        Call::LinkBackup(link) => ("DescribeBackupUrl", &link.region, ask_links(link)?),
-        Call::ListBackups(list) => ("DescribeInstanceBackups", &list.region, ask_backups(list)?),
-        Call::CreateBackup(create) => ("ManualBackupInstance", &create.region, ask_create(create)?),
-        Call::ListInstances(list) => ("DescribeInstances", &list.region, ask_instances(list)?),
+        Call::LinkBackup(link) => ("DescribeBackupUrl", &link.place.region, ask_links(link)?),
+        Call::ListBackups(list) => ("DescribeInstanceBackups", &list.place.region, ask_backups(list)?),
+        Call::CreateBackup(create) => ("ManualBackupInstance", &create.place.region, ask_create(create)?),
+        Call::ListInstances(list) => ("DescribeInstances", &list.place.region, ask_instances(list)?),
+        _ => return Err(Fault::NotSupported("this call".to_owned())),
     };
     Ok(Asked { action, region: region.as_deref(), body: Value::Object(members).to_string().into() })
 }
@@ -275,7 +281,9 @@ fn put(members: &mut Members, name: &str, value: impl Into<Value>) {
 
 fn ask_links(link: &LinkBackup) -> Result<Members, Fault> {
     let mut members = Members::new();
-    put(&mut members, "InstanceId", link.instance.as_str());
+    let instance =
+        link.instance.as_deref().ok_or_else(|| Fault::MissingParameter("InstanceId".to_owned()))?;
+    put(&mut members, "InstanceId", instance);
     put(&mut members, "BackupId", link.backup.as_str());
     match (link.networks, &link.limit) {
         (Networks::Both, AddressLimit::Default) => {}
