@@ -68,6 +68,25 @@ impl Principal {
         self.role
     }
 
+    /// The account that the key acts for.
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// The project that the caller is bound to.
+    pub fn project(&self) -> Option<&ProjectId> {
+        self.project.as_ref()
+    }
+
+    /// The same caller, bound to one project; `None` if it is bound to another.
+    #[must_use]
+    pub fn in_project(&self, project: &ProjectId) -> Option<Self> {
+        match &self.project {
+            Some(own) if own != project => None,
+            _ => Some(Self { project: Some(project.clone()), ..self.clone() }),
+        }
+    }
+
     /// The part of the catalog that the caller may see, if its role has the right.
     pub fn with(&self, right: Right) -> Result<Scope> {
         if self.role.allows(right) {

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, BackupState, Failure, Instance,
-    InstanceFilter, InstanceId, Job, Lease, Listed, NewBackup, Number, Page, Part, Progress, Project,
-    ProjectId, RememberedLink, RevocationScope, SealedPart, ServerFacts,
+    InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, Number,
+    Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, SealedPart, ServerFacts,
 };
 
 pub use sqlite::SqliteCatalog;
@@ -49,6 +49,9 @@ pub trait Catalog: Send + Sync {
     /// Ends a key.
     async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<()>;
 
+    /// Takes in a one-time value of a key's request until `until`. `false` = it was taken in before and is not over.
+    async fn admit_nonce(&self, key: &str, value: &str, until: Timestamp, now: Timestamp) -> Result<bool>;
+
     // Instances
     /// Adds an instance; `CONFLICT` if its account has one of that id.
     async fn add_instance(&self, instance: &Instance) -> Result<()>;
@@ -76,6 +79,8 @@ pub trait Catalog: Send + Sync {
     async fn backup_by_id(&self, id: BackupId) -> Result<Option<Backup>>;
     /// Keeps a backup whatever retention says, or no longer.
     async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()>;
+    /// Sets when retention may remove a backup; `None` = never by itself.
+    async fn set_expiry(&self, account: &AccountId, id: BackupId, at: Option<Timestamp>) -> Result<()>;
     /// Marks a backup expired and adds the job that removes its objects. `CONFLICT` while it is active or protected.
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<()>;
 
@@ -104,9 +109,8 @@ pub trait Catalog: Send + Sync {
     async fn cancel_job(&self, account: &AccountId, number: Number, now: Timestamp) -> Result<Job>;
     /// One job.
     async fn job(&self, account: &AccountId, number: Number) -> Result<Option<Job>>;
-    /// Jobs, newest first, of one project's backups if it is given.
-    async fn jobs(&self, account: &AccountId, project: Option<&ProjectId>, page: Page)
-    -> Result<Listed<Job>>;
+    /// Jobs, newest first.
+    async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>>;
 
     // Links
     /// Keeps a link.
@@ -135,6 +139,15 @@ pub trait Catalog: Send + Sync {
         account: &AccountId,
         scopes: &[RevocationScope],
     ) -> Result<Option<Timestamp>>;
+    /// Who may use an account's links of a region unless a call says otherwise; `None` = nothing was set.
+    async fn link_restriction(&self, account: &AccountId, region: &str) -> Result<Option<LinkRestriction>>;
+    /// Sets that.
+    async fn set_link_restriction(
+        &self,
+        account: &AccountId,
+        region: &str,
+        restriction: &LinkRestriction,
+    ) -> Result<()>;
     /// Promises bytes of a limited link to a transfer. `false` = its budget does not allow them.
     async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool>;
     /// Turns a promise into what was really sent.

@@ -1,5 +1,7 @@
 //! What a link says, and the bytes that its signature covers.
 
+use std::net::IpAddr;
+
 use jiff::Timestamp;
 
 use super::{AddressRange, Spelling};
@@ -30,6 +32,8 @@ pub struct LinkClaims {
     pub network: Network,
     /// Addresses that may use it; empty = all.
     pub addresses: Vec<AddressRange>,
+    /// Addresses that may not use it, whatever `addresses` says.
+    pub denied: Vec<AddressRange>,
     /// Id in the catalog, for a link that is remembered.
     pub remembered: Option<String>,
 }
@@ -38,6 +42,12 @@ pub struct LinkClaims {
 pub(super) const VERSION: u8 = 1;
 
 impl LinkClaims {
+    /// Whether an address may use it.
+    pub fn admits(&self, address: IpAddr) -> bool {
+        let holds = |ranges: &[AddressRange]| ranges.iter().any(|range| range.contains(address));
+        (self.addresses.is_empty() || holds(&self.addresses)) && !holds(&self.denied)
+    }
+
     /// The bytes under the signature. Every field has its length in front, so no two claims share them.
     pub(super) fn signed_bytes(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
@@ -56,9 +66,11 @@ impl LinkClaims {
         field(&self.part.to_be_bytes());
         field(self.file_name.as_bytes());
         field(self.network.as_str().as_bytes());
-        field(&u32::try_from(self.addresses.len()).unwrap_or(u32::MAX).to_be_bytes());
-        for range in &self.addresses {
-            field(range.to_string().as_bytes());
+        for ranges in [&self.addresses, &self.denied] {
+            field(&u32::try_from(ranges.len()).unwrap_or(u32::MAX).to_be_bytes());
+            for range in ranges {
+                field(range.to_string().as_bytes());
+            }
         }
         field(self.remembered.as_deref().unwrap_or("").as_bytes());
         out

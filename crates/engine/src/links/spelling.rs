@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::claims::VERSION;
-use super::{LinkClaims, LinkFault};
+use super::{AddressRange, LinkClaims, LinkFault};
 use crate::model::Network;
 
 /// Whose parameter names a link uses.
@@ -23,6 +23,12 @@ pub enum Spelling {
     Oss,
     /// Tencent Cloud COS.
     Cos,
+    /// Tencent's older Redis API: one nameless value, which no shell cuts.
+    Crs,
+    /// UCloud US3.
+    Us3,
+    /// Huawei Cloud OBS.
+    Obs,
 }
 
 /// RFC 3986 unreserved characters stay as they are.
@@ -40,19 +46,23 @@ struct Names {
 }
 
 impl Spelling {
-    const ALL: [Self; 3] = [Self::Native, Self::Oss, Self::Cos];
+    /// Those whose parameters have names.
+    const NAMED: [Self; 5] = [Self::Native, Self::Oss, Self::Cos, Self::Us3, Self::Obs];
 
     pub(super) fn tag(self) -> u8 {
         match self {
             Self::Native => 0,
             Self::Oss => 1,
             Self::Cos => 2,
+            Self::Crs => 3,
+            Self::Us3 => 4,
+            Self::Obs => 5,
         }
     }
 
     fn names(self) -> Names {
         match self {
-            Self::Native => Names {
+            Self::Native | Self::Crs => Names {
                 access_key: "KeystowAccessKeyId",
                 expires: "Expires",
                 claims: "Claims",
@@ -70,13 +80,28 @@ impl Spelling {
                 claims: "q-claims",
                 signature: "q-signature",
             },
+            Self::Us3 => Names {
+                access_key: "UCloudPublicKey",
+                expires: "Expires",
+                claims: "Claims",
+                signature: "Signature",
+            },
+            Self::Obs => Names {
+                access_key: "AccessKeyId",
+                expires: "Expires",
+                claims: "x-obs-claims",
+                signature: "Signature",
+            },
         }
     }
 
     /// The spelling that a query's parameter names show, whole or not; our own if they show none.
     pub fn of(query: &str) -> Self {
+        if is_nameless(query) {
+            return Self::Crs;
+        }
         let shown = |(name, _): (&str, &str)| {
-            Self::ALL.into_iter().find(|spelling| spelling.names().access_key == name)
+            Self::NAMED.into_iter().find(|spelling| spelling.names().access_key == name)
         };
         parameters(query).find_map(shown).unwrap_or(Self::Native)
     }
@@ -93,7 +118,11 @@ impl Spelling {
         let names = self.names();
         let packed = URL_SAFE_NO_PAD.encode(pack(claims));
         match self {
-            Self::Native | Self::Oss => format!(
+            Self::Crs => format!(
+                "{path}?{}",
+                URL_SAFE_NO_PAD.encode(nameless(&claims.access_key, expires, &packed, mac))
+            ),
+            Self::Native | Self::Oss | Self::Us3 | Self::Obs => format!(
                 "{path}?{}={key}&{}={expires}&{}={packed}&{}={}",
                 names.access_key,
                 names.expires,
@@ -117,6 +146,13 @@ pub(super) fn read(path: &str, query: &str) -> Result<(LinkClaims, Vec<u8>), Lin
         return Err(LinkFault::Malformed);
     }
     let spelling = Spelling::of(query);
+    let unfolded;
+    let query = if spelling == Spelling::Crs {
+        unfolded = named(query).ok_or(LinkFault::BadSignature)?;
+        &unfolded
+    } else {
+        query
+    };
     let names = spelling.names();
     let find = |name: &str| {
         let (_, value) = parameters(query).find(|(found, _)| *found == name).ok_or(LinkFault::Incomplete)?;
@@ -131,7 +167,9 @@ pub(super) fn read(path: &str, query: &str) -> Result<(LinkClaims, Vec<u8>), Lin
     let expires_at = second(expires.parse().map_err(|_| LinkFault::Malformed)?)?;
     let mac = match spelling {
         Spelling::Cos => from_hex(signature.trim()),
-        Spelling::Native | Spelling::Oss => from_base64(&signature),
+        Spelling::Native | Spelling::Oss | Spelling::Crs | Spelling::Us3 | Spelling::Obs => {
+            from_base64(&signature)
+        }
     }
     .ok_or(LinkFault::BadSignature)?;
 
@@ -155,15 +193,39 @@ pub(super) fn read(path: &str, query: &str) -> Result<(LinkClaims, Vec<u8>), Lin
         part: part.into(),
         file_name,
         network: if packed.intranet { Network::Intranet } else { Network::Public },
-        addresses: packed
-            .addresses
-            .iter()
-            .map(|text| text.parse())
-            .collect::<Result<_, _>>()
-            .map_err(|_| LinkFault::BadSignature)?,
+        addresses: ranges(&packed.addresses)?,
+        denied: ranges(&packed.denied)?,
         remembered: packed.remembered,
     };
     Ok((claims, mac))
+}
+
+fn ranges(texts: &[String]) -> Result<Vec<AddressRange>, LinkFault> {
+    texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(|_| LinkFault::BadSignature)
+}
+
+/// A query of one value without a name. Base64 may end in `=`.
+fn is_nameless(query: &str) -> bool {
+    let text = query.trim_end_matches(['=', '\n', '\r', ' ']);
+    !text.is_empty() && !text.contains(['=', '&'])
+}
+
+/// The one value of a [`Spelling::Crs`] link.
+fn nameless(access_key: &str, expires: i64, packed: &str, mac: &[u8]) -> String {
+    [access_key, &expires.to_string(), packed, &URL_SAFE_NO_PAD.encode(mac)].join("\n")
+}
+
+/// The same link with our own parameter names.
+fn named(query: &str) -> Option<String> {
+    let text = decoded(query);
+    let text = String::from_utf8(from_base64(text.trim_end())?).ok()?;
+    let mut fields = text.split('\n').map(|field| utf8_percent_encode(field, UNRESERVED));
+    let names = Spelling::Crs.names();
+    let query = [names.access_key, names.expires, names.claims, names.signature]
+        .map(|name| fields.next().map(|field| format!("{name}={field}")));
+    let query: Option<Vec<_>> = query.into_iter().collect();
+    fields.next().is_none().then_some(())?;
+    query.map(|pairs| pairs.join("&"))
 }
 
 fn second(value: i64) -> Result<Timestamp, LinkFault> {
@@ -211,15 +273,18 @@ struct Packed {
     account: String,
     remembered: Option<String>,
     addresses: Vec<String>,
+    denied: Vec<String>,
 }
 
 fn pack(claims: &LinkClaims) -> Vec<u8> {
     let mut out = vec![VERSION, u8::from(claims.network == Network::Intranet)];
     out.extend_from_slice(&claims.signing_key.to_be_bytes());
     out.extend_from_slice(&claims.issued_at.as_microsecond().to_be_bytes());
-    let addresses: Vec<String> = claims.addresses.iter().map(ToString::to_string).collect();
-    let text = [claims.account.as_str(), claims.remembered.as_deref().unwrap_or(""), &addresses.join(",")]
-        .join("\n");
+    let listed =
+        |ranges: &[AddressRange]| ranges.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let remembered = claims.remembered.as_deref().unwrap_or("");
+    let (addresses, denied) = (listed(&claims.addresses), listed(&claims.denied));
+    let text = [claims.account.as_str(), remembered, &addresses, &denied].join("\n");
     out.extend_from_slice(text.as_bytes());
     out
 }
@@ -233,7 +298,10 @@ fn unpack(bytes: &[u8]) -> Option<Packed> {
     let mut lines = std::str::from_utf8(text).ok()?.split('\n');
     let account = lines.next()?.to_owned();
     let remembered = Some(lines.next()?.to_owned()).filter(|id| !id.is_empty());
-    let addresses = lines.next()?.split(',').filter(|text| !text.is_empty()).map(str::to_owned).collect();
+    let mut ranges = || -> Option<Vec<String>> {
+        Some(lines.next()?.split(',').filter(|text| !text.is_empty()).map(str::to_owned).collect())
+    };
+    let (addresses, denied) = (ranges()?, ranges()?);
     lines.next().is_none().then_some(())?;
     Some(Packed {
         signing_key: u32::from_be_bytes(head[2..6].try_into().ok()?),
@@ -242,5 +310,6 @@ fn unpack(bytes: &[u8]) -> Option<Packed> {
         account,
         remembered,
         addresses,
+        denied,
     })
 }

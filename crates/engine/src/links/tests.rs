@@ -28,6 +28,7 @@ fn claims(spelling: Spelling) -> LinkClaims {
         file_name: "crs-1_20261121T200000Z_0.rdb".to_owned(),
         network: Network::Public,
         addresses: vec!["203.0.113.0/24".parse().unwrap()],
+        denied: vec!["203.0.113.9".parse().unwrap()],
         remembered: Some("lnk-7".to_owned()),
     }
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, BackupId, InstanceId, Number, Page, ProjectId, ServerFacts, SnapshotReport};
+use super::{AccountId, BackupId, InstanceId, Number, Page, Place, ProjectId, ServerFacts, SnapshotReport};
 use crate::error::Error;
 
 /// A backup (set): one moment of one instance.
@@ -26,12 +26,18 @@ pub struct Backup {
     pub project: Option<ProjectId>,
     /// The region that the instance was in.
     pub region: Option<String>,
+    /// The zone that the instance was in.
+    pub zone: Option<String>,
+    /// The zone of its replicas, if it spanned two.
+    pub replica_zone: Option<String>,
     /// State.
     pub state: BackupState,
     /// By hand or by a policy.
     pub mode: Mode,
     /// By replication or key by key.
     pub method: Method,
+    /// A person's name for it.
+    pub name: Option<String>,
     /// A person's note.
     pub remark: Option<String>,
     /// The job that takes it.
@@ -177,6 +183,16 @@ pub enum Mode {
     Manual,
 }
 
+impl Mode {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Automated => "automated",
+            Self::Manual => "manual",
+        }
+    }
+}
+
 /// How a backup was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -218,6 +234,8 @@ pub struct NewBackup {
     pub instance: InstanceId,
     /// By hand or by a policy.
     pub mode: Mode,
+    /// A person's name for it.
+    pub name: Option<String>,
     /// A person's note.
     pub remark: Option<String>,
     /// When retention may remove it.
@@ -269,15 +287,19 @@ pub enum Unit {
     Part,
 }
 
-/// Which backups to list, newest first.
+/// Which backups to list, newest first unless it says otherwise.
 #[derive(Debug, Clone, Default)]
 pub struct BackupFilter {
     /// Only of instances in this project.
     pub project: Option<ProjectId>,
     /// Only of this instance.
     pub instance: Option<InstanceId>,
-    /// Only of instances in one of these regions, or in none; empty = all.
-    pub regions: Vec<String>,
+    /// Only of instances whose id or name contains this text.
+    pub instance_search: Option<String>,
+    /// Only those whose name or remark contains this text.
+    pub search: Option<String>,
+    /// Only of instances that were there.
+    pub place: Place,
     /// Only this one.
     pub backup: Option<BackupRef>,
     /// Only of this job.
@@ -288,6 +310,10 @@ pub struct BackupFilter {
     pub until: Option<Timestamp>,
     /// Only in these states; empty = all but `expired`.
     pub states: Vec<BackupState>,
+    /// Only those taken so.
+    pub mode: Option<Mode>,
+    /// Oldest first.
+    pub oldest_first: bool,
     /// What a record is, for paging and totals.
     pub unit: Unit,
     /// The page.

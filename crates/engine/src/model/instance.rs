@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, InstanceId, Page, ProjectId};
+use super::{AccountId, InstanceId, Page, Place, ProjectId};
 
 /// A Redis or Valkey deployment that is backed up.
 #[derive(Clone)]
@@ -26,6 +26,8 @@ pub struct Instance {
     pub region: Option<String>,
     /// Zone.
     pub zone: Option<String>,
+    /// Zone of the replicas, if it spans two.
+    pub replica_zone: Option<String>,
     /// When it was added.
     pub created_at: Timestamp,
     /// What the server said of itself at the last contact.
@@ -42,6 +44,17 @@ pub enum Topology {
     Sentinel,
     /// A cluster.
     Cluster,
+}
+
+impl Topology {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Sentinel => "sentinel",
+            Self::Cluster => "cluster",
+        }
+    }
 }
 
 /// What a server said of itself.
@@ -72,8 +85,12 @@ pub struct InstanceFilter {
     pub ids: Vec<String>,
     /// Only those whose id or name contains this text.
     pub search: Option<String>,
-    /// Only those in one of these regions, or in none; empty = all.
-    pub regions: Vec<String>,
+    /// Only the one of exactly this name.
+    pub name: Option<String>,
+    /// Only those laid out so, as last seen; empty = all.
+    pub topologies: Vec<Topology>,
+    /// Only those that are there.
+    pub place: Place,
     /// The page.
     pub page: Page,
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, BackupId, Failure, InstanceId, Number};
+use super::{AccountId, BackupId, Failure, InstanceId, Mode, Number, Page, Place, ProjectId};
 
 /// Work that outlives a request.
 #[derive(Debug, Clone)]
@@ -129,4 +129,44 @@ impl Job {
     pub fn lease(&self) -> Lease {
         Lease { job: self.number, fence: self.attempt }
     }
+}
+
+/// A job as a list shows it, with what its backup tells.
+#[derive(Debug, Clone)]
+pub struct ListedJob {
+    /// The job.
+    pub job: Job,
+    /// The instance's name.
+    pub instance_name: String,
+    /// The project of the instance.
+    pub project: Option<ProjectId>,
+    /// Whether the backup was taken by hand or by a policy.
+    pub mode: Mode,
+}
+
+/// Which jobs to list, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// Only of instances in this project.
+    pub project: Option<ProjectId>,
+    /// Only this one.
+    pub number: Option<Number>,
+    /// Only of this instance.
+    pub instance: Option<InstanceId>,
+    /// Only of instances whose id or name contains this text.
+    pub instance_search: Option<String>,
+    /// Only of instances that are there.
+    pub place: Place,
+    /// Only these kinds; empty = all.
+    pub kinds: Vec<JobKind>,
+    /// Only in these states; empty = all.
+    pub states: Vec<JobState>,
+    /// Only of backups taken so.
+    pub mode: Option<Mode>,
+    /// Asked for at or after.
+    pub since: Option<Timestamp>,
+    /// Asked for at or before.
+    pub until: Option<Timestamp>,
+    /// The page.
+    pub page: Page,
 }

@@ -70,7 +70,7 @@ pub struct RememberedLink {
     pub expires_at: Timestamp,
     /// When it was revoked.
     pub revoked_at: Option<Timestamp>,
-    /// Addresses (CIDR) that may use it; empty = all.
+    /// Addresses (CIDR) that may use it, or, with `!` in front, may not; empty = all may.
     pub addresses: Vec<String>,
     /// How much it may deliver; `None` = any amount.
     pub budget: Option<DeliveryBudget>,
@@ -119,6 +119,26 @@ pub enum RevocationScope {
     Backup(BackupId),
     /// Those of an instance.
     Instance(InstanceId),
+}
+
+/// Who may use links unless whoever asks for them says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkRestriction {
+    /// No public links.
+    pub intranet_only: bool,
+    /// The addresses; `None` = any.
+    pub limit: Option<LinkLimit>,
+}
+
+/// A limit on the addresses that may use a link, as it was set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkLimit {
+    /// The addresses may not, everybody else may; never about the VPCs.
+    pub except: bool,
+    /// Addresses or CIDRs.
+    pub addresses: Vec<String>,
+    /// VPC ids, each with its region; `[networks]` says which addresses they have.
+    pub vpcs: Vec<(String, String)>,
 }
 
 #[cfg(test)]

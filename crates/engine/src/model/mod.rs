@@ -6,6 +6,7 @@ mod id;
 mod instance;
 mod job;
 mod link;
+mod place;
 mod report;
 mod secret;
 
@@ -15,8 +16,9 @@ pub use backup::{
 };
 pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Instance, InstanceFilter, ServerFacts, Topology};
-pub use job::{Job, JobKind, JobState, Lease, Phase, Progress};
-pub use link::{DeliveryBudget, Network, RememberedLink, RevocationScope};
+pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, Phase, Progress};
+pub use link::{DeliveryBudget, LinkLimit, LinkRestriction, Network, RememberedLink, RevocationScope};
+pub use place::Place;
 pub use report::{KindCount, Manifest, ManifestPart, SnapshotReport};
 pub use secret::{Secret, hex};
 

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Job, Listed, Number, Page, Right};
+use crate::model::{Job, JobFilter, Listed, ListedJob, Number, Right};
 
 impl Engine {
     /// Asks a job to stop. A waiting one ends at once, a running one at its next heartbeat.
@@ -26,8 +26,12 @@ impl Engine {
     }
 
     /// Jobs, newest first. A key that is bound to a project sees those of its project only.
-    pub async fn jobs(&self, who: &Principal, page: Page) -> Result<Listed<Job>> {
+    pub async fn jobs(&self, who: &Principal, filter: JobFilter) -> Result<Listed<ListedJob>> {
         let scope = who.with(Right::View)?;
-        self.catalog.jobs(&scope.account, scope.project.as_ref(), page).await
+        if let Some(instance) = &filter.instance {
+            self.known_instance(&scope, instance).await?;
+        }
+        let project = scope.project.or(filter.project.clone());
+        self.catalog.jobs(&scope.account, &JobFilter { project, ..filter }).await
     }
 }

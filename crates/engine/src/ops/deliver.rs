@@ -82,7 +82,7 @@ impl Engine {
         if claims.network != network {
             return Err(DeliveryFault::OtherNetwork);
         }
-        if !claims.addresses.is_empty() && !claims.addresses.iter().any(|range| range.contains(address)) {
+        if !claims.admits(address) {
             return Err(DeliveryFault::Address);
         }
         let part = self.deliverable(claims.part, now).await?.ok_or(DeliveryFault::Gone)?;

@@ -26,6 +26,8 @@ pub struct NewInstance {
     pub region: Option<String>,
     /// Zone.
     pub zone: Option<String>,
+    /// Zone of the replicas, if it spans two.
+    pub replica_zone: Option<String>,
     /// The account; the caller's own if absent.
     pub account: Option<AccountId>,
     /// The project; the caller's own if absent.
@@ -92,6 +94,7 @@ impl Engine {
             sealed_password,
             region: label(new.region)?,
             zone: label(new.zone)?,
+            replica_zone: label(new.replica_zone)?,
             created_at: self.clock.now(),
             facts: Some(facts),
         };

@@ -142,12 +142,12 @@ impl Engine {
 /// An imported id is taken as it is, within what every vendor's requests can carry.
 fn checked_id(id: String) -> Result<String> {
     let fits = (1..=128).contains(&id.len())
-        && id.bytes().all(|b| b.is_ascii_graphic() && !b"/,;=&:\"\\".contains(&b));
+        && id.bytes().all(|b| b.is_ascii_graphic() && !b",;&:\"\\".contains(&b));
     if fits {
         return Ok(id);
     }
     Err(Error::invalid("the access key id is not valid")
-        .hint("use 1 to 128 printable ASCII characters without blanks and / , ; = & : \" \\"))
+        .hint("use 1 to 128 printable ASCII characters without blanks and , ; & : \" \\"))
 }
 
 fn checked_secret(secret: Secret) -> Result<Secret> {

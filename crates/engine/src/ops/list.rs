@@ -41,7 +41,7 @@ impl Engine {
     }
 
     /// Refuses an instance that the caller cannot see and that left no backup either.
-    async fn known_instance(&self, scope: &Scope, id: &InstanceId) -> Result<()> {
+    pub(super) async fn known_instance(&self, scope: &Scope, id: &InstanceId) -> Result<()> {
         match self.visible_instance(scope, id).await {
             Err(error) if error.kind == Kind::NotFound => {
                 let filter = BackupFilter {

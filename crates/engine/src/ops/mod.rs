@@ -13,10 +13,13 @@ mod list;
 mod manifest;
 mod remove_backup;
 mod request_backup;
+mod restrict_links;
+mod set_expiry;
 mod share_backup;
 mod sign_in;
 mod sweep;
 mod take_backup;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +30,7 @@ use crate::access::Sealer;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::links::LinkSigner;
-use crate::model::{AccessKey, Number, RememberedLink};
+use crate::model::{AccessKey, LinkRestriction, Number, RememberedLink};
 use crate::redis::Timeouts;
 use crate::vault::Vault;
 use knowledge::Knowledge;
@@ -37,8 +40,10 @@ pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use instances::{InstanceAddress, NewInstance};
 pub use keys::{IssuedKey, NewKey};
+pub use request_backup::BackupOrder;
 pub use share_backup::{IssuedLink, LinkOrder};
 pub use sweep::Swept;
+pub use tokens::Token;
 
 /// Everything that the verbs need.
 pub struct Engine {
@@ -52,6 +57,7 @@ pub struct Engine {
     deliverables: Knowledge<Number, Deliverable>,
     keys: Knowledge<String, AccessKey>,
     links: Knowledge<String, RememberedLink>,
+    restrictions: Knowledge<String, LinkRestriction>,
     /// Told when this node has written a job; others find it by looking.
     job_written: Notify,
 }
@@ -97,6 +103,7 @@ impl Engine {
             deliverables: Knowledge::new(MOST_OPEN),
             keys: Knowledge::new(MOST_KNOWN),
             links: Knowledge::new(MOST_KNOWN),
+            restrictions: Knowledge::new(MOST_KNOWN),
             job_written: Notify::new(),
         })
     }

@@ -25,6 +25,10 @@ pub struct LinkOrder {
     pub spelling: Spelling,
     /// Addresses that may use them; empty = all.
     pub addresses: Vec<AddressRange>,
+    /// Addresses that may not use them, whatever `addresses` says.
+    pub denied: Vec<AddressRange>,
+    /// Only the part of this shard; `None` = every part.
+    pub shard: Option<u32>,
     /// How many whole deliveries each may make; `None` = any number.
     pub deliveries: Option<u32>,
     /// Whether the catalog keeps them, so that each can be listed and revoked by itself.
@@ -80,7 +84,8 @@ impl Engine {
         let now = self.clock.now();
         let ends = Timestamp::from_second(now.as_second()).unwrap_or(now) + order.ttl;
         let mut links = Vec::new();
-        for part in &backup.parts {
+        let wanted = |part: &&Part| order.shard.is_none_or(|shard| part.sealed.shard == shard);
+        for part in backup.parts.iter().filter(wanted) {
             for &network in &order.networks {
                 let mut claims = LinkClaims {
                     spelling: order.spelling,
@@ -94,6 +99,7 @@ impl Engine {
                     file_name: part.sealed.file_name.clone(),
                     network,
                     addresses: order.addresses.clone(),
+                    denied: order.denied.clone(),
                     remembered: None,
                 };
                 if order.remember || order.deliveries.is_some() {
@@ -140,7 +146,9 @@ impl Engine {
             created_at: claims.issued_at,
             expires_at: claims.expires_at,
             revoked_at: None,
-            addresses: claims.addresses.iter().map(ToString::to_string).collect(),
+            addresses: (claims.addresses.iter().map(ToString::to_string))
+                .chain(claims.denied.iter().map(|range| format!("!{range}")))
+                .collect(),
             budget: deliveries.map(|deliveries| DeliveryBudget {
                 deliveries,
                 size_bytes: part.sealed.size_bytes,

@@ -1,6 +1,7 @@
 //! Turns a proof of a secret into a principal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Engine;
 use crate::access::Principal;
@@ -28,6 +29,13 @@ impl Engine {
     ) -> Result<Option<(Principal, T)>, E> {
         let Some(key) = self.usable_key(key_id).await? else { return Ok(None) };
         Principal::prove(&self.sealer, &key, self.clock.now(), check).map(Some)
+    }
+
+    /// Takes in a one-time value of the caller's request for `ttl`, on every node. `false` = a copy of a request that
+    /// was done before.
+    pub async fn admit_nonce(&self, who: &Principal, value: &str, ttl: Duration) -> Result<bool> {
+        let now = self.clock.now();
+        self.catalog.admit_nonce(who.key_id(), value, now + ttl, now).await
     }
 
     /// A key that is neither revoked nor over.

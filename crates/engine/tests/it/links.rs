@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use keystow_engine::links::{LinkFault, Spelling};
-use keystow_engine::model::{Backup, BackupRef, Network, Page, Role};
+use keystow_engine::model::{Backup, BackupRef, LinkLimit, LinkRestriction, Network, Page, Role};
 use keystow_engine::ops::{DeliveryFault, IssuedLink, LinkOrder, NewKey};
 
 use crate::fake::{primary, small_snapshot, with_length};
@@ -32,7 +32,14 @@ fn let_it_sink_in(world: &World) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_delivers_the_part_under_its_name() {
     let (world, backup, _) = world().await;
-    for spelling in [Spelling::Native, Spelling::Oss, Spelling::Cos] {
+    for spelling in [
+        Spelling::Native,
+        Spelling::Oss,
+        Spelling::Cos,
+        Spelling::Crs,
+        Spelling::Us3,
+        Spelling::Obs,
+    ] {
         let link = world.link(&backup, &LinkOrder { spelling, ..order() }).await;
         assert!(link.url.starts_with("http://127.0.0.1:7361/"), "{}", link.url);
         assert_eq!((link.id.as_ref(), link.part), (None, backup.parts[0].number));
@@ -240,4 +247,59 @@ async fn a_backup_that_is_not_done_has_no_links() {
     for order in [order(), unverified] {
         assert_eq!(code(world.share(&world.admin, &asked, &order).await), "BACKUP_NOT_AVAILABLE");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn denied_addresses_are_refused_whatever_else_is_allowed() {
+    let (world, backup, _) = world().await;
+    let ranges = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+    let order = LinkOrder {
+        addresses: ranges(&["10.0.0.0/8", "2001:db8::/32"]),
+        denied: ranges(&["10.1.0.0/16"]),
+        remember: true,
+        ..order()
+    };
+    let link = world.link(&backup, &order).await;
+    for (from, opens) in [("10.2.0.1", true), ("10.1.0.1", false), ("2001:db8::1", true), ("8.8.8.8", false)] {
+        let (path, query) = split(&link.url);
+        let opened = world.engine.open_link(&path, &query, Network::Public, address(from)).await;
+        assert_eq!(opened.is_ok(), opens, "{from}");
+    }
+    let kept = world.engine.links(&world.admin, Page::default()).await.unwrap();
+    assert_eq!(kept.rows[0].addresses, ["10.0.0.0/8", "2001:db8::/32", "!10.1.0.0/16"]);
+    let everybody_else = LinkOrder { addresses: Vec::new(), ..order };
+    let link = world.link(&backup, &everybody_else).await;
+    let (path, query) = split(&link.url);
+    assert!(world.engine.open_link(&path, &query, Network::Public, address("8.8.8.8")).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_without_names_survives_an_unquoted_shell() {
+    let (world, backup, _) = world().await;
+    let link = world.link(&backup, &LinkOrder { spelling: Spelling::Crs, ..order() }).await;
+    let (path, query) = split(&link.url);
+    assert!(query.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{query}");
+    let open = async |query: &str| world.engine.open_link(&path, query, Network::Public, ANYWHERE).await;
+    assert!(open(&format!("{query}%0A")).await.is_ok(), "what copying leaves at the end is forgiven");
+    for at in 0..query.len() {
+        let mut changed = query.clone().into_bytes();
+        changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+        assert!(open(&String::from_utf8(changed).unwrap()).await.is_err(), "{at}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restriction_is_set_by_an_operator_of_the_whole_account() {
+    let (world, _, _) = world().await;
+    let engine = &world.engine;
+    let intranet = LinkRestriction { intranet_only: true, limit: None };
+    let viewer = world.key(Role::Viewer, None).await;
+    assert_eq!(code(engine.set_link_restriction(&viewer, "north", &intranet).await), "ROLE_DENIED");
+    let operator = world.key(Role::Operator, None).await;
+    engine.set_link_restriction(&operator, "north", &intranet).await.unwrap();
+    assert_eq!(engine.link_restriction(&viewer, "north").await.unwrap(), intranet);
+    assert_eq!(engine.link_restriction(&viewer, "south").await.unwrap(), LinkRestriction::default());
+    let limit = LinkLimit { addresses: vec!["nowhere".to_owned()], ..LinkLimit::default() };
+    let nonsense = LinkRestriction { intranet_only: false, limit: Some(limit) };
+    assert_eq!(code(engine.set_link_restriction(&operator, "north", &nonsense).await), "INVALID_VALUE");
 }

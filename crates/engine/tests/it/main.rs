@@ -15,3 +15,4 @@ mod sources;
 mod sweep;
 mod take;
 mod tenants;
+mod tokens;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use keystow_engine::model::{BackupState, Role};
+use keystow_engine::model::{BackupState, InstanceId, Role};
+use keystow_engine::ops::BackupOrder;
 use keystow_engine::vault::{ObjectKey, Vault};
 
 use crate::lab::{Server, fill_with_everything, fill_with_strings};
@@ -179,7 +180,7 @@ async fn a_second_request_waits_for_the_first_to_end() {
     let world = World::new().await;
     world.add("crs-1", &source.url()).await.unwrap();
     let first = world.request("crs-1").await;
-    let second = world.engine.request_backup(&world.admin, &first.instance, None, None).await;
+    let second = world.engine.request_backup(&world.admin, BackupOrder::of(first.instance.clone())).await;
     assert_eq!(code(second), "BACKUP_RUNNING");
     world.work_off().await;
     assert_eq!(world.row(&first).await.state, BackupState::Available);
@@ -211,9 +212,10 @@ async fn a_remark_and_a_keep_time_are_kept() {
     let world = World::new().await;
     world.add("crs-1", &source.url()).await.unwrap();
     let operator = world.key(Role::Operator, None).await;
-    let instance = "crs-1".parse().unwrap();
+    let instance_id: InstanceId = "crs-1".parse().unwrap();
+    let order = |remark, keep_days| BackupOrder { remark, keep_days, ..BackupOrder::of(instance_id.clone()) };
     let remark = Some("before the move".to_owned());
-    let asked = world.engine.request_backup(&operator, &instance, remark.clone(), Some(7)).await.unwrap();
+    let asked = world.engine.request_backup(&operator, order(remark.clone(), Some(7))).await.unwrap();
     world.work_off().await;
     let row = world.row(&asked).await;
     assert_eq!(row.remark, remark);
@@ -221,9 +223,9 @@ async fn a_remark_and_a_keep_time_are_kept() {
     let manifest = world.engine.read_manifest(&attempt(&row, 1)).await.unwrap().unwrap();
     assert_eq!((manifest.remark, manifest.expires_at), (row.remark, row.expires_at));
     let long = Some("x".repeat(1025));
-    assert_eq!(code(world.engine.request_backup(&operator, &instance, long, None).await), "INVALID_VALUE");
+    assert_eq!(code(world.engine.request_backup(&operator, order(long, None)).await), "INVALID_VALUE");
     assert_eq!(
-        code(world.engine.request_backup(&operator, &instance, None, Some(99_999)).await),
+        code(world.engine.request_backup(&operator, order(None, Some(99_999))).await),
         "INVALID_VALUE"
     );
 }

@@ -1,8 +1,10 @@
 //! Roles, projects and accounts: what a caller may do and see.
 
 use keystow_engine::access::Principal;
-use keystow_engine::model::{BackupFilter, BackupRef, InstanceFilter, Page, Role, Secret};
-use keystow_engine::ops::{LinkOrder, NewInstance, NewKey};
+use keystow_engine::model::{
+    BackupFilter, BackupRef, InstanceFilter, JobFilter, Page, Role, Secret,
+};
+use keystow_engine::ops::{BackupOrder, LinkOrder, NewInstance, NewKey};
 
 use crate::fake::{primary, small_snapshot, with_length};
 use crate::world::{World, code, order};
@@ -27,7 +29,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
 
     world.share(&downloader, &backup, &order()).await.unwrap();
     for who in [&viewer, &downloader] {
-        assert_eq!(code(engine.request_backup(who, &instance, None, None).await), "ROLE_DENIED");
+        assert_eq!(code(engine.request_backup(who, BackupOrder::of(instance.clone())).await), "ROLE_DENIED");
         assert_eq!(code(engine.delete_backup(who, which).await), "ROLE_DENIED");
         assert_eq!(code(engine.delete_instance(who, &instance).await), "ROLE_DENIED");
         assert_eq!(code(engine.test_instance(who, &instance).await), "ROLE_DENIED");
@@ -37,7 +39,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
         assert_eq!(code(engine.add_instance(who, new).await), "ROLE_DENIED");
     }
 
-    engine.request_backup(&operator, &instance, None, None).await.unwrap();
+    engine.request_backup(&operator, BackupOrder::of(instance.clone())).await.unwrap();
     for who in [&viewer, &downloader, &operator] {
         assert_eq!(code(engine.create_key(who, NewKey::default()).await), "ROLE_DENIED");
         assert_eq!(code(engine.keys(who, None).await), "ROLE_DENIED");
@@ -80,8 +82,8 @@ async fn a_key_bound_to_a_project_sees_its_project_only() {
     assert_eq!(engine.instances(&who, escape).await.unwrap().rows[0].id.as_str(), "crs-web");
     let backups = engine.backups(&who, BackupFilter::default()).await.unwrap();
     assert_eq!((backups.total, backups.rows[0].id), (1, web.id));
-    let jobs = engine.jobs(&who, Page::default()).await.unwrap();
-    assert_eq!((jobs.total, jobs.rows[0].number), (1, web.job));
+    let jobs = engine.jobs(&who, JobFilter::default()).await.unwrap();
+    assert_eq!((jobs.total, jobs.rows[0].job.number), (1, web.job));
     assert_eq!(engine.projects(&who, None).await.unwrap().len(), 1);
     let links = engine.links(&who, Page::default()).await.unwrap();
     assert_eq!((links.total, &links.rows[0].id), (1, &own_link));
@@ -96,7 +98,7 @@ async fn a_key_bound_to_a_project_sees_its_project_only() {
         assert_eq!(code(engine.issue_links(&who, foreign, &order()).await), "BACKUP_NOT_FOUND");
         assert_eq!(code(engine.instance(&who, &foreign.instance).await), "INSTANCE_NOT_FOUND");
         assert_eq!(
-            code(engine.request_backup(&who, &foreign.instance, None, None).await),
+            code(engine.request_backup(&who, BackupOrder::of(foreign.instance.clone())).await),
             "INSTANCE_NOT_FOUND"
         );
         assert_eq!(code(engine.delete_instance(&who, &foreign.instance).await), "INSTANCE_NOT_FOUND");

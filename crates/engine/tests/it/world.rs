@@ -12,7 +12,7 @@ use keystow_engine::clock::Clock;
 use keystow_engine::links::Spelling;
 use keystow_engine::model::{Backup, BackupRef, Network, Role};
 use keystow_engine::ops::{
-    Delivery, DeliveryFault, Engine, IssuedLink, LinkOrder, NewInstance, NewKey, Settings,
+    BackupOrder, Delivery, DeliveryFault, Engine, IssuedLink, LinkOrder, NewInstance, NewKey, Settings,
 };
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::{AttemptKey, LocalVault, ObjectKey, Vault};
@@ -103,7 +103,7 @@ impl World {
     }
 
     pub(crate) async fn request(&self, instance: &str) -> Backup {
-        self.engine.request_backup(&self.admin, &instance.parse().unwrap(), None, None).await.unwrap()
+        self.engine.request_backup(&self.admin, BackupOrder::of(instance.parse().unwrap())).await.unwrap()
     }
 
     pub(crate) async fn row(&self, backup: &Backup) -> Backup {
@@ -135,8 +135,9 @@ impl World {
     pub(crate) async fn work_off(&self) {
         let worker = self.worker();
         eventually("the jobs to be done", async || {
-            let jobs = self.engine.jobs(&self.admin, keystow_engine::model::Page::default()).await.unwrap();
-            jobs.rows.iter().all(|job| job.ended_at.is_some()).then_some(())
+            let jobs =
+                self.engine.jobs(&self.admin, keystow_engine::model::JobFilter::default()).await.unwrap();
+            jobs.rows.iter().all(|listed| listed.job.ended_at.is_some()).then_some(())
         })
         .await;
         worker.stop().await;
@@ -202,6 +203,8 @@ pub(crate) fn order() -> LinkOrder {
         ttl: Duration::from_hours(1),
         spelling: Spelling::Native,
         addresses: Vec::new(),
+        denied: Vec::new(),
+        shard: None,
         deliveries: None,
         remember: false,
         unverified: false,

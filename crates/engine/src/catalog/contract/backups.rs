@@ -3,7 +3,7 @@
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::model::{BackupFilter, Failure, JobKind, JobState, Number, Page, Unit};
+use crate::model::{BackupFilter, Failure, JobFilter, JobKind, JobState, Number, Page, Place, Unit};
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_request_makes_the_row_and_its_job(&fixture(open).await).await;
@@ -12,6 +12,8 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     numbers_are_one_sequence(&fixture(open).await).await;
     a_foreign_account_sees_nothing(&fixture(open).await).await;
     a_list_of_sets_and_a_list_of_parts(&fixture(open).await).await;
+    backups_are_found_by_name_mode_and_place(&fixture(open).await).await;
+    an_expiry_is_set_and_taken_back(&fixture(open).await).await;
     lists_are_filtered(&fixture(open).await).await;
     a_protected_or_active_backup_does_not_expire(&fixture(open).await).await;
 }
@@ -52,7 +54,7 @@ async fn one_backup_of_an_instance_is_under_way(catalog: &Fixture) {
     assert!(is_conflict(&again().await.unwrap_err()));
     catalog.fail_attempt(&job.lease(), &crate::catalog::AttemptOutcome::Cancelled, at(2)).await.unwrap();
     again().await.unwrap();
-    let jobs = catalog.jobs(&acme(), None, Page::default()).await.unwrap();
+    let jobs = catalog.jobs(&acme(), &JobFilter::default()).await.unwrap();
     assert_eq!(jobs.total, 3, "a refused request leaves no job");
 }
 
@@ -103,7 +105,7 @@ async fn a_foreign_account_sees_nothing(catalog: &Fixture) {
     assert!(is_missing(&catalog.expire_backup(&rival(), backup.id, at(1)).await.unwrap_err()));
     assert!(is_missing(&catalog.cancel_job(&rival(), backup.job, at(1)).await.unwrap_err()));
     assert!(catalog.job(&rival(), backup.job).await.unwrap().is_none());
-    assert_eq!(catalog.jobs(&rival(), None, Page::default()).await.unwrap().total, 0);
+    assert_eq!(catalog.jobs(&rival(), &JobFilter::default()).await.unwrap().total, 0);
     assert_eq!(catalog.available_bytes(&rival(), &id("crs-1")).await.unwrap(), 0);
     assert_eq!(catalog.available_bytes(&acme(), &id("crs-1")).await.unwrap(), 200);
     let (owner, found) = catalog.part(part).await.unwrap().unwrap();
@@ -167,7 +169,8 @@ async fn lists_are_filtered(catalog: &Fixture) {
     assert_eq!(found(between(25, 25)).await, [third.id]);
     assert_eq!(found(BackupFilter { instance: Some(id("crs-2")), ..all() }).await, [second.id]);
     assert_eq!(found(BackupFilter { project: Some(id("web")), ..all() }).await, [third.id, first.id]);
-    let south = BackupFilter { regions: vec!["south".to_owned()], ..all() };
+    let south =
+        BackupFilter { place: Place { regions: vec!["south".to_owned()], ..Place::default() }, ..all() };
     assert_eq!(found(south).await, [second.id], "no region is every region");
     assert_eq!(found(BackupFilter { job: Some(third.job), ..all() }).await, [third.id]);
     let states = |states: &[BackupState]| BackupFilter { states: states.to_vec(), ..all() };
@@ -206,4 +209,41 @@ async fn a_protected_or_active_backup_does_not_expire(catalog: &Fixture) {
     catalog.finish_job(&job.lease(), at(6)).await.unwrap();
     assert_eq!(catalog.row(&acme(), backup.id).await.state, BackupState::Expired);
     assert_eq!(catalog.job(&acme(), job.number).await.unwrap().unwrap().state, JobState::Done);
+}
+
+async fn backups_are_found_by_name_mode_and_place(catalog: &Fixture) {
+    let named = NewBackup { name: Some("before-move".to_owned()), ..order(acme(), "crs-1") };
+    let first = catalog.request_backup(BackupId::mint(at(0)), &named, at(0)).await.unwrap();
+    let noted =
+        NewBackup { remark: Some("by night".to_owned()), mode: Mode::Automated, ..order(acme(), "crs-2") };
+    let second = catalog.request_backup(BackupId::mint(at(1)), &noted, at(1)).await.unwrap();
+    let found = async |filter: BackupFilter| {
+        let listed = catalog.backups(&acme(), &filter).await.unwrap();
+        listed.rows.iter().map(|backup| backup.number).collect::<Vec<_>>()
+    };
+    let all = BackupFilter::default;
+    let place = |place| BackupFilter { place, ..all() };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(found(BackupFilter { oldest_first: true, ..all() }).await, [first.number, second.number]);
+    assert_eq!(found(BackupFilter { search: text("move"), ..all() }).await, [first.number]);
+    assert_eq!(found(BackupFilter { search: text("night"), ..all() }).await, [second.number]);
+    assert_eq!(found(BackupFilter { instance_search: text("s-2"), ..all() }).await, [second.number]);
+    assert_eq!(found(BackupFilter { mode: Some(Mode::Automated), ..all() }).await, [second.number]);
+    let beyond = Place { beyond: vec!["north".to_owned()], ..Place::default() };
+    assert_eq!(found(place(beyond)).await, [second.number], "the other one has no region");
+    let zone = Place { zone: text("north-9"), ..Place::default() };
+    assert_eq!(found(place(zone)).await, [] as [u64; 0]);
+    let both = Place { replica_zone: text("north-2"), spans_zones: true, ..Place::default() };
+    assert_eq!(found(place(both)).await.len(), 2);
+    let read = catalog.row(&acme(), first.id).await;
+    assert_eq!((read.name, read.zone, read.replica_zone), (first.name, first.zone, first.replica_zone));
+}
+
+async fn an_expiry_is_set_and_taken_back(catalog: &Fixture) {
+    let backup = catalog.request(acme(), "crs-1", 0).await;
+    catalog.set_expiry(&acme(), backup.id, Some(at(99))).await.unwrap();
+    assert_eq!(catalog.row(&acme(), backup.id).await.expires_at, Some(at(99)));
+    catalog.set_expiry(&acme(), backup.id, None).await.unwrap();
+    assert_eq!(catalog.row(&acme(), backup.id).await.expires_at, None);
+    assert!(is_missing(&catalog.set_expiry(&rival(), backup.id, None).await.unwrap_err()));
 }

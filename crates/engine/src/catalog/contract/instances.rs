@@ -1,7 +1,7 @@
 //! Instances.
 
 use super::*;
-use crate::model::{InstanceFilter, Page, ServerFacts, Topology};
+use crate::model::{InstanceFilter, Page, Place, ServerFacts, Topology};
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     an_instance_reads_back_in_its_account_only(&fixture(open).await).await;
@@ -58,8 +58,10 @@ async fn instances_are_found_by_every_filter(catalog: &Fixture) {
     assert_eq!(found(search("crs_1")).await.0, 0, "no wildcards");
     assert_eq!(found(search("%")).await.0, 0, "no wildcards");
     assert_eq!(found(search("' OR 1=1 --")).await.0, 0);
-    let regions =
-        |names: &[&str]| InstanceFilter { regions: names.iter().map(|&n| n.to_owned()).collect(), ..all() };
+    let regions = |names: &[&str]| {
+        let regions = names.iter().map(|&n| n.to_owned()).collect();
+        InstanceFilter { place: Place { regions, ..Place::default() }, ..all() }
+    };
     assert_eq!(found(regions(&["north"])).await, (2, "crs-1 crs-2".to_owned()), "no region is every region");
     assert_eq!(found(regions(&["north", "south"])).await.0, 3);
     assert_eq!(found(InstanceFilter { project: Some(id("web")), ..all() }).await, (1, "crs-1".to_owned()));

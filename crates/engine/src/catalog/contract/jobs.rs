@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::catalog::AttemptOutcome;
-use crate::model::{Failure, JobState, Lease, Page, Phase, Progress};
+use crate::model::{Failure, JobFilter, JobKind, JobState, Lease, Page, Phase, Place, Progress};
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_claim_raises_the_fence(&fixture(open).await).await;
@@ -23,6 +23,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     surrendered_leases_are_due_at_once(&fixture(open).await).await;
     a_death_is_counted_whoever_finds_it(&fixture(open).await).await;
     jobs_are_listed_by_project(&fixture(open).await).await;
+    jobs_are_found_by_every_filter(&fixture(open).await).await;
     no_job_is_claimed_twice(&fixture(open).await).await;
 }
 
@@ -202,14 +203,44 @@ async fn surrendered_leases_are_due_at_once(catalog: &Fixture) {
     assert_eq!(catalog.claim(1).await.unwrap().attempt, 1);
 }
 
+async fn jobs_are_found_by_every_filter(catalog: &Fixture) {
+    let first = catalog.request(acme(), "crs-1", 0).await;
+    let second = catalog.request(acme(), "crs-2", 10).await;
+    catalog.claim(10).await.unwrap();
+    let found = async |filter: JobFilter| {
+        let listed = catalog.jobs(&acme(), &filter).await.unwrap();
+        assert_eq!(listed.total, listed.rows.len() as u64);
+        listed.rows.iter().map(|listed| listed.job.number).collect::<Vec<_>>()
+    };
+    let all = JobFilter::default;
+    assert_eq!(found(JobFilter { number: Some(second.job), ..all() }).await, [second.job]);
+    assert_eq!(found(JobFilter { instance: Some(id("crs-1")), ..all() }).await, [first.job]);
+    assert_eq!(found(JobFilter { instance_search: Some("-2".to_owned()), ..all() }).await, [second.job]);
+    assert_eq!(found(JobFilter { states: vec![JobState::Queued], ..all() }).await, [second.job]);
+    assert_eq!(
+        found(JobFilter { states: vec![JobState::Queued, JobState::Running], ..all() }).await.len(),
+        2
+    );
+    assert_eq!(found(JobFilter { kinds: vec![JobKind::RemoveBackup], ..all() }).await, [] as [u64; 0]);
+    assert_eq!(found(JobFilter { mode: Some(Mode::Automated), ..all() }).await, [] as [u64; 0]);
+    assert_eq!(found(JobFilter { since: Some(at(5)), ..all() }).await, [second.job]);
+    assert_eq!(found(JobFilter { until: Some(at(5)), mode: Some(Mode::Manual), ..all() }).await, [first.job]);
+    let elsewhere = Place { regions: vec!["south".to_owned()], ..Place::default() };
+    assert_eq!(found(JobFilter { place: elsewhere, ..all() }).await, [second.job], "it has no region");
+    let listed = catalog.jobs(&acme(), &JobFilter { instance: Some(id("crs-1")), ..all() }).await.unwrap();
+    assert_eq!(listed.rows[0].project, Some(id("web")));
+    assert_eq!(listed.rows[0].instance_name, first.instance_name);
+}
+
 async fn jobs_are_listed_by_project(catalog: &Fixture) {
     let web = catalog.request(acme(), "crs-1", 0).await;
     let none = catalog.request(acme(), "crs-2", 1).await;
     catalog.request(rival(), "crs-1", 2).await;
     let numbers = async |project: Option<&str>, page| {
         let project = project.map(id);
-        let listed = catalog.jobs(&acme(), project.as_ref(), page).await.unwrap();
-        (listed.total, listed.rows.iter().map(|job| job.number).collect::<Vec<_>>())
+        let listed =
+            catalog.jobs(&acme(), &JobFilter { project, page, ..JobFilter::default() }).await.unwrap();
+        (listed.total, listed.rows.iter().map(|listed| listed.job.number).collect::<Vec<_>>())
     };
     assert_eq!(numbers(None, Page::default()).await, (2, vec![none.job, web.job]), "newest first");
     assert_eq!(numbers(Some("web"), Page::default()).await, (1, vec![web.job]));

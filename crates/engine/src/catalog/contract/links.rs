@@ -3,13 +3,16 @@
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::model::{DeliveryBudget, Network, Page, RememberedLink, RevocationScope};
+use crate::model::{
+    DeliveryBudget, LinkLimit, LinkRestriction, Network, Page, RememberedLink, RevocationScope,
+};
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_link_reads_back_in_its_account_only(&fixture(open).await).await;
     a_link_is_revoked_by_its_owner(&fixture(open).await).await;
     links_are_listed_by_project(&fixture(open).await).await;
     revocations_are_kept_by_scope(&fixture(open).await).await;
+    a_restriction_is_kept_by_account_and_region(&fixture(open).await).await;
     a_budget_counts_what_was_sent(&fixture(open).await).await;
     concurrent_reservations_never_exceed_the_budget(&fixture(open).await).await;
     promises_to_dead_transfers_are_forgotten(&fixture(open).await).await;
@@ -139,4 +142,21 @@ async fn promises_to_dead_transfers_are_forgotten(catalog: &Fixture) {
     assert!(catalog.reserve_delivery("lnk-1", 1000).await.unwrap());
     catalog.surrender_leases().await.unwrap();
     assert!(catalog.reserve_delivery("lnk-1", 1000).await.unwrap());
+}
+
+async fn a_restriction_is_kept_by_account_and_region(catalog: &Fixture) {
+    let limit = LinkLimit {
+        except: true,
+        addresses: vec!["10.0.0.0/8".to_owned()],
+        vpcs: vec![("vpc-1".to_owned(), "north".to_owned())],
+    };
+    let restriction = LinkRestriction { intranet_only: false, limit: Some(limit) };
+    catalog.set_link_restriction(&acme(), "north", &restriction).await.unwrap();
+    let kept = async |account: &AccountId, region| catalog.link_restriction(account, region).await.unwrap();
+    assert_eq!(kept(&acme(), "north").await, Some(restriction));
+    assert_eq!(kept(&acme(), "").await, None);
+    assert_eq!(kept(&rival(), "north").await, None);
+    let intranet = LinkRestriction { intranet_only: true, limit: None };
+    catalog.set_link_restriction(&acme(), "north", &intranet).await.unwrap();
+    assert_eq!(kept(&acme(), "north").await, Some(intranet));
 }

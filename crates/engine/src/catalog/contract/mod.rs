@@ -6,6 +6,7 @@ mod backups;
 mod instances;
 mod jobs;
 mod links;
+mod nonces;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     backups::run(&open).await;
     jobs::run(&open).await;
     links::run(&open).await;
+    nonces::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);
@@ -99,6 +101,7 @@ fn instance(account: AccountId, name: &str) -> Instance {
         sealed_password: Some(vec![0, 255, 7]),
         region: None,
         zone: Some("north-1".to_owned()),
+        replica_zone: Some("north-2".to_owned()),
         created_at: at(0),
         facts: None,
     }
@@ -109,6 +112,7 @@ fn order(account: AccountId, instance: &str) -> NewBackup {
         account,
         instance: id::<InstanceId>(instance),
         mode: Mode::Manual,
+        name: None,
         remark: None,
         expires_at: None,
     }

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::{SqliteCatalog, failed, instances, is_duplicate, next_number, rows};
+use super::{SqliteCatalog, failed, is_duplicate, next_number, place, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, Backup, BackupFilter, BackupId, BackupRef, BackupState, InstanceId, Listed, Method, Mode,
-    NewBackup, Number, Part, Unit, micros,
+    AccountId, Backup, BackupFilter, BackupId, BackupRef, BackupState, InstanceId, Listed, Method, NewBackup,
+    Number, Part, Unit, micros,
 };
 
 /// Asks for a backup: the row, and the job that takes it.
@@ -39,9 +39,12 @@ pub(super) async fn request(
         instance_name: instance.name,
         project: instance.project,
         region: instance.region,
+        zone: instance.zone,
+        replica_zone: instance.replica_zone,
         state: BackupState::Queued,
         mode: new.mode,
         method: Method::Physical,
+        name: new.name.clone(),
         remark: new.remark.clone(),
         job,
         attempt: 0,
@@ -63,8 +66,8 @@ pub(super) async fn request(
 async fn add_backup(tx: &mut sqlx::Transaction<'_, Sqlite>, backup: &Backup) -> Result<()> {
     sqlx::query(
         "INSERT INTO backup (id, number, account, instance, instance_name, project, region, state, mode, method, \
-         remark, job, created_at, expires_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, 'physical', $9, $10, $11, $12)",
+         remark, job, created_at, expires_at, name, zone, replica_zone) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'queued', $8, 'physical', $9, $10, $11, $12, $13, $14, $15)",
     )
     .bind(backup.id.to_string())
     .bind(rows::signed(backup.number))
@@ -73,14 +76,14 @@ async fn add_backup(tx: &mut sqlx::Transaction<'_, Sqlite>, backup: &Backup) -> 
     .bind(&backup.instance_name)
     .bind(backup.project.as_ref().map(|id| id.as_str().to_owned()))
     .bind(&backup.region)
-    .bind(match backup.mode {
-        Mode::Automated => "automated",
-        Mode::Manual => "manual",
-    })
+    .bind(backup.mode.as_str())
     .bind(&backup.remark)
     .bind(rows::signed(backup.job))
     .bind(micros(backup.created_at))
     .bind(backup.expires_at.map(micros))
+    .bind(&backup.name)
+    .bind(&backup.zone)
+    .bind(&backup.replica_zone)
     .execute(&mut **tx)
     .await
     .map_err(|error| {
@@ -191,7 +194,11 @@ pub(super) async fn list(
         .await
         .map_err(|error| failed(&error))?;
     let mut query = matching(select, account, filter);
-    query.push(" ORDER BY b.created_at DESC, b.number DESC");
+    query.push(if filter.oldest_first {
+        " ORDER BY b.created_at, b.number"
+    } else {
+        " ORDER BY b.created_at DESC, b.number DESC"
+    });
     if filter.unit == Unit::Part {
         query.push(", p.shard");
     }
@@ -248,7 +255,16 @@ fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) ->
         }
         query.push(")");
     }
-    instances::in_regions(&mut query, &filter.regions);
+    if let Some(text) = &filter.instance_search {
+        place::containing(&mut query, ["b.instance", "b.instance_name"], text);
+    }
+    if let Some(text) = &filter.search {
+        place::containing(&mut query, ["COALESCE(b.name, '')", "COALESCE(b.remark, '')"], text);
+    }
+    if let Some(mode) = filter.mode {
+        query.push(" AND b.mode = ").push_bind(mode.as_str());
+    }
+    place::within(&mut query, "b.", &filter.place);
     query
 }
 
@@ -280,6 +296,25 @@ pub(super) async fn part(catalog: &SqliteCatalog, number: Number) -> Result<Opti
     .map_err(|error| failed(&error))?;
     let Some(row) = row else { return Ok(None) };
     rows::part(&row)?.map(|part| Ok((rows::backup(&row)?, part))).transpose()
+}
+
+/// Sets when retention may remove a backup.
+pub(super) async fn set_expiry(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    id: BackupId,
+    at: Option<Timestamp>,
+) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE backup SET expires_at = $3 WHERE account = $1 AND id = $2 AND state <> 'expired'",
+    )
+    .bind(account.as_str())
+    .bind(id.to_string())
+    .bind(at.map(micros))
+    .execute(&catalog.writer)
+    .await
+    .map_err(|error| failed(&error))?;
+    if done.rows_affected() == 0 { Err(not_found("backup", id)) } else { Ok(()) }
 }
 
 pub(super) async fn protect(

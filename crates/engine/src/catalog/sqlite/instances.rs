@@ -2,7 +2,7 @@
 
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::{SqliteCatalog, failed, is_duplicate, rows};
+use super::{SqliteCatalog, failed, is_duplicate, place, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{AccountId, Instance, InstanceFilter, InstanceId, Listed, ServerFacts, micros};
@@ -10,7 +10,7 @@ use crate::model::{AccountId, Instance, InstanceFilter, InstanceId, Listed, Serv
 pub(super) async fn add(catalog: &SqliteCatalog, instance: &Instance) -> Result<()> {
     sqlx::query(
         "INSERT INTO instance (account, id, project, name, url, username, sealed_password, region, zone, created_at, \
-         facts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         facts, replica_zone) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(instance.account.as_str())
     .bind(instance.id.as_str())
@@ -23,6 +23,7 @@ pub(super) async fn add(catalog: &SqliteCatalog, instance: &Instance) -> Result<
     .bind(&instance.zone)
     .bind(micros(instance.created_at))
     .bind(instance.facts.as_ref().map(rows::to_json).transpose()?)
+    .bind(&instance.replica_zone)
     .execute(&catalog.writer)
     .await
     .map_err(|error| {
@@ -85,23 +86,20 @@ fn matching(select: &'static str, account: &AccountId, filter: &InstanceFilter) 
         query.push(")");
     }
     if let Some(text) = &filter.search {
-        query.push(" AND (instr(id, ").push_bind(text.clone()).push(") > 0 OR instr(name, ");
-        query.push_bind(text.clone()).push(") > 0)");
+        place::containing(&mut query, ["id", "name"], text);
     }
-    in_regions(&mut query, &filter.regions);
+    if let Some(name) = &filter.name {
+        query.push(" AND name = ").push_bind(name.clone());
+    }
+    if !filter.topologies.is_empty() {
+        let mut list = query.push(" AND json_extract(facts, '$.topology') IN (").separated(", ");
+        for topology in &filter.topologies {
+            list.push_bind(topology.as_str());
+        }
+        query.push(")");
+    }
+    place::within(&mut query, "", &filter.place);
     query
-}
-
-/// A row without a region is visible in every region.
-pub(super) fn in_regions(query: &mut QueryBuilder<Sqlite>, regions: &[String]) {
-    if regions.is_empty() {
-        return;
-    }
-    let mut list = query.push(" AND (region IS NULL OR region IN (").separated(", ");
-    for region in regions {
-        list.push_bind(region.clone());
-    }
-    query.push("))");
 }
 
 pub(super) async fn delete(catalog: &SqliteCatalog, account: &AccountId, id: &InstanceId) -> Result<()> {

@@ -6,7 +6,9 @@ use sqlx::QueryBuilder;
 use super::{SqliteCatalog, failed, rows};
 use crate::catalog::not_found;
 use crate::error::Result;
-use crate::model::{AccountId, Listed, Page, ProjectId, RememberedLink, RevocationScope, micros};
+use crate::model::{
+    AccountId, LinkRestriction, Listed, Page, ProjectId, RememberedLink, RevocationScope, micros,
+};
 
 pub(super) async fn remember(catalog: &SqliteCatalog, link: &RememberedLink) -> Result<()> {
     sqlx::query(
@@ -164,6 +166,40 @@ pub(super) async fn settle(catalog: &SqliteCatalog, link: &str, reserved: u64, s
     .bind(link)
     .bind(rows::signed(reserved))
     .bind(rows::signed(sent))
+    .execute(&catalog.writer)
+    .await
+    .map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+pub(super) async fn restriction(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    region: &str,
+) -> Result<Option<LinkRestriction>> {
+    let kept: Option<String> =
+        sqlx::query_scalar("SELECT restriction FROM link_restriction WHERE account = $1 AND region = $2")
+            .bind(account.as_str())
+            .bind(region)
+            .fetch_optional(&catalog.reader)
+            .await
+            .map_err(|error| failed(&error))?;
+    kept.map(|text| rows::from_json(&text, "restriction")).transpose()
+}
+
+pub(super) async fn set_restriction(
+    catalog: &SqliteCatalog,
+    account: &AccountId,
+    region: &str,
+    restriction: &LinkRestriction,
+) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO link_restriction (account, region, restriction) VALUES ($1, $2, $3) \
+         ON CONFLICT (account, region) DO UPDATE SET restriction = $3",
+    )
+    .bind(account.as_str())
+    .bind(region)
+    .bind(rows::to_json(restriction)?)
     .execute(&catalog.writer)
     .await
     .map_err(|error| failed(&error))?;

@@ -5,6 +5,8 @@ mod backups;
 mod instances;
 mod jobs;
 mod links;
+mod nonces;
+mod place;
 mod rows;
 
 use std::borrow::Cow;
@@ -23,8 +25,8 @@ use super::{AttemptOutcome, Catalog, SealedBackup};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Instance, InstanceFilter,
-    InstanceId, Job, Lease, Listed, NewBackup, Number, Page, Part, Progress, Project, ProjectId,
-    RememberedLink, RevocationScope, ServerFacts,
+    InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, Number, Page, Part,
+    Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
 };
 
 /// The catalog in one `SQLite` file.
@@ -34,7 +36,10 @@ pub struct SqliteCatalog {
 }
 
 /// Every schema change, oldest first. A change that has shipped is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../migrations/sqlite/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
+    (2, "places and nonces", include_str!("../migrations/sqlite/0002_places_and_nonces.sql")),
+];
 
 impl SqliteCatalog {
     /// Opens the file, makes it if absent, and brings its schema up to date.
@@ -182,6 +187,10 @@ impl Catalog for SqliteCatalog {
         accounts::revoke_key(self, id, now).await
     }
 
+    async fn admit_nonce(&self, key: &str, value: &str, until: Timestamp, now: Timestamp) -> Result<bool> {
+        nonces::admit(self, key, value, until, now).await
+    }
+
     async fn add_instance(&self, instance: &Instance) -> Result<()> {
         instances::add(self, instance).await
     }
@@ -228,6 +237,10 @@ impl Catalog for SqliteCatalog {
 
     async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()> {
         backups::protect(self, account, id, protect).await
+    }
+
+    async fn set_expiry(&self, account: &AccountId, id: BackupId, at: Option<Timestamp>) -> Result<()> {
+        backups::set_expiry(self, account, id, at).await
     }
 
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<()> {
@@ -282,13 +295,8 @@ impl Catalog for SqliteCatalog {
         jobs::one(self, account, number).await
     }
 
-    async fn jobs(
-        &self,
-        account: &AccountId,
-        project: Option<&ProjectId>,
-        page: Page,
-    ) -> Result<Listed<Job>> {
-        jobs::list(self, account, project, page).await
+    async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>> {
+        jobs::list(self, account, filter).await
     }
 
     async fn remember_link(&self, link: &RememberedLink) -> Result<()> {
@@ -327,6 +335,19 @@ impl Catalog for SqliteCatalog {
         scopes: &[RevocationScope],
     ) -> Result<Option<Timestamp>> {
         links::revoked_before(self, account, scopes).await
+    }
+
+    async fn link_restriction(&self, account: &AccountId, region: &str) -> Result<Option<LinkRestriction>> {
+        links::restriction(self, account, region).await
+    }
+
+    async fn set_link_restriction(
+        &self,
+        account: &AccountId,
+        region: &str,
+        restriction: &LinkRestriction,
+    ) -> Result<()> {
+        links::set_restriction(self, account, region, restriction).await
     }
 
     async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool> {

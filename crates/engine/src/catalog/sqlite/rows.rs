@@ -9,8 +9,8 @@ use sqlx::sqlite::SqliteRow;
 use super::failed;
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, Account, Backup, DeliveryBudget, Instance, Job, JobKind, JobState, Number, Part, Project,
-    RememberedLink,
+    AccessKey, Account, Backup, DeliveryBudget, Instance, Job, JobKind, JobState, ListedJob, Number, Part,
+    Project, RememberedLink,
 };
 
 /// One column, decoded.
@@ -83,6 +83,11 @@ pub(super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// A nested fact from JSON text.
+pub(super) fn from_json<T: DeserializeOwned>(text: &str, column: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| damaged(column, error))
+}
+
 /// A nested fact as JSON text.
 pub(super) fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::internal("a fact cannot be written as JSON", error))
@@ -126,6 +131,7 @@ pub(super) fn instance(row: &SqliteRow) -> Result<Instance> {
         sealed_password: get(row, "sealed_password")?,
         region: get(row, "region")?,
         zone: get(row, "zone")?,
+        replica_zone: get(row, "replica_zone")?,
         created_at: moment(row, "created_at")?,
         facts: json_option(row, "facts")?,
     })
@@ -141,9 +147,12 @@ pub(super) fn backup(row: &SqliteRow) -> Result<Backup> {
         instance_name: get(row, "instance_name")?,
         project: parsed_option(row, "project")?,
         region: get(row, "region")?,
+        zone: get(row, "zone")?,
+        replica_zone: get(row, "replica_zone")?,
         state: parsed(row, "state")?,
         mode: word(row, "mode")?,
         method: word(row, "method")?,
+        name: get(row, "name")?,
         remark: get(row, "remark")?,
         job: unsigned(row, "job")?,
         attempt: get::<i64>(row, "attempt")?.try_into().map_err(|error| damaged("attempt", error))?,
@@ -180,6 +189,16 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job> {
         created_at: moment(row, "created_at")?,
         started_at: moment_option(row, "started_at")?,
         ended_at: moment_option(row, "ended_at")?,
+    })
+}
+
+/// A job with the columns `instance_name`, `project` and `mode` of its backup.
+pub(super) fn listed_job(row: &SqliteRow) -> Result<ListedJob> {
+    Ok(ListedJob {
+        job: job(row)?,
+        instance_name: get(row, "instance_name")?,
+        project: parsed_option(row, "project")?,
+        mode: word(row, "mode")?,
     })
 }
 

@@ -1,0 +1,43 @@
+//! Conditions that several lists share.
+
+use sqlx::{QueryBuilder, Sqlite};
+
+use crate::model::Place;
+
+/// The columns `region`, `zone` and `replica_zone` of the table with that prefix are within a part of the map.
+/// Says the same as [`Place::holds`].
+pub(super) fn within(query: &mut QueryBuilder<Sqlite>, table: &str, place: &Place) {
+    if !place.regions.is_empty() {
+        query.push(format!(" AND ({table}region IS NULL OR {table}region IN ("));
+        listed(query, &place.regions);
+        query.push("))");
+    }
+    if !place.beyond.is_empty() {
+        query.push(format!(" AND ({table}region IS NULL OR {table}region NOT IN ("));
+        listed(query, &place.beyond);
+        query.push("))");
+    }
+    if let Some(zone) = &place.zone {
+        query.push(format!(" AND ({table}zone IS NULL OR {table}zone = ")).push_bind(zone.clone()).push(")");
+    }
+    if let Some(zone) = &place.replica_zone {
+        query.push(format!(" AND {table}replica_zone = ")).push_bind(zone.clone());
+    }
+    if place.spans_zones {
+        query.push(format!(" AND {table}replica_zone IS NOT NULL"));
+    }
+}
+
+fn listed(query: &mut QueryBuilder<Sqlite>, values: &[String]) {
+    let mut list = query.separated(", ");
+    for value in values {
+        list.push_bind(value.clone());
+    }
+}
+
+/// One of two columns contains a text.
+pub(super) fn containing(query: &mut QueryBuilder<Sqlite>, columns: [&str; 2], text: &str) {
+    let [one, other] = columns;
+    query.push(format!(" AND (instr({one}, ")).push_bind(text.to_owned());
+    query.push(format!(") > 0 OR instr({other}, ")).push_bind(text.to_owned()).push(") > 0)");
+}
