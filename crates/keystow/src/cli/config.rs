@@ -59,17 +59,17 @@ pub(crate) fn run(command: &ConfigCommand, json: bool) -> Result<(), Failure> {
             if json {
                 let list: Vec<_> = rows
                     .iter()
-                    .map(|(setting, value, origin)| {
-                        json!({"name": setting.name, "value": value, "origin": origin.to_string(), "help": setting.help})
+                    .map(|row| {
+                        json!({"name": row.name, "value": row.value, "origin": row.origin.to_string(), "help": row.help})
                     })
                     .collect();
                 return output::json(&list);
             }
             let head: &[&str] =
                 if show.origin { &["SETTING", "VALUE", "ORIGIN"] } else { &["SETTING", "VALUE", "HELP"] };
-            let lines = rows.iter().map(|(setting, value, origin)| {
-                let last = if show.origin { origin.to_string() } else { setting.help.to_owned() };
-                vec![setting.name.to_owned(), value.to_string(), last]
+            let lines = rows.iter().map(|row| {
+                let last = if show.origin { row.origin.to_string() } else { row.help.to_owned() };
+                vec![row.name.to_owned(), row.value.to_string(), last]
             });
             output::table(head, lines.collect())
         }

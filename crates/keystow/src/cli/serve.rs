@@ -148,9 +148,10 @@ async fn bind(config: &mut Config) -> Result<Listeners> {
         let listener = TcpListener::bind(*address).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         if let Some(url) = url
-            && *url == format!("http://{address}")
+            && let Some((scheme, rest)) = url.split_once("://")
+            && rest == address.to_string()
         {
-            *url = format!("http://{bound}");
+            *url = format!("{scheme}://{bound}");
         }
         *address = bound;
         Ok(listener)

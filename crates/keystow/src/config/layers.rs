@@ -38,19 +38,35 @@ const CLIENT_VARIABLES: [&str; 4] =
     ["KEYSTOW_SERVER", "KEYSTOW_ACCESS_KEY_ID", "KEYSTOW_ACCESS_KEY_SECRET", "KEYSTOW_DATA_DIR"];
 
 /// The values, each with its origin. A later layer wins.
-pub(crate) struct Layers(BTreeMap<&'static str, (Value, Origin)>);
+pub(crate) struct Layers(BTreeMap<String, Given>);
+
+/// What a setting is set to.
+struct Given {
+    setting: &'static Setting,
+    value: Value,
+    origin: Origin,
+}
+
+impl Given {
+    fn default(setting: &'static Setting) -> Self {
+        Self { setting, value: setting.value(), origin: Origin::Default }
+    }
+}
+
+/// A setting as it is shown.
+pub(crate) struct Shown<'a> {
+    /// Its whole name. A pattern that nothing was chosen for is shown as such.
+    pub(crate) name: &'a str,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+    pub(crate) help: &'static str,
+}
 
 impl Layers {
     /// The defaults.
     pub(crate) fn new() -> Self {
-        let default = |setting: &Setting| {
-            let value = format!("v = {}", setting.default)
-                .parse::<Table>()
-                .ok()
-                .and_then(|mut table| table.remove("v"));
-            (setting.name, (value.unwrap_or(Value::Boolean(false)), Origin::Default))
-        };
-        Self(SETTINGS.iter().map(default).collect())
+        let fixed = SETTINGS.iter().filter(|setting| !setting.is_pattern());
+        Self(fixed.map(|setting| (setting.name.to_owned(), Given::default(setting))).collect())
     }
 
     /// Adds a file.
@@ -94,23 +110,26 @@ impl Layers {
         self.set_text(name, text, Origin::Flag(flag))
     }
 
-    /// A text, read as the kind of value that the setting has.
+    /// A text, read as the kind of value that the setting has. The parts of a list have commas between them.
     fn set_text(&mut self, name: &str, text: &str, origin: Origin) -> Result<()> {
-        let shape = self.0.get(name).map(|(value, _)| value.clone());
         let wrong = |kind: &str| {
             Error::new(Kind::Invalid, "CONFIG_INVALID", format!("{name} is not {kind}: '{text}'"))
                 .because(format!("it comes from {origin}"))
         };
-        let value = match shape {
+        let value = match find(name).map(Setting::value) {
             Some(Value::Boolean(_)) => Value::Boolean(text.parse().map_err(|_| wrong("true or false"))?),
             Some(Value::Integer(_)) => Value::Integer(text.parse().map_err(|_| wrong("a number"))?),
+            Some(Value::Array(_)) => {
+                let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+                parts.map(Value::from).collect::<Vec<_>>().into()
+            }
             _ => Value::String(text.to_owned()),
         };
         self.set(name, value, origin)
     }
 
     fn set(&mut self, name: &str, value: Value, origin: Origin) -> Result<()> {
-        let Some(known) = SETTINGS.iter().map(|setting| setting.name).find(|known| *known == name) else {
+        let Some(setting) = find(name) else {
             let message = format!("unknown setting '{name}' in {origin}");
             let error = Error::new(Kind::Invalid, "CONFIG_UNKNOWN_KEY", message);
             return Err(match nearest(name) {
@@ -118,27 +137,42 @@ impl Layers {
                 None => error.hint("see all settings with: keystow config show"),
             });
         };
-        self.0.insert(known, (value, origin));
+        for (name, other) in setting.section(name) {
+            self.0.entry(name).or_insert_with(|| Given::default(other));
+        }
+        self.0.insert(name.to_owned(), Given { setting, value, origin });
         Ok(())
     }
 
-    /// Each setting with its value and origin.
-    pub(crate) fn values(&self) -> impl Iterator<Item = (&'static Setting, &Value, &Origin)> {
-        SETTINGS.iter().filter_map(|setting| {
-            let (value, origin) = self.0.get(setting.name)?;
-            Some((setting, value, origin))
+    /// Each setting with its value and origin, in the order of the documentation.
+    pub(crate) fn values(&self) -> impl Iterator<Item = Shown<'_>> {
+        SETTINGS.iter().flat_map(|setting| {
+            let given = self.0.iter().filter(|(_, given)| given.setting.name == setting.name);
+            let mut shown: Vec<_> = given
+                .map(|(name, given)| Shown {
+                    name,
+                    value: given.value.clone(),
+                    origin: given.origin.clone(),
+                    help: setting.help,
+                })
+                .collect();
+            if shown.is_empty() {
+                let (value, origin) = (setting.value(), Origin::Default);
+                shown.push(Shown { name: setting.name, value, origin, help: setting.help });
+            }
+            shown
         })
     }
 
     /// The values as nested tables.
     pub(crate) fn to_table(&self) -> Table {
         let mut root = Table::new();
-        for (name, (value, _)) in &self.0 {
+        for (name, given) in &self.0 {
             let mut here = &mut root;
             let mut names = name.split('.').peekable();
             while let Some(part) = names.next() {
                 if names.peek().is_none() {
-                    here.insert(part.to_owned(), value.clone());
+                    here.insert(part.to_owned(), given.value.clone());
                     break;
                 }
                 let next = here.entry(part).or_insert_with(|| Value::Table(Table::new()));
@@ -160,14 +194,30 @@ fn flatten(prefix: &str, table: Table, found: &mut Vec<(String, Value)>) {
     }
 }
 
-/// The known name that is most like this one, if any is like it at all.
-fn nearest(name: &str) -> Option<&'static str> {
-    let best = SETTINGS.iter().map(|setting| (distance(name, setting.name), setting.name)).min()?;
-    let last = name.rsplit('.').next().unwrap_or(name);
-    if best.0 <= 3.max(name.len() / 4) {
-        return Some(best.1);
+fn find(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.matches(name))
+}
+
+/// The known name that is most like this one, if any is like it at all. What the operator names is kept.
+fn nearest(name: &str) -> Option<String> {
+    let named = SETTINGS.iter().map(|setting| named_as(setting.name, name));
+    let (edits, best) = named.map(|known| (distance(name, &known), known)).min()?;
+    if edits <= 3.max(name.len() / 4) {
+        return Some(best);
     }
-    SETTINGS.iter().map(|setting| setting.name).find(|known| known.rsplit('.').next() == Some(last))
+    let last = name.rsplit('.').next().unwrap_or(name);
+    let same = SETTINGS.iter().find(|setting| setting.name.rsplit('.').next() == Some(last))?;
+    Some(same.name.to_owned())
+}
+
+/// A pattern with the part of `name` that stands where its `*` is.
+fn named_as(pattern: &str, name: &str) -> String {
+    let mut parts = name.split('.');
+    let chosen = pattern.split('.').map(|part| match parts.next() {
+        Some(chosen) if part == "*" && !chosen.is_empty() => chosen,
+        _ => part,
+    });
+    chosen.collect::<Vec<_>>().join(".")
 }
 
 /// Edits between two texts (Levenshtein).

@@ -4,8 +4,12 @@
 //! error with the nearest known one.
 
 mod layers;
+mod naming;
 mod settings;
+mod tls;
+mod values;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +18,9 @@ use keystow_engine::{Error, Kind, Result};
 use serde::Deserialize;
 
 pub(crate) use layers::Layers;
+pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
+pub(crate) use tls::Tls;
+pub(crate) use values::{Cidr, Period};
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, Deserialize)]
@@ -21,6 +28,7 @@ pub(crate) use layers::Layers;
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     pub(crate) listen: Listen,
+    pub(crate) tls: Tls,
     pub(crate) catalog: Catalog,
     pub(crate) repository: Repository,
     pub(crate) links: Links,
@@ -28,6 +36,14 @@ pub(crate) struct Config {
     pub(crate) source: Source,
     pub(crate) work: Work,
     pub(crate) log: Log,
+    /// By the operator's name for the network.
+    #[serde(default)]
+    pub(crate) networks: BTreeMap<String, NetworkConfig>,
+    /// By the region's name.
+    #[serde(default)]
+    pub(crate) regions: BTreeMap<String, RegionConfig>,
+    /// By the dialect's name; each dialect has its entry.
+    pub(crate) dialects: BTreeMap<String, DialectConfig>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -37,6 +53,17 @@ pub(crate) struct Listen {
     pub(crate) download: SocketAddr,
     pub(crate) intranet: SocketAddr,
     pub(crate) insecure_http: bool,
+    pub(crate) trusted_proxies: Vec<Cidr>,
+    pub(crate) proxy_protocol: Vec<Listener>,
+}
+
+/// One of the three listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Listener {
+    Api,
+    Download,
+    Intranet,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -66,6 +93,16 @@ pub(crate) struct LinkTtl {
     pub(crate) native: Period,
     pub(crate) alibaba: Period,
     pub(crate) tencent_v3: Period,
+    pub(crate) tencent_v2: Period,
+    pub(crate) ucloud: Period,
+    pub(crate) huawei: Period,
+}
+
+impl LinkTtl {
+    fn longest(&self) -> Duration {
+        let all = [self.native, self.alibaba, self.tencent_v3, self.tencent_v2, self.ucloud, self.huawei];
+        all.into_iter().map(|ttl| ttl.0).max().unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -105,41 +142,19 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// A length of time, written as `90s`, `15m`, `6h` or `7d`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Period(pub(crate) Duration);
-
-impl TryFrom<String> for Period {
-    type Error = String;
-
-    fn try_from(text: String) -> std::result::Result<Self, String> {
-        let bad = || format!("'{text}' is not a length of time; write it as 90s, 15m, 6h or 7d");
-        let (digits, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
-        let seconds = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 60 * 60,
-            "d" => 24 * 60 * 60,
-            _ => return Err(bad()),
-        };
-        let count: u64 = digits.parse().map_err(|_| bad())?;
-        let total = count.checked_mul(seconds).filter(|total| (1..=10 * 366 * 86_400).contains(total));
-        total.map(|total| Self(Duration::from_secs(total))).ok_or_else(bad)
-    }
-}
-
 impl Config {
     /// Reads the merged layers, and fills in what follows from other settings.
     pub(crate) fn read(layers: &Layers) -> Result<Self> {
         let mut config: Self = layers.to_table().try_into().map_err(|error: toml::de::Error| {
             invalid("a setting has a value that does not fit").because(error.message().trim())
         })?;
-        if config.links.public_url.is_empty() {
-            config.links.public_url = format!("http://{}", config.listen.download);
-        }
-        if config.links.intranet_url.is_empty() {
-            config.links.intranet_url = format!("http://{}", config.listen.intranet);
+        for (listener, address, url) in [
+            (Listener::Download, config.listen.download, &mut config.links.public_url),
+            (Listener::Intranet, config.listen.intranet, &mut config.links.intranet_url),
+        ] {
+            if url.is_empty() {
+                *url = format!("{}://{address}", config.tls.scheme(listener));
+            }
         }
         config.check()?;
         Ok(config)
@@ -152,21 +167,37 @@ impl Config {
             }
             url.truncate(url.trim_end_matches('/').len());
         }
-        let exposed = [self.listen.api, self.listen.download, self.listen.intranet]
-            .into_iter()
-            .find(|address| !address.ip().is_loopback());
-        if let Some(address) = exposed
-            && !self.listen.insecure_http
-        {
-            return Err(invalid(format!("{address} is reachable from outside without TLS"))
-                .hint("put a TLS proxy in front of a loopback address, or add --insecure-http if the network is trusted"));
-        }
-        let ttl = &self.links.ttl;
-        if [ttl.native, ttl.alibaba, ttl.tencent_v3].iter().any(|ttl| ttl.0 > self.links.max_ttl.0) {
+        self.tls.check()?;
+        self.check_listen()?;
+        if self.links.ttl.longest() > self.links.max_ttl.0 {
             return Err(invalid("a links.ttl is longer than links.max_ttl"));
         }
+        naming::check(self)?;
         if self.work.workers == 0 || self.limits.connections == 0 || self.limits.body_bytes == 0 {
             return Err(invalid("work.workers, limits.connections and limits.body_bytes are at least 1"));
+        }
+        Ok(())
+    }
+
+    fn check_listen(&self) -> Result<()> {
+        let listen = &self.listen;
+        let exposed = [
+            (Listener::Api, listen.api),
+            (Listener::Download, listen.download),
+            (Listener::Intranet, listen.intranet),
+        ]
+        .into_iter()
+        .find(|(listener, address)| !address.ip().is_loopback() && self.tls.files(*listener).is_none());
+        if let Some((_, address)) = exposed
+            && !listen.insecure_http
+        {
+            return Err(invalid(format!("{address} is reachable from outside without TLS")).hint(
+                "set tls.cert and tls.key, or put a TLS proxy in front of a loopback address, or add --insecure-http if the network is trusted",
+            ));
+        }
+        if !listen.proxy_protocol.is_empty() && listen.trusted_proxies.is_empty() {
+            return Err(invalid("listen.proxy_protocol is set, but listen.trusted_proxies names nobody")
+                .hint("name the addresses of the proxies in listen.trusted_proxies"));
         }
         Ok(())
     }

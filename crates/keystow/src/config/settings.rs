@@ -1,13 +1,52 @@
 //! The list of settings.
 
+use toml::{Table, Value};
+
 /// One setting.
 pub(crate) struct Setting {
-    /// Its name in the file: table and key with a dot between.
+    /// Its name in the file: table and key with a dot between. A `*` stands for a name that the operator chooses.
     pub(crate) name: &'static str,
     /// Its default as TOML.
     pub(crate) default: &'static str,
     /// What it is, in one line.
     pub(crate) help: &'static str,
+}
+
+impl Setting {
+    /// Whether it has a part that the operator names.
+    pub(crate) fn is_pattern(&self) -> bool {
+        self.name.contains('*')
+    }
+
+    /// Whether this is the setting with that name.
+    pub(super) fn matches(&self, name: &str) -> bool {
+        let (mut ours, mut theirs) = (self.name.split('.'), name.split('.'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) => return true,
+                (Some("*"), Some(chosen)) if !chosen.is_empty() && chosen != "*" => {}
+                (Some(ours), Some(theirs)) if ours == theirs && ours != "*" => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// The names of the settings that stand in the same operator's section as `name`, which is one of this pattern.
+    pub(super) fn section(&self, name: &str) -> impl Iterator<Item = (String, &'static Self)> {
+        let head =
+            self.name.split_once("*.").map(|(before, _)| (before, name[before.len()..].split('.').next()));
+        SETTINGS.iter().filter_map(move |other| {
+            let (before, chosen) = head?;
+            let after = other.name.strip_prefix(before)?.strip_prefix("*.")?;
+            Some((format!("{before}{}.{after}", chosen?), other))
+        })
+    }
+
+    /// The default as a value. It also tells what kind of value the setting has.
+    pub(super) fn value(&self) -> Value {
+        let parsed = format!("v = {}", self.default).parse::<Table>();
+        parsed.ok().and_then(|mut table| table.remove("v")).unwrap_or(Value::Boolean(false))
+    }
 }
 
 const fn setting(name: &'static str, default: &'static str, help: &'static str) -> Setting {
@@ -21,14 +60,46 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("listen.download", r#""127.0.0.1:7361""#, "address of public downloads"),
     setting("listen.intranet", r#""127.0.0.1:7362""#, "address of intranet downloads"),
     setting("listen.insecure_http", "false", "allow addresses beyond loopback without TLS"),
+    setting(
+        "listen.trusted_proxies",
+        "[]",
+        "addresses or CIDRs of proxies that are believed who the client is",
+    ),
+    setting(
+        "listen.proxy_protocol",
+        "[]",
+        "listeners (api, download, intranet) that expect the PROXY protocol",
+    ),
+    setting("tls.cert", r#""""#, "PEM file with the certificate and its chain; empty = no TLS"),
+    setting("tls.key", r#""""#, "PEM file with the certificate's private key"),
+    setting(
+        "tls.client_ca",
+        r#""""#,
+        "PEM file of authorities; clients must show a certificate from one of them",
+    ),
+    setting("tls.api.cert", r#""""#, "as tls.cert, for listen.api alone"),
+    setting("tls.api.key", r#""""#, "as tls.key, for listen.api alone"),
+    setting("tls.api.client_ca", r#""""#, "as tls.client_ca, for listen.api alone"),
+    setting("tls.api.off", "false", "plain HTTP on listen.api, whatever tls.cert says"),
+    setting("tls.download.cert", r#""""#, "as tls.cert, for listen.download alone"),
+    setting("tls.download.key", r#""""#, "as tls.key, for listen.download alone"),
+    setting("tls.download.client_ca", r#""""#, "as tls.client_ca, for listen.download alone"),
+    setting("tls.download.off", "false", "plain HTTP on listen.download, whatever tls.cert says"),
+    setting("tls.intranet.cert", r#""""#, "as tls.cert, for listen.intranet alone"),
+    setting("tls.intranet.key", r#""""#, "as tls.key, for listen.intranet alone"),
+    setting("tls.intranet.client_ca", r#""""#, "as tls.client_ca, for listen.intranet alone"),
+    setting("tls.intranet.off", "false", "plain HTTP on listen.intranet, whatever tls.cert says"),
     setting("catalog.url", r#""""#, "sqlite:///path; empty = catalog.db in data_dir"),
     setting("repository.url", r#""""#, "file:///path; empty = repository in data_dir"),
-    setting("links.public_url", r#""""#, "base of public links; empty = http://<listen.download>"),
-    setting("links.intranet_url", r#""""#, "base of intranet links; empty = http://<listen.intranet>"),
+    setting("links.public_url", r#""""#, "base of public links; empty = http(s)://<listen.download>"),
+    setting("links.intranet_url", r#""""#, "base of intranet links; empty = http(s)://<listen.intranet>"),
     setting("links.max_ttl", r#""7d""#, "longest life of any link"),
     setting("links.ttl.native", r#""6h""#, "life of a link from the native API, unless it asks for another"),
     setting("links.ttl.alibaba", r#""24h""#, "life of a link from the Alibaba dialect"),
     setting("links.ttl.tencent_v3", r#""6h""#, "life of a link from the Tencent API 3.0 dialect"),
+    setting("links.ttl.tencent_v2", r#""12h""#, "life of a link from the Tencent API v2 dialect"),
+    setting("links.ttl.ucloud", r#""4h""#, "life of a link from the UCloud dialect"),
+    setting("links.ttl.huawei", r#""15m""#, "life of a link from the Huawei dialect"),
     setting("limits.connections", "4096", "connections at once, on each listener"),
     setting("limits.body_bytes", "10485760", "longest request body"),
     setting("limits.header_timeout", r#""10s""#, "time to send a request's headers"),
@@ -37,6 +108,32 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("source.reply_timeout", r#""10s""#, "time that a source has to connect or reply"),
     setting("source.silence_timeout", r#""90s""#, "time that a source may be silent during a snapshot"),
     setting("work.workers", "2", "jobs done at once"),
+    setting("networks.*.cidrs", "[]", "addresses or CIDRs of that network"),
+    setting("networks.*.vpc_id", r#""""#, "the id by which vendors' APIs name the network"),
+    setting("networks.*.region", r#""""#, "the region that the network is in"),
+    setting("regions.*.aliases", "[]", "other spellings of that region"),
+    setting("regions.*.zones", "[]", "names of its zones"),
+    setting("regions.*.hosts", "[]", "host names under which the region answers if it is isolated"),
+    setting("regions.*.isolated", "false", "answer for the region under its own host names only"),
+    setting("dialects.alibaba.rate", "20", "requests per second of one action and account; 0 = no limit"),
+    setting("dialects.alibaba.rates.*", "20", "the same for the action of that name"),
+    setting("dialects.alibaba.hosts", "[]", "host names that speak this dialect only"),
+    setting("dialects.huawei.rate", "20", "requests per second of one action and account; 0 = no limit"),
+    setting("dialects.huawei.rates.*", "20", "the same for the action of that name"),
+    setting("dialects.huawei.hosts", "[]", "host names that speak this dialect only"),
+    setting("dialects.tencent_v2.rate", "20", "requests per second of one action and account; 0 = no limit"),
+    setting("dialects.tencent_v2.rates.*", "20", "the same for the action of that name"),
+    setting("dialects.tencent_v2.hosts", "[]", "host names that speak this dialect only"),
+    setting("dialects.tencent_v2.allow_list", "[]", "accounts that may get links; empty = all of them"),
+    setting("dialects.tencent_v2.cluster_only", "false", "links for backups of clusters only"),
+    setting("dialects.tencent_v3.rate", "20", "requests per second of one action and account; 0 = no limit"),
+    setting("dialects.tencent_v3.rates.*", "20", "the same for the action of that name"),
+    setting("dialects.tencent_v3.hosts", "[]", "host names that speak this dialect only"),
+    setting("dialects.tencent_v3.allow_list", "[]", "accounts that may get links; empty = all of them"),
+    setting("dialects.tencent_v3.cluster_only", "false", "links for backups of clusters only"),
+    setting("dialects.ucloud.rate", "20", "requests per second of one action and account; 0 = no limit"),
+    setting("dialects.ucloud.rates.*", "20", "the same for the action of that name"),
+    setting("dialects.ucloud.hosts", "[]", "host names that speak this dialect only"),
     setting("log.level", r#""info""#, "error, warn, info, debug or trace; or a filter such as keystow=debug"),
     setting("log.format", r#""text""#, "text or json"),
 ];
