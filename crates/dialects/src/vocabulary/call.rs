@@ -75,6 +75,30 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Where it looks; `None` for what concerns the whole account.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::ListInstances(call) => Some(&call.place),
+            Self::ListShards(call) => Some(&call.place),
+            Self::ListBackups(call) => Some(&call.place),
+            Self::CreateBackup(call) => Some(&call.place),
+            Self::StopBackup(call) => Some(&call.place),
+            Self::DeleteBackups(call) => Some(&call.place),
+            Self::SetExpiry(call) => Some(&call.place),
+            Self::ExportBackup(call) => Some(&call.place),
+            Self::LinkBackup(call) => Some(&call.place),
+            Self::ListJobs(call) => Some(&call.place),
+            Self::ShowPolicy(call) => Some(&call.place),
+            Self::SetPolicy(call) => Some(&call.place),
+            Self::Restore(call) => Some(&call.place),
+            Self::ShowRestriction(call) => Some(&call.place),
+            Self::SetRestriction(call) => Some(&call.place),
+            Self::ListRegions | Self::ListProjects(_) | Self::ShowAccount | Self::IssueToken(_) => None,
+        }
+    }
+}
+
 /// Where a call looks. What is `None` or `false` does not narrow it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
@@ -86,7 +110,7 @@ pub struct Place {
     pub replica_zone: Option<String>,
     /// Only instances that span two zones.
     pub spans_zones: bool,
-    /// The project's id. The account's own id is its default project: everything outside of a project.
+    /// The project's id. The account's own id stands for all of the account.
     pub project: Option<String>,
 }
 

@@ -67,7 +67,8 @@ fn alibaba_backups_are_listed_part_by_part_with_links() {
         ListBackups { backup: Some(text("775661111")), incremental: false, page: first, ..expected.clone() };
     assert_eq!(decode("alibaba/02"), Ok(Call::ListBackups(one)));
     let page = Page { offset: 0, limit: 100 };
-    let job = ListBackups { place: Place::in_region(None), job: Some(10001), incremental: false, page, ..expected };
+    let job =
+        ListBackups { place: Place::in_region(None), job: Some(10001), incremental: false, page, ..expected };
     assert_eq!(decode("alibaba/08"), Ok(Call::ListBackups(job)));
 }
 
@@ -236,8 +237,15 @@ fn tencent_backups_are_listed_as_sets() {
     let by_form = ListBackups { until: None, states: states.clone(), page, ..expected.clone() };
     assert_eq!(decode("tencent_v3/05"), Ok(Call::ListBackups(by_form)));
     let page = Page { offset: 0, limit: 20 };
-    let all =
-        ListBackups { place: Place::in_region(None), instance: None, since: None, until: None, states, page, ..expected };
+    let all = ListBackups {
+        place: Place::in_region(None),
+        instance: None,
+        since: None,
+        until: None,
+        states,
+        page,
+        ..expected
+    };
     assert_eq!(tencent("DescribeInstanceBackups", "{}"), Ok(Call::ListBackups(all)));
     for (body, name) in [
         (r#"{"Limit":0}"#, "Limit"),

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use keystow_dialects::{
     AddressLimit, BackupRow, BackupState, Call, CreateBackup, Credentials, Dialect, Endpoint, Exchange,
-    Fault, InstanceRow, LinkBackup, LinkRow, ListBackups, ListInstances, Networks, Page, Place, ReadError, Reply,
-    Response, Secret, Topology, Unit, alibaba::Alibaba, recognise, tencent_v3::TencentV3,
+    Fault, InstanceRow, LinkBackup, LinkRow, ListBackups, ListInstances, Networks, Page, Place, ReadError,
+    Reply, Response, Secret, Topology, Unit, alibaba::Alibaba, recognise, tencent_v3::TencentV3,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -81,8 +81,15 @@ fn create() -> impl Strategy<Value = CreateBackup> {
 }
 
 fn instances(pages: impl Strategy<Value = Page>) -> impl Strategy<Value = ListInstances> {
-    (region(), vec("[a-z0-9-]{1,12}", 0..5), option::of(word()), pages)
-        .prop_map(|(region, ids, search, page)| ListInstances { place: Place::in_region(region), ids, search, page, name: None })
+    (region(), vec("[a-z0-9-]{1,12}", 0..5), option::of(word()), pages).prop_map(
+        |(region, ids, search, page)| ListInstances {
+            place: Place::in_region(region),
+            ids,
+            search,
+            page,
+            name: None,
+        },
+    )
 }
 
 fn numbered_page(sizes: impl Strategy<Value = u64>) -> impl Strategy<Value = Page> {
@@ -242,8 +249,7 @@ fn tencent_backup() -> impl Strategy<Value = BackupRow> {
             incremental: false,
             remark: remark.unwrap_or_default(),
             expires_at,
-            ..BackupRow::default()
-            ..row
+            ..BackupRow::default()..row
         },
     )
 }

@@ -81,8 +81,9 @@ pub trait Catalog: Send + Sync {
     async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()>;
     /// Sets when retention may remove a backup; `None` = never by itself.
     async fn set_expiry(&self, account: &AccountId, id: BackupId, at: Option<Timestamp>) -> Result<()>;
-    /// Marks a backup expired and adds the job that removes its objects. `CONFLICT` while it is active or protected.
-    async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<()>;
+    /// Marks a backup expired and adds the job that removes its objects, whose number it returns. `CONFLICT` while it
+    /// is active or protected.
+    async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number>;
 
     // Jobs
     /// The next job that is due, with a new fence. A job whose lease ran out is due again.

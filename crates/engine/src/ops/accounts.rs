@@ -1,5 +1,7 @@
 //! Adds and lists accounts and projects.
 
+use std::collections::BTreeMap;
+
 use super::Engine;
 use crate::access::Principal;
 use crate::error::Result;
@@ -49,5 +51,18 @@ impl Engine {
             projects.retain(|project| project.id == *own);
         }
         Ok(projects)
+    }
+
+    /// How many access keys of the caller's account are in use, by the project that they are bound to.
+    pub async fn key_counts(&self, who: &Principal) -> Result<BTreeMap<Option<ProjectId>, u64>> {
+        let scope = who.with(Right::View)?;
+        let now = self.clock.now();
+        let mut counts = BTreeMap::new();
+        for key in self.catalog.keys(Some(&scope.account)).await? {
+            if key.revoked_at.is_none() && key.expires_at.is_none_or(|end| end > now) {
+                *counts.entry(key.project).or_default() += 1;
+            }
+        }
+        Ok(counts)
     }
 }

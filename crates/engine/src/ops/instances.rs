@@ -114,6 +114,16 @@ impl Engine {
         self.catalog.instances(&scope.account, &InstanceFilter { project, ..filter }).await
     }
 
+    /// Whether an instance that the caller cannot see is one of its own account, in another project.
+    pub async fn is_in_another_project(&self, who: &Principal, id: &InstanceId) -> Result<bool> {
+        let scope = who.with(Right::View)?;
+        if scope.project.is_none() {
+            return Ok(false);
+        }
+        let found = self.catalog.instance(&scope.account, id).await?;
+        Ok(found.is_some_and(|instance| instance.project != scope.project))
+    }
+
     /// Asks the server who it is, now.
     pub async fn test_instance(&self, who: &Principal, id: &InstanceId) -> Result<ServerFacts> {
         let scope = who.with(Right::Operate)?;

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::access::Principal;
 use crate::error::Result;
-use crate::model::{Backup, BackupRef, Job, RevocationScope, Right};
+use crate::model::{Backup, BackupRef, Job, Number, RevocationScope, Right};
 use crate::vault::AttemptKey;
 
 impl Engine {
@@ -15,18 +15,18 @@ impl Engine {
         Ok(Backup { protected: protect, ..backup })
     }
 
-    /// Deletes a backup: its links end now, its objects are removed by a job.
-    pub async fn delete_backup(&self, who: &Principal, which: BackupRef) -> Result<Backup> {
+    /// Deletes a backup: its links end now, its objects are removed by a job, whose number comes with it.
+    pub async fn delete_backup(&self, who: &Principal, which: BackupRef) -> Result<(Backup, Number)> {
         let scope = who.with(Right::Operate)?;
         let backup = self.visible_backup(&scope, which).await?;
         let now = self.clock.now();
-        self.catalog.expire_backup(&scope.account, backup.id, now).await?;
+        let job = self.catalog.expire_backup(&scope.account, backup.id, now).await?;
         self.job_written.notify_one();
         self.catalog.revoke_links_before(&scope.account, &RevocationScope::Backup(backup.id), now).await?;
         for part in &backup.parts {
             self.deliverables.forget(&part.number);
         }
-        Ok(backup)
+        Ok((backup, job))
     }
 
     /// Removes every attempt of an expired backup from the repository. Only those that its job can have made are

@@ -32,14 +32,9 @@ fn let_it_sink_in(world: &World) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_delivers_the_part_under_its_name() {
     let (world, backup, _) = world().await;
-    for spelling in [
-        Spelling::Native,
-        Spelling::Oss,
-        Spelling::Cos,
-        Spelling::Crs,
-        Spelling::Us3,
-        Spelling::Obs,
-    ] {
+    for spelling in
+        [Spelling::Native, Spelling::Oss, Spelling::Cos, Spelling::Crs, Spelling::Us3, Spelling::Obs]
+    {
         let link = world.link(&backup, &LinkOrder { spelling, ..order() }).await;
         assert!(link.url.starts_with("http://127.0.0.1:7361/"), "{}", link.url);
         assert_eq!((link.id.as_ref(), link.part), (None, backup.parts[0].number));
@@ -260,7 +255,8 @@ async fn denied_addresses_are_refused_whatever_else_is_allowed() {
         ..order()
     };
     let link = world.link(&backup, &order).await;
-    for (from, opens) in [("10.2.0.1", true), ("10.1.0.1", false), ("2001:db8::1", true), ("8.8.8.8", false)] {
+    for (from, opens) in [("10.2.0.1", true), ("10.1.0.1", false), ("2001:db8::1", true), ("8.8.8.8", false)]
+    {
         let (path, query) = split(&link.url);
         let opened = world.engine.open_link(&path, &query, Network::Public, address(from)).await;
         assert_eq!(opened.is_ok(), opens, "{from}");

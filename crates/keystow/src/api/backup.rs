@@ -11,6 +11,9 @@ use utoipa::ToSchema;
 pub(crate) struct NewBackupRequest {
     /// The instance.
     pub(crate) instance: String,
+    /// A person's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
     /// A person's note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) remark: Option<String>,
@@ -48,6 +51,8 @@ pub(crate) struct BackupRow {
     pub(crate) mode: String,
     /// `physical` or `logical`.
     pub(crate) method: String,
+    /// A person's name for it.
+    pub(crate) name: Option<String>,
     /// A person's note.
     pub(crate) remark: Option<String>,
     /// The job that takes it.

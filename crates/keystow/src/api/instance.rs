@@ -24,6 +24,9 @@ pub(crate) struct NewInstanceRequest {
     /// Zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) zone: Option<String>,
+    /// Zone of the replicas, if it spans two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) replica_zone: Option<String>,
     /// The account; the caller's own if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<String>,
@@ -53,6 +56,8 @@ pub(crate) struct InstanceRow {
     pub(crate) region: Option<String>,
     /// Zone.
     pub(crate) zone: Option<String>,
+    /// Zone of the replicas, if it spans two.
+    pub(crate) replica_zone: Option<String>,
     /// When it was added (RFC 3339).
     pub(crate) created_at: String,
     /// What the server said of itself at the last contact.

@@ -15,7 +15,7 @@ pub(crate) struct NewLinkRequest {
     /// `public`, `intranet` or `both`; `public` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) network: Option<String>,
-    /// Addresses or CIDRs that may use them; empty = all.
+    /// Addresses or CIDRs that may use them or, with `!` in front, may not; empty = all may.
     #[serde(default)]
     pub(crate) addresses: Vec<String>,
     /// Whether each is good for one whole delivery only.
@@ -73,7 +73,7 @@ pub(crate) struct RememberedLinkRow {
     pub(crate) expires_at: String,
     /// When it was revoked.
     pub(crate) revoked_at: Option<String>,
-    /// Addresses that may use it; empty = all.
+    /// Addresses that may use it or, with `!` in front, may not; empty = all may.
     pub(crate) addresses: Vec<String>,
     /// Deliveries allowed; absent = any number.
     pub(crate) deliveries: Option<u32>,

@@ -40,6 +40,9 @@ pub(crate) struct CreateArgs {
     /// Wait until it has ended, showing how far it is
     #[arg(long)]
     wait: bool,
+    /// A name for it
+    #[arg(long)]
+    name: Option<String>,
     /// A person's note
     #[arg(long)]
     remark: Option<String>,
@@ -127,8 +130,12 @@ pub(super) async fn run(command: BackupCommand, context: &Context) -> Result<(),
 
 async fn create(args: CreateArgs, context: &Context) -> Result<(), Failure> {
     let (client, output) = (context.client()?, context.output);
-    let request =
-        NewBackupRequest { instance: args.instance, remark: args.remark, keep_days: args.keep_days };
+    let request = NewBackupRequest {
+        instance: args.instance,
+        name: args.name,
+        remark: args.remark,
+        keep_days: args.keep_days,
+    };
     let asked: BackupRow = client.post(&["backups"], &request).await?;
     if !args.wait {
         output.value(&asked, describe)?;
@@ -186,6 +193,7 @@ fn describe(row: &BackupRow) -> String {
         ("account", Some(row.account.clone())),
         ("project", row.project.clone()),
         ("taken", Some(format!("{}, {}", row.mode, row.method))),
+        ("name", row.name.clone()),
         ("remark", row.remark.clone()),
         ("job", Some(row.job.to_string())),
         ("asked for", Some(moment(&row.created_at))),

@@ -51,6 +51,9 @@ pub(crate) struct AddArgs {
     /// Zone
     #[arg(long)]
     zone: Option<String>,
+    /// Zone of the replicas, if it spans two
+    #[arg(long)]
+    replica_zone: Option<String>,
     /// Account that owns it; the caller's own if absent
     #[arg(long)]
     account: Option<String>,
@@ -136,6 +139,7 @@ impl AddArgs {
             password: self.password_file.as_deref().map(read_secret).transpose()?,
             region: self.region,
             zone: self.zone,
+            replica_zone: self.replica_zone,
             account: self.account,
             project: self.project,
         })
@@ -172,6 +176,7 @@ fn describe(row: &InstanceRow) -> String {
         ("project", row.project.clone()),
         ("region", row.region.clone()),
         ("zone", row.zone.clone()),
+        ("replica zone", row.replica_zone.clone()),
         ("added", Some(moment(&row.created_at))),
         ("server", row.server.as_ref().map(server_name)),
         ("role", row.server.as_ref().map(|server| server.role.clone())),

@@ -38,7 +38,7 @@ pub(crate) struct CreateArgs {
     /// Which download listener serves them
     #[arg(long, value_parser = ["public", "intranet", "both"], default_value = "public")]
     network: String,
-    /// Only for this address or CIDR; may be repeated
+    /// Only for this address or CIDR or, with ! in front, not for it; may be repeated
     #[arg(long, value_name = "CIDR")]
     ip: Vec<String>,
     /// Good for one whole download only

@@ -21,9 +21,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, Layers, LogFormat};
+use crate::config::{Config, DialectConfig, Layers, LogFormat, NetworkConfig, RegionConfig};
 use crate::failure::Failure;
-use crate::http::{Limits, LinkLives, Listeners, serve};
+use crate::http::{DialectRules, Limits, LinkLives, Listeners, Region, Rules, VpcNetwork, serve};
 
 /// Flags of `serve`. Each beats the environment, which beats the file.
 #[derive(Debug, Clone, Args)]
@@ -88,7 +88,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
 
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     greet(&config, admin.as_ref());
-    serve(&engine, listeners, limits(&config), lives(&config), &tracker, &stop);
+    serve(&engine, listeners, limits(&config), rules(&config), &tracker, &stop);
     for number in 1..=config.work.workers {
         let settings =
             WorkerSettings { name: format!("{}/{number}", std::process::id()), ..WorkerSettings::default() };
@@ -209,9 +209,43 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-fn lives(config: &Config) -> LinkLives {
+/// What the operator says that vendors' names mean here.
+fn rules(config: &Config) -> Rules {
     let ttl = &config.links.ttl;
-    LinkLives { native: ttl.native.0, alibaba: ttl.alibaba.0, tencent_v3: ttl.tencent_v3.0 }
+    let region = |(name, region): (&String, &RegionConfig)| Region {
+        spellings: std::iter::once(name).chain(&region.aliases).cloned().collect(),
+        zones: region.zones.clone(),
+        hosts: region.hosts.clone(),
+        isolated: region.isolated,
+    };
+    let network = |network: &NetworkConfig| VpcNetwork {
+        vpc_id: network.vpc_id.clone(),
+        region: Some(network.region.clone()).filter(|region| !region.is_empty()),
+        addresses: network.cidrs.iter().map(|cidr| cidr.0).collect(),
+    };
+    let dialect = |(name, dialect): (&String, &DialectConfig)| {
+        let rules = DialectRules {
+            rate: dialect.rate,
+            rates: dialect.rates.clone(),
+            hosts: dialect.hosts.clone(),
+            allow_list: dialect.allow_list.clone(),
+            cluster_only: dialect.cluster_only,
+        };
+        (name.clone(), rules)
+    };
+    Rules {
+        lives: LinkLives {
+            native: ttl.native.0,
+            alibaba: ttl.alibaba.0,
+            tencent_v3: ttl.tencent_v3.0,
+            tencent_v2: ttl.tencent_v2.0,
+            ucloud: ttl.ucloud.0,
+            huawei: ttl.huawei.0,
+        },
+        regions: config.regions.iter().map(region).collect(),
+        networks: config.networks.values().map(network).collect(),
+        dialects: config.dialects.iter().map(dialect).collect(),
+    }
 }
 
 /// Writes the first admin key where the CLI on this host finds it.

@@ -103,7 +103,7 @@ mod tests {
         serde_json::from_value(serde_json::json!({
             "id": "0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11", "number": 1, "state": state, "instance": "i",
             "instance_name": "i", "account": "default", "project": null, "mode": "manual", "method": "physical",
-            "remark": null, "job": 2, "created_at": "2026-11-21T19:02:03Z", "started_at": null, "ended_at": null,
+            "name": null, "remark": null, "job": 2, "created_at": "2026-11-21T19:02:03Z", "started_at": null, "ended_at": null,
             "expires_at": null, "protected": false, "server": null, "size_bytes": 0, "keys": 0, "parts": [],
             "failure": code.map(|code| serde_json::json!({ "code": code, "message": "m", "hint": null })),
         }))

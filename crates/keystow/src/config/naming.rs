@@ -31,7 +31,6 @@ pub(crate) struct RegionConfig {
 }
 
 /// `[dialects.<name>]`: how one vendor's API behaves.
-#[expect(dead_code, reason = "the dialects do not ask for all of it yet")]
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DialectConfig {

@@ -1,9 +1,12 @@
 //! The one glue between vendors' words and ours: who claims to call, is it so, what is asked, do it, answer.
 //!
-//! The only file that knows both vocabularies.
+//! The only room that knows both vocabularies.
 
 mod asked;
 mod replay;
+mod rules;
+mod sign_in;
+mod throttle;
 mod told;
 
 use std::net::SocketAddr;
@@ -13,37 +16,29 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::{Request, Response, StatusCode};
-use keystow_dialects::{Call, Dialect, Exchange, Fault, Reply, Secret};
-use keystow_engine::access::Principal;
+use keystow_dialects::{Dialect, Exchange, Fault, Reply};
 use keystow_engine::links::Spelling;
 use keystow_engine::ops::Engine;
 use keystow_engine::{Error, Kind};
 use uuid::Uuid;
 
 use super::native::problem;
+use asked::Asking;
 use replay::Replays;
+pub(crate) use rules::{DialectRules, LinkLives, Region, Rules, VpcNetwork};
+use throttle::Throttle;
 
-/// How long links live, by the API that they are asked through.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct LinkLives {
-    pub(crate) native: Duration,
-    pub(crate) alibaba: Duration,
-    pub(crate) tencent_v3: Duration,
-}
+/// Longest name of an action that is looked at; no vendor's is half as long.
+const LONGEST_ACTION: usize = 64;
 
 /// Answers requests in the vendors' dialects.
 #[derive(Clone)]
 pub(super) struct Dialects {
     engine: Arc<Engine>,
-    lives: LinkLives,
+    rules: Arc<Rules>,
     body_bytes: usize,
     replays: Arc<Replays>,
-}
-
-/// How a dialect's links look.
-struct LinkStyle {
-    spelling: Spelling,
-    ttl: Duration,
+    throttle: Arc<Throttle>,
 }
 
 /// Why a request was refused: in the vendor's terms already, or in ours.
@@ -65,8 +60,8 @@ impl From<Error> for Refused {
 }
 
 impl Dialects {
-    pub(super) fn new(engine: Arc<Engine>, lives: LinkLives, body_bytes: usize) -> Self {
-        Self { engine, lives, body_bytes, replays: Arc::default() }
+    pub(super) fn new(engine: Arc<Engine>, rules: Arc<Rules>, body_bytes: usize) -> Self {
+        Self { engine, rules, body_bytes, replays: Arc::default(), throttle: Arc::default() }
     }
 
     /// Answers any request that is not the native API's.
@@ -77,9 +72,14 @@ impl Dialects {
         let body = axum::body::to_bytes(body, self.body_bytes).await;
         let too_large = body.is_err();
         let request = Request::from_parts(parts, body.unwrap_or_default());
-        let Some(dialect) = keystow_dialects::recognise(&request) else {
+        let spoken = self.rules.pinned(&request).or_else(|| keystow_dialects::recognise(&request));
+        let Some(dialect) = spoken else {
             return problem::unknown_route(&request_id, request.uri().path());
         };
+        let exchange = Exchange { request_id: &request_id, now: self.engine.clock().now().into() };
+        if let Some(response) = dialect.open_answer(&request, &exchange) {
+            return response.map(Body::from);
+        }
         let outcome = if too_large {
             Err(Refused::Fault(Fault::TooLarge))
         } else {
@@ -89,15 +89,12 @@ impl Dialects {
             Refused::Fault(fault) => fault,
             Refused::Error(error) => told::fault(&error, &request_id),
         });
-        let exchange = Exchange { request_id: &request_id, now: self.engine.clock().now().into() };
         let response = dialect.encode(&request, &exchange, &outcome);
-        let action: String = dialect.action(&request).unwrap_or_default().chars().take(64).collect();
+        let (action, dialect) = (action(dialect, &request), dialect.name());
         match &outcome {
-            Ok(_) => {
-                tracing::info!(request = request_id, dialect = dialect.name(), action, peer = ?peer, "answered");
-            }
+            Ok(_) => tracing::info!(request = request_id, dialect, action, peer = ?peer, "answered"),
             Err(fault) => {
-                tracing::info!(request = request_id, dialect = dialect.name(), action, peer = ?peer, %fault, "refused");
+                tracing::info!(request = request_id, dialect, action, peer = ?peer, %fault, "refused");
             }
         }
         response.map(Body::from)
@@ -105,62 +102,48 @@ impl Dialects {
 
     async fn outcome(
         &self,
-        dialect: &dyn Dialect,
+        dialect: &'static dyn Dialect,
         request: &keystow_dialects::Request,
     ) -> Result<Reply, Refused> {
-        let who = self.sign_in(dialect, request).await?;
+        let (who, nonce) = self.sign_in(dialect, request).await?;
+        let rate = self.rate(dialect, request);
+        let (account, now) = (who.account().as_str(), self.engine.clock().now());
+        self.throttle.admit(dialect.name(), &action(dialect, request), account, rate, now)?;
         let call = dialect.decode(request)?;
-        self.perform(dialect, &who, call).await
-    }
-
-    /// The only way from a request to a principal.
-    async fn sign_in(
-        &self,
-        dialect: &dyn Dialect,
-        request: &keystow_dialects::Request,
-    ) -> Result<Principal, Refused> {
-        let claim = dialect.claim(request)?;
-        let now = self.engine.clock().now();
-        let signed_in = self
-            .engine
-            .sign_in_by(&claim.access_key_id, |secret, token| {
-                let same_token = match (token, &claim.session_token) {
-                    (None, None) => true,
-                    (Some(kept), Some(sent)) => kept.equals(sent.as_bytes()),
-                    _ => false,
-                };
-                let verified = dialect.verify(request, &Secret::new(secret.expose()), now.into())?;
-                if same_token { Ok(verified) } else { Err(Refused::Fault(Fault::BadToken)) }
-            })
-            .await?;
-        let Some((who, verified)) = signed_in else {
-            // As much work as for a key that exists, so that time does not tell which ids do.
-            let _ = dialect.verify(request, &Secret::new("absent"), now.into());
-            return Err(Fault::UnknownKey.into());
-        };
-        if let Some(nonce) = verified.nonce {
-            self.replays.admit(who.key_id(), nonce, verified.nonce_ttl, now)?;
+        if let Some((nonce, ttl)) = nonce
+            && call.changes()
+            && !self.engine.admit_nonce(&who, &nonce, ttl).await?
+        {
+            return Err(Fault::Replayed.into());
         }
-        Ok(who)
+        let who = self.narrowed(dialect, who, &call).await?;
+        Asking::new(self, dialect, request, &who, &call)?.perform(call).await
     }
 
-    async fn perform(&self, dialect: &dyn Dialect, who: &Principal, call: Call) -> Result<Reply, Refused> {
-        match call {
-            Call::ListInstances(call) => asked::instances(&self.engine, who, call).await,
-            Call::ListBackups(call) => asked::backups(&self.engine, who, call, &self.style(dialect)).await,
-            Call::CreateBackup(call) => asked::create(&self.engine, who, call).await,
-            Call::LinkBackup(call) => asked::link(&self.engine, who, call, &self.style(dialect)).await,
-        }
+    /// Requests of this action that an account may make in a second.
+    fn rate(&self, dialect: &dyn Dialect, request: &keystow_dialects::Request) -> u32 {
+        let Some(rules) = self.rules.of(dialect) else { return 0 };
+        rules.rates.get(&action(dialect, request)).copied().unwrap_or(rules.rate)
     }
 
-    /// A dialect that has no look of its own gets ours.
-    fn style(&self, dialect: &dyn Dialect) -> LinkStyle {
+    /// How a dialect's links look, and how long they live unless the caller says otherwise. A dialect that has no
+    /// look of its own gets ours.
+    fn style(&self, dialect: &dyn Dialect) -> (Spelling, Duration) {
+        let lives = &self.rules.lives;
         match dialect.name() {
-            "alibaba" => LinkStyle { spelling: Spelling::Oss, ttl: self.lives.alibaba },
-            "tencent_v3" => LinkStyle { spelling: Spelling::Cos, ttl: self.lives.tencent_v3 },
-            _ => LinkStyle { spelling: Spelling::Native, ttl: self.lives.native },
+            "alibaba" => (Spelling::Oss, lives.alibaba),
+            "tencent_v3" => (Spelling::Cos, lives.tencent_v3),
+            "tencent_v2" => (Spelling::Crs, lives.tencent_v2),
+            "ucloud" => (Spelling::Us3, lives.ucloud),
+            "huawei" => (Spelling::Obs, lives.huawei),
+            _ => (Spelling::Native, lives.native),
         }
     }
+}
+
+/// The vendor's name of what is asked for, cut to a length that is safe to keep and to log.
+fn action(dialect: &dyn Dialect, request: &keystow_dialects::Request) -> String {
+    dialect.action(request).unwrap_or_default().chars().take(LONGEST_ACTION).collect()
 }
 
 /// What a status line says when nothing else does.

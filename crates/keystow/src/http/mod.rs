@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use accept::Limits;
 use dialects::Dialects;
-pub(crate) use dialects::LinkLives;
+pub(crate) use dialects::{DialectRules, LinkLives, Region, Rules, VpcNetwork};
 
 /// The listeners, bound but not yet accepting.
 pub(crate) struct Listeners {
@@ -30,12 +30,13 @@ pub(crate) fn serve(
     engine: &Arc<Engine>,
     listeners: Listeners,
     limits: Limits,
-    lives: LinkLives,
+    rules: Rules,
     tracker: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    let dialects = Dialects::new(engine.clone(), lives, limits.body_bytes);
-    let router = native::router(engine.clone(), lives.native).fallback(|request| dialects.answer(request));
+    let native_life = rules.lives.native;
+    let dialects = Dialects::new(engine.clone(), Arc::new(rules), limits.body_bytes);
+    let router = native::router(engine.clone(), native_life).fallback(|request| dialects.answer(request));
     let api = accept::Routed(router);
     tracker.spawn(accept::accept(listeners.api, limits, api, tracker.clone(), stop.clone()));
     for (listener, network) in

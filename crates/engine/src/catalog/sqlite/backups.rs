@@ -340,7 +340,7 @@ pub(super) async fn expire(
     account: &AccountId,
     id: BackupId,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<Number> {
     let mut tx = catalog.write().await?;
     let row = sqlx::query("SELECT * FROM backup WHERE account = $1 AND id = $2 AND state <> 'expired'")
         .bind(account.as_str())
@@ -365,5 +365,6 @@ pub(super) async fn expire(
         .map_err(|error| failed(&error))?;
     let job = next_number(&mut tx).await?;
     add_job(&mut tx, job, "remove_backup", id, account, &backup.instance, now).await?;
-    tx.commit().await.map_err(|error| failed(&error))
+    tx.commit().await.map_err(|error| failed(&error))?;
+    Ok(job)
 }

@@ -243,7 +243,7 @@ impl Catalog for SqliteCatalog {
         backups::set_expiry(self, account, id, at).await
     }
 
-    async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<()> {
+    async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
         backups::expire(self, account, id, now).await
     }
 

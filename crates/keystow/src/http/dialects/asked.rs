@@ -1,220 +1,144 @@
 //! Does what a call asks for.
 
-use std::collections::HashSet;
+mod account;
+mod backups;
+mod instances;
+mod jobs;
+mod links;
 
-use keystow_dialects::{
-    AddressLimit, BackupState as Shown, CreateBackup, Fault, LinkBackup, ListBackups, ListInstances,
-    Networks, Reply, Unit,
-};
-use keystow_engine::Error;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use keystow_dialects::{Call, Dialect, Fault, Reply, Request};
 use keystow_engine::access::Principal;
-use keystow_engine::model::{
-    self, Backup, BackupFilter, BackupRef, BackupState, Instance, InstanceFilter, InstanceId, Network, Page,
-};
-use keystow_engine::ops::{Engine, LinkOrder};
+use keystow_engine::model::{Backup, BackupRef, BackupState, Instance, InstanceId, Page, Place, Right};
+use keystow_engine::ops::Engine;
 
-use super::{LinkStyle, Refused, told};
+use super::rules::Rules;
+use super::{Dialects, Refused, action};
 
-/// Days from which a vendor means "as long as the instance lives".
-const FOR_EVER_DAYS: u32 = 36_500;
-
-pub(super) async fn instances(
-    engine: &Engine,
-    who: &Principal,
-    call: ListInstances,
-) -> Result<Reply, Refused> {
-    let filter = InstanceFilter {
-        project: None,
-        ids: call.ids,
-        search: call.search,
-        regions: call.region.into_iter().collect(),
-        page: page(call.page),
-    };
-    let listed = engine.instances(who, filter).await?;
-    let busy = busy_instances(engine, who).await?;
-    let rows = listed.rows.iter().map(|row| told::instance(row, busy.contains(&row.id))).collect();
-    Ok(Reply::Instances { total: listed.total, rows })
+/// One caller's one call.
+pub(super) struct Asking<'a> {
+    dialects: &'a Dialects,
+    dialect: &'static dyn Dialect,
+    request: &'a Request,
+    who: &'a Principal,
+    /// Where it looks.
+    place: Place,
+    /// The region in the caller's spelling, in which it is shown again.
+    region: Option<String>,
 }
 
-/// The instances with a backup under way.
-async fn busy_instances(engine: &Engine, who: &Principal) -> Result<HashSet<InstanceId>, Error> {
-    let filter =
-        BackupFilter { states: vec![BackupState::Queued, BackupState::Running], ..BackupFilter::default() };
-    Ok(engine.backups(who, filter).await?.rows.into_iter().map(|backup| backup.instance).collect())
-}
-
-pub(super) async fn backups(
-    engine: &Engine,
-    who: &Principal,
-    call: ListBackups,
-    style: &LinkStyle,
-) -> Result<Reply, Refused> {
-    let instance = match &call.instance {
-        Some(id) => Some(visible(engine, who, id, call.region.as_deref()).await?.id),
-        None => None,
-    };
-    let nothing = Reply::Backups { total: 0, full_bytes: 0, rows: Vec::new() };
-    let backup = match call.backup.as_deref().map(str::parse::<BackupRef>) {
-        Some(Err(_)) => return Ok(nothing),
-        Some(Ok(which)) => Some(which),
-        None => None,
-    };
-    let filter = BackupFilter {
-        instance: instance.clone(),
-        regions: call.region.into_iter().collect(),
-        backup,
-        job: call.job,
-        since: call.since.and_then(|at| at.try_into().ok()),
-        until: call.until.and_then(|at| at.try_into().ok()),
-        states: states(&call.states),
-        unit: match call.unit {
-            Unit::Set => model::Unit::Set,
-            Unit::Part => model::Unit::Part,
-        },
-        page: page(call.page),
-        ..BackupFilter::default()
-    };
-    let listed = engine.backups(who, filter).await?;
-    let full_bytes = match &instance {
-        Some(id) => engine.available_bytes(who, id).await?,
-        None => 0,
-    };
-    let mut rows = Vec::new();
-    for backup in &listed.rows {
-        let mut row = told::backup(backup, call.unit);
-        if call.links && backup.state == BackupState::Available && may_link(who) {
-            let order = order(style, vec![Network::Public, Network::Intranet], Vec::new());
-            row.links = told::links(engine.issue_links(who, backup, &order).await?);
-        }
-        rows.push(row);
+impl<'a> Asking<'a> {
+    pub(super) fn new(
+        dialects: &'a Dialects,
+        dialect: &'static dyn Dialect,
+        request: &'a Request,
+        who: &'a Principal,
+        call: &Call,
+    ) -> Result<Self, Fault> {
+        let asked = call.place().cloned().unwrap_or_default();
+        let place = dialects.rules.place(request, &asked)?;
+        Ok(Self { dialects, dialect, request, who, place, region: asked.region })
     }
-    Ok(Reply::Backups { total: listed.total, full_bytes, rows })
-}
 
-/// A list is shown without links to a key that may see but not download.
-fn may_link(who: &Principal) -> bool {
-    who.role().allows(model::Right::Link)
-}
-
-pub(super) async fn create(engine: &Engine, who: &Principal, call: CreateBackup) -> Result<Reply, Refused> {
-    who.with(model::Right::Operate)?;
-    let instance = visible(engine, who, &call.instance, call.region.as_deref()).await?;
-    let keep_days = call.keep_days.filter(|days| *days < FOR_EVER_DAYS);
-    let backup =
-        engine.request_backup(who, &instance.id, call.remark, keep_days).await.map_err(
-            |error| match error.code {
-                "BACKUP_RUNNING" => Refused::Fault(Fault::InstanceBusy(instance.id.to_string())),
-                _ => Refused::Error(error),
-            },
-        )?;
-    Ok(Reply::Started { job: backup.job })
-}
-
-pub(super) async fn link(
-    engine: &Engine,
-    who: &Principal,
-    call: LinkBackup,
-    style: &LinkStyle,
-) -> Result<Reply, Refused> {
-    // Whether the caller may is asked before whether the thing exists.
-    who.with(model::Right::Link)?;
-    let instance = visible(engine, who, &call.instance, call.region.as_deref()).await?;
-    let backup = backup_of(engine, who, &instance, &call.backup).await?;
-    let networks = match call.networks {
-        Networks::Both => vec![Network::Public, Network::Intranet],
-        Networks::Intranet => vec![Network::Intranet],
-    };
-    let addresses = match call.limit {
-        AddressLimit::Default | AddressLimit::None => Vec::new(),
-        AddressLimit::Custom { except: false, addresses, vpcs } if vpcs.is_empty() => addresses,
-        AddressLimit::Custom { .. } => {
-            return Err(Fault::NotSupported("LimitVpc and NotIn".to_owned()).into());
+    pub(super) async fn perform(&self, call: Call) -> Result<Reply, Refused> {
+        match call {
+            Call::ListInstances(call) => self.instances(call).await,
+            Call::ListShards(call) => self.shards(call).await,
+            Call::ListRegions => self.regions().await,
+            Call::ListProjects(call) => self.projects(call).await,
+            Call::ShowAccount => self.account().await.map(Reply::Account),
+            Call::ListBackups(call) => self.backups(call).await,
+            Call::CreateBackup(call) => self.create(call).await,
+            Call::StopBackup(call) => self.stop(call).await,
+            Call::DeleteBackups(call) => self.delete(call).await,
+            Call::SetExpiry(call) => self.set_expiry(call).await,
+            Call::ExportBackup(call) => self.export(call).await,
+            Call::LinkBackup(call) => self.link(call).await,
+            Call::ListJobs(call) => self.jobs(call).await,
+            Call::ShowRestriction(_) => self.restriction().await,
+            Call::SetRestriction(call) => self.set_restriction(call).await,
+            Call::IssueToken(call) => self.issue_token(call).await,
+            Call::ShowPolicy(_) => self.not_supported(Right::View),
+            Call::SetPolicy(_) | Call::Restore(_) => self.not_supported(Right::Operate),
         }
-    };
-    let addresses = addresses
-        .iter()
-        .map(|text| text.parse())
-        .collect::<Result<Vec<_>, Error>>()
-        .map_err(|error| Fault::BadParameter { name: "LimitIp".to_owned(), why: error.to_string() })?;
-    let links =
-        engine.issue_links(who, &backup, &order(style, networks, addresses)).await.map_err(|error| {
-            match error.code {
-                "BACKUP_NOT_AVAILABLE" => Refused::Fault(Fault::BackupNotReady(call.backup.clone())),
-                _ => Refused::Error(error),
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.dialects.engine
+    }
+
+    fn rules(&self) -> &Rules {
+        &self.dialects.rules
+    }
+
+    /// The vendor has it, this version does not. Whoever may not ask is told that first.
+    fn not_supported(&self, right: Right) -> Result<Reply, Refused> {
+        self.who.with(right)?;
+        Err(Fault::NotSupported(action(self.dialect, self.request)).into())
+    }
+
+    fn holds(&self, region: Option<&String>, zone: Option<&String>, replica_zone: Option<&String>) -> bool {
+        self.place.holds(
+            region.map(String::as_str),
+            zone.map(String::as_str),
+            replica_zone.map(String::as_str),
+        )
+    }
+
+    /// An instance that the caller sees in the place asked for.
+    async fn instance(&self, id: &str) -> Result<Instance, Refused> {
+        let missing = || Refused::Fault(Fault::NoSuchInstance(short(id)));
+        let parsed: InstanceId = id.parse().map_err(|_| missing())?;
+        let instance = match self.engine().instance(self.who, &parsed).await {
+            Ok(instance) => instance,
+            Err(error) if error.code == "INSTANCE_NOT_FOUND" => {
+                let foreign = self.engine().is_in_another_project(self.who, &parsed).await?;
+                return Err(if foreign { Fault::InstanceDenied.into() } else { missing() });
             }
+            Err(error) => return Err(error.into()),
+        };
+        let there =
+            self.holds(instance.region.as_ref(), instance.zone.as_ref(), instance.replica_zone.as_ref());
+        if there { Ok(instance) } else { Err(missing()) }
+    }
+
+    /// A backup that the caller sees in the place asked for, of that instance if one is named.
+    async fn backup(&self, instance: Option<&Instance>, id: &str) -> Result<Backup, Refused> {
+        let missing = || Refused::Fault(Fault::NoSuchBackup(short(id)));
+        let which: BackupRef = id.parse().map_err(|_| missing())?;
+        let backup = self.engine().backup(self.who, which).await.map_err(|error| match error.code {
+            "BACKUP_NOT_FOUND" => missing(),
+            _ => Refused::Error(error),
         })?;
-    Ok(Reply::Links(told::links(links)))
-}
+        let of_another = instance.is_some_and(|instance| instance.id != backup.instance);
+        let there = self.holds(backup.region.as_ref(), backup.zone.as_ref(), backup.replica_zone.as_ref());
+        if of_another || !there || backup.state == BackupState::Expired {
+            return Err(missing());
+        }
+        Ok(backup)
+    }
 
-fn order(
-    style: &LinkStyle,
-    networks: Vec<Network>,
-    addresses: Vec<keystow_engine::links::AddressRange>,
-) -> LinkOrder {
-    LinkOrder {
-        networks,
-        ttl: style.ttl,
-        spelling: style.spelling,
-        addresses,
-        deliveries: None,
-        remember: false,
-        unverified: false,
+    /// The instance that a call names, if it names one.
+    async fn named_instance(&self, id: Option<&String>) -> Result<Option<Instance>, Refused> {
+        match id {
+            Some(id) => self.instance(id).await.map(Some),
+            None => Ok(None),
+        }
     }
 }
 
-/// An instance that the caller sees in that region.
-async fn visible(
-    engine: &Engine,
-    who: &Principal,
-    id: &str,
-    region: Option<&str>,
-) -> Result<Instance, Refused> {
-    let missing = || Refused::Fault(Fault::NoSuchInstance(id.chars().take(80).collect()));
-    let parsed: InstanceId = id.parse().map_err(|_| missing())?;
-    let instance = engine.instance(who, &parsed).await.map_err(|error| match error.code {
-        "INSTANCE_NOT_FOUND" => missing(),
-        _ => Refused::Error(error),
-    })?;
-    match (&instance.region, region) {
-        (Some(own), Some(asked)) if own != asked => Err(missing()),
-        _ => Ok(instance),
-    }
-}
-
-/// A backup of that instance.
-async fn backup_of(
-    engine: &Engine,
-    who: &Principal,
-    instance: &Instance,
-    id: &str,
-) -> Result<Backup, Refused> {
-    let missing = || Refused::Fault(Fault::NoSuchBackup(id.chars().take(80).collect()));
-    let which: BackupRef = id.parse().map_err(|_| missing())?;
-    let backup = engine.backup(who, which).await.map_err(|error| match error.code {
-        "BACKUP_NOT_FOUND" => missing(),
-        _ => Refused::Error(error),
-    })?;
-    if backup.instance != instance.id || backup.state == BackupState::Expired {
-        return Err(missing());
-    }
-    Ok(backup)
+/// A caller's text, cut to what an answer may repeat.
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
 }
 
 fn page(page: keystow_dialects::Page) -> Page {
     Page { offset: page.offset, limit: page.limit }
 }
 
-/// Our states behind a vendor's. An empty list stays empty: all but the expired ones.
-fn states(shown: &[Shown]) -> Vec<BackupState> {
-    shown
-        .iter()
-        .flat_map(|state| match state {
-            Shown::Running => &[BackupState::Queued, BackupState::Running][..],
-            Shown::Available => &[BackupState::Available],
-            Shown::Failed => {
-                &[BackupState::Failed, BackupState::Partial, BackupState::Quarantined, BackupState::Damaged]
-            }
-        })
-        .copied()
-        .collect()
+/// A moment that our calendar has; one beyond it narrows nothing.
+fn moment(at: Option<SystemTime>) -> Option<Timestamp> {
+    at.and_then(|at| at.try_into().ok())
 }

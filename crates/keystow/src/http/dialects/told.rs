@@ -2,8 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use keystow_dialects::{BackupRow, BackupState as Shown, Fault, InstanceRow, LinkRow, Topology, Unit};
-use keystow_engine::model::{self, Backup, BackupState, Instance, Method, Mode, Network, Number};
+use keystow_dialects::{
+    AddressLimit, BackupRow, BackupState as Shown, Fault, InstanceRow, JobKind as ShownKind, JobRow,
+    JobState as ShownJob, LinkRow, Networks, Restriction, Topology, Unit,
+};
+use keystow_engine::model::{
+    self, Backup, BackupState, Instance, JobKind, JobState, LinkRestriction, ListedJob, Method, Mode,
+    Network, Number, Part,
+};
 use keystow_engine::ops::IssuedLink;
 use keystow_engine::{Error, Kind};
 
@@ -20,7 +26,8 @@ pub(super) fn fault(error: &Error, request_id: &str) -> Fault {
         Kind::NotFound if error.code == "INSTANCE_NOT_FOUND" => {
             Fault::NoSuchInstance(error.message.to_string())
         }
-        Kind::NotFound => Fault::NoSuchBackup(error.message.to_string()),
+        Kind::NotFound if error.code == "BACKUP_NOT_FOUND" => Fault::NoSuchBackup(error.message.to_string()),
+        Kind::NotFound => Fault::NoSuchJob(error.message.to_string()),
         Kind::Conflict | Kind::Unreachable => Fault::Unavailable(error.to_string()),
         Kind::Cancelled | Kind::Corrupt | Kind::NoSpace | Kind::Internal => Fault::Internal,
     }
@@ -34,15 +41,29 @@ fn topology(topology: model::Topology) -> Topology {
     }
 }
 
-pub(super) fn instance(instance: &Instance, busy: bool) -> InstanceRow {
+/// The region of something, in the spelling that the caller used for it.
+fn region(own: Option<&String>, asked: Option<&str>) -> String {
+    own.map(|own| asked.unwrap_or(own).to_owned()).unwrap_or_default()
+}
+
+/// Node id of a shard: the instance's own for anything but a cluster.
+pub(super) fn node(backup: &Backup, shard: u32) -> String {
+    match backup.server.as_ref().map(|facts| facts.topology) {
+        Some(model::Topology::Cluster) => format!("{}-db-{shard}", backup.instance),
+        _ => backup.instance.to_string(),
+    }
+}
+
+pub(super) fn instance(instance: &Instance, busy: bool, asked: Option<&str>) -> InstanceRow {
     let address = instance.address();
     let facts = instance.facts.as_ref();
     let used_bytes = facts.map_or(0, |facts| facts.used_bytes);
     InstanceRow {
         id: instance.id.to_string(),
         name: instance.name.clone(),
-        region: instance.region.clone().unwrap_or_default(),
+        region: region(instance.region.as_ref(), asked),
         zone: instance.zone.clone().unwrap_or_default(),
+        replica_zone: instance.replica_zone.clone().unwrap_or_default(),
         project: instance.project.as_ref().map(ToString::to_string).unwrap_or_default(),
         version: facts.map(|facts| facts.version.clone()).unwrap_or_default(),
         valkey: facts.is_some_and(|facts| facts.valkey),
@@ -59,21 +80,21 @@ pub(super) fn instance(instance: &Instance, busy: bool) -> InstanceRow {
     }
 }
 
-pub(super) fn backup(backup: &Backup, unit: Unit) -> BackupRow {
+pub(super) fn backup(backup: &Backup, unit: Unit, asked: Option<&str>) -> BackupRow {
     let server = backup.server.as_ref();
-    let number = match (unit, backup.parts.first()) {
-        (Unit::Part, Some(part)) => part.number,
-        _ => backup.number,
-    };
+    // In a list of parts, each record carries its own part alone.
+    let part = backup.parts.first().filter(|_| unit == Unit::Part);
+    let used_bytes = server.map_or(0, |facts| facts.used_bytes);
     BackupRow {
         id: backup.id.to_string(),
-        number,
+        name: backup.name.clone().unwrap_or_default(),
+        number: part.map_or(backup.number, |part| part.number),
         job: backup.job,
         instance: backup.instance.to_string(),
         instance_name: backup.instance_name.clone(),
-        region: backup.region.clone().unwrap_or_default(),
-        // A standalone server is its own only node.
-        node: backup.instance.to_string(),
+        region: region(backup.region.as_ref(), asked),
+        zone: backup.zone.clone().unwrap_or_default(),
+        node: node(backup, part.map_or(0, |part| part.sealed.shard)),
         state: match backup.state {
             BackupState::Queued | BackupState::Running => Shown::Running,
             BackupState::Available => Shown::Available,
@@ -89,29 +110,95 @@ pub(super) fn backup(backup: &Backup, unit: Unit) -> BackupRow {
         remark: backup.remark.clone().unwrap_or_default(),
         version: server.map(|facts| facts.version.clone()).unwrap_or_default(),
         topology: server.map_or(Topology::Standalone, |facts| topology(facts.topology)),
+        shards: u32::try_from(backup.parts.len()).unwrap_or(u32::MAX).max(1),
+        replicas: server.map_or(0, |facts| facts.replicas),
+        memory_bytes: server.map(|facts| facts.max_bytes).filter(|max| *max > 0).unwrap_or(used_bytes),
         size_bytes: backup.size_bytes(),
         started_at: backup.started_at.unwrap_or(backup.created_at).into(),
         ended_at: backup.ended_at.map(Into::into),
         expires_at: backup.expires_at.map(Into::into),
-        links: Vec::new(),
+        parts: match backup.state {
+            BackupState::Available => backup.parts.iter().map(|part| bare(backup, part)).collect(),
+            _ => Vec::new(),
+        },
     }
 }
 
-/// One row a part, with the links of both networks.
-pub(super) fn links(issued: Vec<IssuedLink>) -> Vec<LinkRow> {
+/// A part without links.
+fn bare(backup: &Backup, part: &Part) -> LinkRow {
+    LinkRow {
+        number: part.number,
+        node: node(backup, part.sealed.shard),
+        file_name: part.sealed.file_name.clone(),
+        size_bytes: part.sealed.size_bytes,
+        ..LinkRow::default()
+    }
+}
+
+/// One row a part that links were issued for, with the links of each network.
+pub(super) fn links(backup: &Backup, issued: Vec<IssuedLink>) -> Vec<LinkRow> {
     let mut rows: BTreeMap<Number, LinkRow> = BTreeMap::new();
     for link in issued {
-        let row = rows.entry(link.part).or_insert_with(|| LinkRow {
-            file_name: link.file_name.clone(),
-            size_bytes: link.size_bytes,
-            public_url: None,
-            intranet_url: None,
-            expires_at: link.expires_at.into(),
-        });
+        let Some(part) = backup.parts.iter().find(|part| part.number == link.part) else { continue };
+        let row = rows.entry(part.number).or_insert_with(|| bare(backup, part));
+        row.expires_at = link.expires_at.into();
         match link.network {
             Network::Public => row.public_url = Some(link.url),
             Network::Intranet => row.intranet_url = Some(link.url),
         }
     }
     rows.into_values().collect()
+}
+
+pub(super) fn job(listed: &ListedJob) -> JobRow {
+    let job = &listed.job;
+    JobRow {
+        number: job.number,
+        kind: match job.kind {
+            JobKind::TakeBackup => ShownKind::Backup,
+            JobKind::RemoveBackup => ShownKind::RemoveBackup,
+        },
+        state: match job.state {
+            JobState::Queued => ShownJob::Waiting,
+            JobState::Running => ShownJob::Running,
+            JobState::Done => ShownJob::Done,
+            JobState::Failed | JobState::Cancelled => ShownJob::Failed,
+        },
+        percent: percent(job),
+        automated: listed.mode == Mode::Automated,
+        instance: job.instance.to_string(),
+        instance_name: listed.instance_name.clone(),
+        project: listed.project.as_ref().map(ToString::to_string).unwrap_or_default(),
+        backup: job.backup.to_string(),
+        created_at: job.created_at.into(),
+        started_at: job.started_at.map(Into::into),
+        ended_at: job.ended_at.map(Into::into),
+        failure: job.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default(),
+    }
+}
+
+/// How much of a job is done. Without a size in advance a running one stays at 0; only a done one is at 100.
+fn percent(job: &model::Job) -> u8 {
+    match (job.state, job.progress.total_bytes) {
+        (JobState::Done, _) => 100,
+        (_, Some(total)) if total > 0 => {
+            let done = u128::from(job.progress.bytes) * 100 / u128::from(total);
+            u8::try_from(done.min(99)).unwrap_or(99)
+        }
+        _ => 0,
+    }
+}
+
+pub(super) fn restriction(kept: &LinkRestriction) -> Restriction {
+    Restriction {
+        networks: if kept.intranet_only { Networks::Intranet } else { Networks::Both },
+        limit: match &kept.limit {
+            None => AddressLimit::None,
+            Some(limit) => AddressLimit::Custom {
+                except: limit.except,
+                addresses: limit.addresses.clone(),
+                vpcs: limit.vpcs.clone(),
+            },
+        },
+    }
 }

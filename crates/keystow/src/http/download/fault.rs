@@ -85,18 +85,31 @@ impl Refusal {
         (code, message.to_owned())
     }
 
-    /// The error document.
+    /// The number that UCloud's store gives such a refusal.
+    fn us3_code(&self) -> i64 {
+        match self {
+            Self::Link(DeliveryFault::Gone) => -148_654,
+            _ => -148_643,
+        }
+    }
+
+    /// The error document: XML, or JSON where the store behind the link's look answers in JSON.
     pub(super) fn body(&self, spelling: Spelling, request_id: &str, path: &str, now: Timestamp) -> Bytes {
         let (code, message) = self.code_and_message();
+        if spelling == Spelling::Us3 {
+            return serde_json::json!({"RetCode": self.us3_code(), "ErrMsg": message}).to_string().into();
+        }
         let millis = |at: Timestamp| at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
         let mut fields = vec![("Code", code.to_owned()), ("Message", message)];
-        if spelling == Spelling::Cos {
+        if matches!(spelling, Spelling::Cos | Spelling::Crs | Spelling::Obs) {
             fields.push(("Resource", path.to_owned()));
         }
         fields.push(("RequestId", request_id.to_owned()));
         match spelling {
-            Spelling::Cos => fields.push(("TraceId", request_id.to_owned())),
-            Spelling::Native | Spelling::Oss => fields.push(("HostId", "keystow".to_owned())),
+            Spelling::Cos | Spelling::Crs => fields.push(("TraceId", request_id.to_owned())),
+            Spelling::Native | Spelling::Oss | Spelling::Obs | Spelling::Us3 => {
+                fields.push(("HostId", "keystow".to_owned()))
+            }
         }
         match self {
             Self::Link(DeliveryFault::Link(LinkFault::Expired { at })) => {

@@ -89,13 +89,15 @@ impl Downloads {
                 }
                 let spelling = Spelling::of(&request.query);
                 let body = refusal.body(spelling, &id, &request.path, self.engine.clock().now());
-                (refused(&refusal, body, request.is_head()), spelling)
+                (refused(&refusal, spelling, body, request.is_head()), spelling)
             }
         };
         match spelling {
             Spelling::Native => {}
             Spelling::Oss => header!(answer.headers, "x-oss-request-id: {id}"),
-            Spelling::Cos => header!(answer.headers, "x-cos-request-id: {id}"),
+            Spelling::Cos | Spelling::Crs => header!(answer.headers, "x-cos-request-id: {id}"),
+            Spelling::Us3 => header!(answer.headers, "x-sessionid: {id}"),
+            Spelling::Obs => header!(answer.headers, "x-obs-request-id: {id}"),
         }
         header!(answer.headers, "x-request-id: {id}");
         let status = answer.status.as_u16();
@@ -145,9 +147,10 @@ impl Downloads {
     }
 }
 
-fn refused(refusal: &Refusal, body: Bytes, head: bool) -> Answer {
+fn refused(refusal: &Refusal, spelling: Spelling, body: Bytes, head: bool) -> Answer {
     let mut headers = String::new();
-    header!(headers, "content-type: application/xml");
+    let form = if spelling == Spelling::Us3 { "json" } else { "xml" };
+    header!(headers, "content-type: application/{form}");
     header!(headers, "content-length: {}", body.len());
     header!(headers, "cache-control: private, no-store");
     match refusal {

@@ -6,6 +6,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use keystow_engine::Error;
 use keystow_engine::model::{BackupFilter, BackupRef, BackupState};
+use keystow_engine::ops::BackupOrder;
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -78,8 +79,13 @@ async fn create(
     Caller(who): Caller,
     Body(new): Body<NewBackupRequest>,
 ) -> Answer<(StatusCode, Json<BackupRow>)> {
-    let instance = new.instance.parse()?;
-    let backup = native.engine.request_backup(&who, &instance, new.remark, new.keep_days).await?;
+    let order = BackupOrder {
+        instance: new.instance.parse()?,
+        name: new.name,
+        remark: new.remark,
+        keep_days: new.keep_days,
+    };
+    let backup = native.engine.request_backup(&who, order).await?;
     Ok((StatusCode::ACCEPTED, Json(rows::backup(&backup))))
 }
 
@@ -102,7 +108,7 @@ async fn remove(
     Caller(who): Caller,
     Named(which): Named<BackupRef>,
 ) -> Answer<(StatusCode, Json<BackupRow>)> {
-    let backup = native.engine.delete_backup(&who, which).await?;
+    let (backup, _) = native.engine.delete_backup(&who, which).await?;
     Ok((StatusCode::ACCEPTED, Json(rows::backup(&backup))))
 }
 

@@ -66,6 +66,7 @@ async fn add(
         password: new.password.filter(|password| !password.is_empty()).map(Secret::new),
         region: new.region,
         zone: new.zone,
+        replica_zone: new.replica_zone,
         account: new.account.map(|id| id.parse()).transpose()?,
         project: new.project.map(|id| id.parse()).transpose()?,
     };

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use keystow_engine::model::Number;
+use keystow_engine::model::{JobFilter, Number};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -23,8 +23,11 @@ async fn list(
     Caller(who): Caller,
     Asked(paging): Asked<Paging>,
 ) -> Answer<Json<JobList>> {
-    let listed = native.engine.jobs(&who, paging.page()).await?;
-    Ok(Json(JobList { total: listed.total, jobs: listed.rows.iter().map(rows::job).collect() }))
+    let listed = native.engine.jobs(&who, JobFilter { page: paging.page(), ..JobFilter::default() }).await?;
+    Ok(Json(JobList {
+        total: listed.total,
+        jobs: listed.rows.iter().map(|listed| rows::job(&listed.job)).collect(),
+    }))
 }
 
 /// Shows a job.

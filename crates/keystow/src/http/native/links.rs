@@ -29,6 +29,7 @@ async fn create(
     Caller(who): Caller,
     Body(new): Body<NewLinkRequest>,
 ) -> Answer<(StatusCode, Json<IssuedLinks>)> {
+    let (denied, allowed): (Vec<_>, Vec<_>) = new.addresses.iter().partition(|text| text.starts_with('!'));
     let order = LinkOrder {
         networks: match new.network.as_deref().unwrap_or("public") {
             "both" => vec![Network::Public, Network::Intranet],
@@ -36,7 +37,9 @@ async fn create(
         },
         ttl: new.ttl_seconds.map_or(native.link_ttl, Duration::from_secs),
         spelling: Spelling::Native,
-        addresses: new.addresses.iter().map(|text| text.parse()).collect::<Result<_, Error>>()?,
+        addresses: allowed.iter().map(|text| text.parse()).collect::<Result<_, Error>>()?,
+        denied: denied.iter().map(|text| text[1..].parse()).collect::<Result<_, Error>>()?,
+        shard: None,
         deliveries: new.once.then_some(1),
         remember: true,
         unverified: new.unverified,

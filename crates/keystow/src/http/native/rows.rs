@@ -46,6 +46,7 @@ pub(super) fn instance(instance: &Instance) -> InstanceRow {
         project: instance.project.as_ref().map(text),
         region: instance.region.clone(),
         zone: instance.zone.clone(),
+        replica_zone: instance.replica_zone.clone(),
         created_at: moment(instance.created_at),
         server: instance.facts.as_ref().map(server),
     }
@@ -95,6 +96,7 @@ pub(super) fn backup(backup: &Backup) -> BackupRow {
             keystow_engine::model::Method::Logical => "logical",
         }
         .to_owned(),
+        name: backup.name.clone(),
         remark: backup.remark.clone(),
         job: backup.job,
         created_at: moment(backup.created_at),

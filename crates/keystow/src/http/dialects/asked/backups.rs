@@ -1,0 +1,167 @@
+//! Backups: list, take, stop, delete, keep.
+
+use keystow_dialects::{
+    AddressLimit, BackupState as Shown, CreateBackup, DeleteBackups, ExportBackup, Fault, ListBackups,
+    Networks, Reply, SetExpiry, StopBackup, Unit,
+};
+use keystow_engine::model::{self, Backup, BackupFilter, BackupRef, BackupState, Mode, Right, Topology};
+use keystow_engine::ops::BackupOrder;
+
+use super::{Asking, moment, page, short};
+use crate::http::dialects::{Refused, told};
+
+/// Days from which a vendor means "as long as the instance lives".
+const FOR_EVER_DAYS: u32 = 36_500;
+
+impl Asking<'_> {
+    pub(super) async fn backups(&self, call: ListBackups) -> Result<Reply, Refused> {
+        let instance = self.named_instance(call.instance.as_ref()).await?;
+        let nothing = Reply::Backups { total: 0, full_bytes: 0, rows: Vec::new() };
+        let backup = match call.backup.as_deref().map(str::parse::<BackupRef>) {
+            Some(Err(_)) => return Ok(nothing),
+            Some(Ok(which)) => Some(which),
+            None => None,
+        };
+        let id = instance.map(|instance| instance.id);
+        let full_bytes = match &id {
+            Some(id) => self.engine().available_bytes(self.who, id).await?,
+            None => 0,
+        };
+        let filter = BackupFilter {
+            project: None,
+            instance: id,
+            instance_search: call.instance_search,
+            search: call.search,
+            place: self.place.clone(),
+            backup,
+            job: call.job,
+            since: moment(call.since),
+            until: moment(call.until),
+            states: states(&call.states),
+            mode: call.automated.map(|automated| if automated { Mode::Automated } else { Mode::Manual }),
+            oldest_first: call.oldest_first,
+            unit: match call.unit {
+                Unit::Set => model::Unit::Set,
+                Unit::Part => model::Unit::Part,
+            },
+            page: page(call.page),
+        };
+        let listed = self.engine().backups(self.who, filter).await?;
+        // A list is shown without links to a key that may see but not download.
+        let order = if call.links && self.who.role().allows(Right::Link) {
+            Some(self.order(Networks::Both, AddressLimit::Default, None).await?)
+        } else {
+            None
+        };
+        let mut rows = Vec::new();
+        for backup in &listed.rows {
+            let mut row = told::backup(backup, call.unit, self.region.as_deref());
+            if let Some(order) = &order
+                && backup.state == BackupState::Available
+            {
+                row.parts = told::links(backup, self.engine().issue_links(self.who, backup, order).await?);
+            }
+            rows.push(row);
+        }
+        Ok(Reply::Backups { total: listed.total, full_bytes, rows })
+    }
+
+    pub(super) async fn create(&self, call: CreateBackup) -> Result<Reply, Refused> {
+        self.who.with(Right::Operate)?;
+        let instance = self.instance(&call.instance).await?;
+        let order = BackupOrder {
+            instance: instance.id.clone(),
+            name: call.name,
+            remark: call.remark,
+            keep_days: call.keep_days.filter(|days| *days < FOR_EVER_DAYS),
+        };
+        let asked = self.engine().request_backup(self.who, order).await;
+        let backup = asked.map_err(|error| match error.code {
+            "BACKUP_RUNNING" => Refused::Fault(Fault::InstanceBusy(instance.id.to_string())),
+            _ => Refused::Error(error),
+        })?;
+        Ok(Reply::Started { job: backup.job, backup: backup.id.to_string() })
+    }
+
+    pub(super) async fn stop(&self, call: StopBackup) -> Result<Reply, Refused> {
+        self.who.with(Right::Operate)?;
+        let backup = self.backup(None, &call.backup).await?;
+        if !backup.state.is_active() {
+            return Err(Fault::BackupNotReady(short(&call.backup)).into());
+        }
+        let job = self.engine().cancel_job(self.who, backup.job).await?;
+        Ok(Reply::Done { job: Some(job.number) })
+    }
+
+    /// All of them or, if one cannot be deleted, none.
+    pub(super) async fn delete(&self, call: DeleteBackups) -> Result<Reply, Refused> {
+        self.who.with(Right::Operate)?;
+        let instance = self.named_instance(call.instance.as_ref()).await?;
+        let mut backups: Vec<Backup> = Vec::new();
+        for id in &call.backups {
+            let backup = self.backup(instance.as_ref(), id).await?;
+            if backup.state.is_active() {
+                return Err(Fault::InstanceBusy(backup.instance.to_string()).into());
+            }
+            if backup.protected {
+                return Err(Fault::BackupProtected(short(id)).into());
+            }
+            if !backups.iter().any(|known| known.id == backup.id) {
+                backups.push(backup);
+            }
+        }
+        let mut last = None;
+        for backup in &backups {
+            let (_, job) = self.engine().delete_backup(self.who, BackupRef::Id(backup.id)).await?;
+            last = Some(job);
+        }
+        Ok(Reply::Done { job: last })
+    }
+
+    /// A vendor's expiry moves later only: what was promised to be kept is kept.
+    pub(super) async fn set_expiry(&self, call: SetExpiry) -> Result<Reply, Refused> {
+        self.who.with(Right::Operate)?;
+        let instance = self.instance(&call.instance).await?;
+        let backup = self.backup(Some(&instance), &call.backup).await?;
+        let bad =
+            |why: &str| Fault::BadParameter { name: "ExpectExpireTime".to_owned(), why: why.to_owned() };
+        let at = moment(Some(call.expires_at)).ok_or_else(|| bad("is not a time"))?;
+        if at <= self.engine().clock().now() {
+            return Err(bad("has passed already").into());
+        }
+        if backup.expires_at.is_none_or(|present| at < present) {
+            return Err(bad("is earlier than the present one").into());
+        }
+        self.engine().set_expiry(self.who, BackupRef::Id(backup.id), Some(at)).await?;
+        Ok(Reply::Done { job: None })
+    }
+
+    /// What is kept here is what is downloaded, so there is nothing to prepare: the answer names the job that took it.
+    pub(super) async fn export(&self, call: ExportBackup) -> Result<Reply, Refused> {
+        self.who.with(Right::Operate)?;
+        let instance = self.instance(&call.instance).await?;
+        if instance.facts.as_ref().is_none_or(|facts| facts.topology != Topology::Cluster) {
+            return Err(Fault::ClusterOnly.into());
+        }
+        let backup = self.backup(Some(&instance), &call.backup).await?;
+        if backup.state != BackupState::Available {
+            return Err(Fault::BackupNotReady(short(&call.backup)).into());
+        }
+        Ok(Reply::Started { job: backup.job, backup: backup.id.to_string() })
+    }
+}
+
+/// Our states behind a vendor's. An empty list stays empty: all but the expired ones.
+fn states(shown: &[Shown]) -> Vec<BackupState> {
+    shown
+        .iter()
+        .flat_map(|state| match state {
+            Shown::Running => &[BackupState::Queued, BackupState::Running][..],
+            Shown::Available => &[BackupState::Available],
+            Shown::Failed => {
+                &[BackupState::Failed, BackupState::Partial, BackupState::Quarantined, BackupState::Damaged]
+            }
+        })
+        .copied()
+        .collect()
+}

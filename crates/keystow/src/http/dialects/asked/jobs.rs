@@ -1,0 +1,54 @@
+//! Jobs.
+
+use keystow_dialects::{JobKind as Asked, JobState as Shown, ListJobs, Reply};
+use keystow_engine::model::{JobFilter, JobKind, JobState, Mode};
+
+use super::{Asking, moment, page};
+use crate::http::dialects::{Refused, told};
+
+impl Asking<'_> {
+    pub(super) async fn jobs(&self, call: ListJobs) -> Result<Reply, Refused> {
+        let instance = self.named_instance(call.instance.as_ref()).await?;
+        let kinds: Vec<JobKind> = call.kinds.iter().filter_map(|kind| ours(*kind)).collect();
+        if kinds.is_empty() && !call.kinds.is_empty() {
+            return Ok(Reply::Jobs { total: 0, rows: Vec::new() });
+        }
+        let filter = JobFilter {
+            project: None,
+            number: call.job,
+            instance: instance.map(|instance| instance.id),
+            instance_search: call.instance_search,
+            place: self.place.clone(),
+            kinds,
+            states: states(&call.states),
+            mode: call.automated.map(|automated| if automated { Mode::Automated } else { Mode::Manual }),
+            since: moment(call.since),
+            until: moment(call.until),
+            page: page(call.page),
+        };
+        let listed = self.engine().jobs(self.who, filter).await?;
+        Ok(Reply::Jobs { total: listed.total, rows: listed.rows.iter().map(told::job).collect() })
+    }
+}
+
+/// `None` = no job here does that yet.
+fn ours(kind: Asked) -> Option<JobKind> {
+    match kind {
+        Asked::Backup => Some(JobKind::TakeBackup),
+        Asked::RemoveBackup => Some(JobKind::RemoveBackup),
+        Asked::Restore => None,
+    }
+}
+
+fn states(shown: &[Shown]) -> Vec<JobState> {
+    shown
+        .iter()
+        .flat_map(|state| match state {
+            Shown::Waiting => &[JobState::Queued][..],
+            Shown::Running => &[JobState::Running],
+            Shown::Done => &[JobState::Done],
+            Shown::Failed => &[JobState::Failed, JobState::Cancelled],
+        })
+        .copied()
+        .collect()
+}

@@ -1,0 +1,147 @@
+//! Download links, and who may use them.
+
+use std::time::Duration;
+
+use keystow_dialects::{AddressLimit, Fault, LinkBackup, Networks, Reply, Restriction, SetRestriction};
+use keystow_engine::links::AddressRange;
+use keystow_engine::model::{Backup, Instance, LinkLimit, LinkRestriction, Network, Right, Topology};
+use keystow_engine::ops::LinkOrder;
+
+use super::{Asking, short};
+use crate::http::dialects::{Refused, told};
+
+/// Ranges that a link may carry: it must stay short enough for a mail and a shell.
+const MOST_RANGES: usize = 32;
+
+impl Asking<'_> {
+    /// Whether the caller may is asked before whether the thing exists.
+    pub(super) async fn link(&self, call: LinkBackup) -> Result<Reply, Refused> {
+        self.who.with(Right::Link)?;
+        let rules = self.rules().of(self.dialect);
+        if rules.is_some_and(|rules| {
+            !rules.allow_list.is_empty() && !rules.allow_list.contains(self.who.account())
+        }) {
+            return Err(Fault::NotAllowListed.into());
+        }
+        let instance = self.named_instance(call.instance.as_ref()).await?;
+        let backup = self.backup(instance.as_ref(), &call.backup).await?;
+        if rules.is_some_and(|rules| rules.cluster_only) && !is_cluster(instance.as_ref(), &backup) {
+            return Err(Fault::ClusterOnly.into());
+        }
+        if call.other_region {
+            // No repository of another region holds copies yet.
+            return Err(Fault::NoSuchBackup(short(&call.backup)).into());
+        }
+        let shard = call.shard.as_deref().map(|node| shard(&backup, node)).transpose()?;
+        let order = LinkOrder { shard, ..self.order(call.networks, call.limit, call.ttl).await? };
+        let links =
+            self.engine().issue_links(self.who, &backup, &order).await.map_err(|error| match error.code {
+                "BACKUP_NOT_AVAILABLE" => Refused::Fault(Fault::BackupNotReady(short(&call.backup))),
+                _ => Refused::Error(error),
+            })?;
+        Ok(Reply::Links(told::links(&backup, links)))
+    }
+
+    /// Links as this vendor's look, with the limits asked for or, without any, those that the account has set.
+    pub(super) async fn order(
+        &self,
+        networks: Networks,
+        limit: AddressLimit,
+        ttl: Option<Duration>,
+    ) -> Result<LinkOrder, Refused> {
+        let (networks, limit) = match limit {
+            AddressLimit::Default => {
+                let region = self.rules().canonical(self.region.as_deref());
+                let kept = told::restriction(&self.engine().link_restriction(self.who, &region).await?);
+                let narrowest = if networks == Networks::Intranet { networks } else { kept.networks };
+                (narrowest, kept.limit)
+            }
+            limit => (networks, limit),
+        };
+        let (addresses, denied) = self.ranges(&limit)?;
+        let (spelling, usual) = self.dialects.style(self.dialect);
+        Ok(LinkOrder {
+            networks: match networks {
+                Networks::Both => vec![Network::Public, Network::Intranet],
+                Networks::Intranet => vec![Network::Intranet],
+            },
+            ttl: ttl.unwrap_or(usual),
+            spelling,
+            addresses,
+            denied,
+            shard: None,
+            deliveries: None,
+            remember: false,
+            unverified: false,
+        })
+    }
+
+    /// The addresses that may, and those that may not.
+    fn ranges(&self, limit: &AddressLimit) -> Result<(Vec<AddressRange>, Vec<AddressRange>), Fault> {
+        let AddressLimit::Custom { except, addresses, vpcs } = limit else {
+            return Ok((Vec::new(), Vec::new()));
+        };
+        let bad = |name: &str, why: String| Fault::BadParameter { name: name.to_owned(), why };
+        let listed: Vec<AddressRange> = addresses
+            .iter()
+            .map(|text| {
+                text.parse().map_err(|error: keystow_engine::Error| bad("LimitIp", error.to_string()))
+            })
+            .collect::<Result<_, _>>()?;
+        let mut allowed = Vec::new();
+        for (id, region) in vpcs {
+            let network = self.rules().vpc(id, region).ok_or_else(|| {
+                bad("LimitVpc", format!("no network is configured for {} in {}", short(id), short(region)))
+            })?;
+            allowed.extend_from_slice(network);
+        }
+        let denied = if *except {
+            listed
+        } else {
+            allowed.extend(listed);
+            Vec::new()
+        };
+        if allowed.len() + denied.len() > MOST_RANGES {
+            return Err(bad("LimitIp", format!("a link carries at most {MOST_RANGES} address ranges")));
+        }
+        Ok((allowed, denied))
+    }
+
+    pub(super) async fn restriction(&self) -> Result<Reply, Refused> {
+        let region = self.rules().canonical(self.region.as_deref());
+        Ok(Reply::Restriction(told::restriction(&self.engine().link_restriction(self.who, &region).await?)))
+    }
+
+    pub(super) async fn set_restriction(&self, call: SetRestriction) -> Result<Reply, Refused> {
+        self.who.with(Right::Operate)?;
+        let Restriction { networks, limit } = call.restriction;
+        // What could not be enforced is not kept.
+        self.ranges(&limit)?;
+        let kept = LinkRestriction {
+            intranet_only: networks == Networks::Intranet,
+            limit: match limit {
+                AddressLimit::Custom { except, addresses, vpcs } => {
+                    Some(LinkLimit { except, addresses, vpcs })
+                }
+                AddressLimit::Default | AddressLimit::None => None,
+            },
+        };
+        let region = self.rules().canonical(self.region.as_deref());
+        self.engine().set_link_restriction(self.who, &region, &kept).await?;
+        Ok(Reply::Done { job: None })
+    }
+}
+
+fn is_cluster(instance: Option<&Instance>, backup: &Backup) -> bool {
+    let facts = backup.server.as_ref().or(instance.and_then(|instance| instance.facts.as_ref()));
+    facts.is_some_and(|facts| facts.topology == Topology::Cluster)
+}
+
+/// The shard whose node id a caller names.
+fn shard(backup: &Backup, node: &str) -> Result<u32, Fault> {
+    let parts = backup.parts.iter().map(|part| part.sealed.shard);
+    parts.clone().find(|&shard| told::node(backup, shard) == node).ok_or_else(|| Fault::BadParameter {
+        name: "BlockId".to_owned(),
+        why: format!("the backup has no file of {}", short(node)),
+    })
+}
