@@ -3,4 +3,4 @@
 mod decoding;
 mod faults;
 mod round_trip;
-mod signatures;
+pub(crate) mod signatures;

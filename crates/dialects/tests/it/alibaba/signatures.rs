@@ -5,8 +5,37 @@ use std::time::Duration;
 use http::Method;
 use keystow_dialects::{Dialect, Fault, alibaba::Alibaba, recognise};
 
-use crate::capture::{self, Parts};
-use crate::signatures::{accepted, dialect, headers, signed_by_hand};
+use crate::capture::{self, Capture, Parts};
+use crate::signatures::{
+    Rules, accepted, changes_are_refused, decoded, dialect, headers, is_listed, signed_by_hand,
+};
+
+pub(crate) const RULES: Rules =
+    Rules { window: Duration::from_mins(15), signs_header, signs_body: |_| true, says_the_same };
+
+fn is_v3(capture: &Capture) -> bool {
+    !capture.expected["canonical_request"].is_null()
+}
+
+fn signs_header(capture: &Capture, name: &str) -> bool {
+    is_v3(capture) && (name == "authorization" || is_listed(capture, name))
+}
+
+/// Both schemes sign decoded parameters of the query, V1 those of a form too.
+fn says_the_same(capture: &Capture, changed: &Parts) -> bool {
+    let original = &capture.parts;
+    let same_query = changed.target == original.target
+        || (changed.target.starts_with(b"/?")
+            && decoded(&changed.target[2..]) == decoded(&original.target[2..]));
+    let same_body = changed.body == original.body
+        || (!is_v3(capture) && decoded(&changed.body) == decoded(&original.body));
+    same_query && same_body && changed.headers == original.headers
+}
+
+#[test]
+fn any_changed_signed_byte_is_refused() {
+    changes_are_refused("alibaba");
+}
 
 #[test]
 fn nonces_are_handed_on_where_the_scheme_has_one() {

@@ -1,9 +1,60 @@
 //! Ways to sign that the recorded requests do not show.
 
+use std::time::Duration;
+
 use keystow_dialects::{Dialect, Fault, Workings, tencent_v3::TencentV3};
 
-use crate::capture::{self, Parts};
-use crate::signatures::{dialect, signed_by_hand};
+use crate::capture::{self, Capture, Parts};
+use crate::signatures::{Rules, changes_are_refused, decoded, dialect, header, is_listed, signed_by_hand};
+
+pub(crate) const RULES: Rules =
+    Rules { window: Duration::from_mins(5), signs_header, signs_body, says_the_same };
+
+fn is_tc3(capture: &Capture) -> bool {
+    !capture.expected["canonical_request"].is_null()
+}
+
+fn signs_body(capture: &Capture) -> bool {
+    header(&capture.parts, "x-tc-content-sha256").is_none()
+}
+
+fn signs_header(capture: &Capture, name: &str) -> bool {
+    if !is_tc3(capture) {
+        return name == "host";
+    }
+    let made_of = ["authorization", "x-tc-timestamp", "x-tc-content-sha256", "x-tc-token"];
+    made_of.contains(&name) || is_listed(capture, name)
+}
+
+/// TC3 signs query and body as they are, v1 decoded parameters; the port may be one that the client
+/// never signed.
+fn says_the_same(capture: &Capture, changed: &Parts) -> bool {
+    let original = &capture.parts;
+    let same =
+        |one: &[u8], other: &[u8]| one == other || (!is_tc3(capture) && decoded(one) == decoded(other));
+    let query = |parts: &Parts| parts.target.strip_prefix(b"/?").unwrap_or_default().to_vec();
+    let same_query = changed.target == original.target
+        || (changed.target.starts_with(b"/?") && same(&query(changed), &query(original)));
+    let host = |parts: &Parts| {
+        let host = String::from_utf8_lossy(header(parts, "host").unwrap()).into_owned();
+        let (name, port) = host.trim().rsplit_once(':').unwrap_or((&host, ""));
+        (name.to_owned(), port.to_owned())
+    };
+    let ((name, port), (new_name, new_port)) = (host(original), host(changed));
+    let port_unsigned = capture.expected["signed_host"] == name;
+    let digits = new_port.bytes().all(|byte| byte.is_ascii_digit());
+    let same_host = new_name == name && (new_port == port || (port_unsigned && digits));
+    let others = |parts: &Parts| {
+        let headers = parts.headers.clone().into_iter();
+        headers.filter(|(name, _)| !name.eq_ignore_ascii_case("host")).collect::<Vec<_>>()
+    };
+    same_query && same(&changed.body, &original.body) && same_host && others(changed) == others(original)
+}
+
+#[test]
+fn any_changed_signed_byte_is_refused() {
+    changes_are_refused("tencent_v3");
+}
 
 #[test]
 fn nonces_are_handed_on_where_the_scheme_has_one() {
