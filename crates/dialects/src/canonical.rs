@@ -216,6 +216,16 @@ pub(crate) fn hmac_sha256(key: &[u8], message: &[u8]) -> hmac::Tag {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message)
 }
 
+/// SHA-1 of several pieces in a row, in lower-case hex. The pieces are not joined in memory: one
+/// may be a secret.
+pub(crate) fn sha1_hex(pieces: &[&[u8]]) -> String {
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    for piece in pieces {
+        context.update(piece);
+    }
+    hex(context.finish().as_ref())
+}
+
 /// SHA-256 in lower-case hex.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     hex(digest::digest(&digest::SHA256, bytes).as_ref())

@@ -6,16 +6,17 @@
 pub mod alibaba;
 mod canonical;
 pub mod tencent_v3;
+pub mod ucloud;
 pub mod vocabulary;
 
 use std::time::SystemTime;
 
 pub use canonical::Workings;
 pub use vocabulary::{
-    AccountRow, AddressLimit, BackupRow, BackupState, Call, Claim, CreateBackup, Credentials, DeleteBackups,
-    Endpoint, ExportBackup, Fault, InstanceRow, IssueToken, IssuedToken, JobKind, JobRow, JobState,
-    LinkBackup, LinkRow, ListBackups, ListInstances, ListJobs, ListProjects, ListShards, Networks, Page,
-    Place, Policy, PolicyChange, ProjectRow, RegionRow, Reply, Request, Response, Restore, RestoreFrom,
+    AccountRow, AddressLimit, BackupRow, BackupState, Call, Claim, CopyEnd, CreateBackup, Credentials,
+    DeleteBackups, Endpoint, ExportBackup, Fault, InstanceRow, IssueToken, IssuedToken, JobKind, JobRow,
+    JobState, LinkBackup, LinkRow, ListBackups, ListInstances, ListJobs, ListProjects, ListShards, Networks,
+    Page, Place, Policy, PolicyChange, ProjectRow, RegionRow, Reply, Request, Response, Restore, RestoreFrom,
     Restriction, Secret, SetExpiry, SetPolicy, SetRestriction, ShardRow, ShowPolicy, ShowRestriction,
     StopBackup, Topology, Unit, Verified, Weekdays,
 };
@@ -103,7 +104,7 @@ pub enum ReadError {
 }
 
 /// Every dialect, one line each: a new vendor is one folder and one line here.
-pub static ALL: &[&dyn Dialect] = &[&tencent_v3::TencentV3, &alibaba::Alibaba];
+pub static ALL: &[&dyn Dialect] = &[&tencent_v3::TencentV3, &alibaba::Alibaba, &ucloud::Ucloud];
 
 /// The dialect that a request speaks, if any.
 pub fn recognise(request: &Request) -> Option<&'static dyn Dialect> {

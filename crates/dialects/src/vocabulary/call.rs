@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{BackupState, Restriction, Secret};
+use super::{BackupState, Restriction, Secret, Topology};
 
 /// A request for something, in no vendor's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,6 +148,8 @@ pub struct ListInstances {
     pub name: Option<String>,
     /// Only those whose id or name contains this text.
     pub search: Option<String>,
+    /// Only those laid out so; empty = all.
+    pub topologies: Vec<Topology>,
     /// The page asked for.
     pub page: Page,
 }
@@ -181,6 +183,15 @@ pub enum Unit {
     Part,
 }
 
+/// Which end of the copies that are kept in another region's repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyEnd {
+    /// The backups that were copied, in the region of their instance.
+    Source,
+    /// The copies, in the region that keeps them.
+    Target,
+}
+
 /// See [`Call::ListBackups`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ListBackups {
@@ -206,6 +217,8 @@ pub struct ListBackups {
     pub automated: Option<bool>,
     /// Archived stream (incremental) entries too.
     pub incremental: bool,
+    /// Only copies between regions, as seen from this end; `None` = every backup, copied or not.
+    pub copies: Option<CopyEnd>,
     /// What one record is.
     pub unit: Unit,
     /// Whether each record comes with fresh links.

@@ -10,7 +10,7 @@ use keystow_dialects::{Request, Secret};
 use serde_json::Value;
 
 /// A request in pieces that can be changed byte by byte.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Parts {
     pub(crate) method: Method,
     pub(crate) target: Vec<u8>,

@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod alibaba;
 mod capture;
-mod decoding;
-mod faults;
+mod every_dialect;
 mod hostile;
-mod round_trip;
+mod shared;
 mod signatures;
+mod tencent_v3;
