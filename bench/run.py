@@ -1,15 +1,16 @@
-"""Run the measurements and print one table. Usage: run.py capture|download|all"""
+"""Run the measurements and print one table. Usage: run.py capture|download|api|all"""
 
 import os
 import platform
 import sys
 
+import api
 import capture
 import download
 from lab import Lab, LabError
 from measure import print_table
 
-PARTS = {"capture": capture, "download": download}
+PARTS = {"capture": capture, "download": download, "api": api}
 
 
 def main():

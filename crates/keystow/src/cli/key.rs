@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::Context;
 use super::output::{grid, moment, pairs};
 use super::secret::read_secret;
+use super::snippet::{self, SnippetArgs};
 use super::span::parse_coming;
 use crate::api::{KeyRow, KeySecret, NewKeyRequest};
 use crate::failure::Failure;
@@ -22,6 +23,8 @@ pub(crate) enum KeyCommand {
     /// List the access keys; secrets are never shown again
     #[command(alias = "ls")]
     List(ListArgs),
+    /// Show how a vendor's SDK or CLI is pointed at this server with a key
+    Snippet(SnippetArgs),
     /// Give a key a new secret
     Rotate(OneArgs),
     /// End a key, and with it the links that it asked for
@@ -87,6 +90,7 @@ pub(super) async fn run(command: KeyCommand, context: &Context) -> Result<(), Fa
             let rows: Vec<KeyRow> = client.query(&["keys"], &filter).await?;
             output.value(&rows, |rows| tabulate(rows))?;
         }
+        KeyCommand::Snippet(args) => snippet::run(args, context).await?,
         KeyCommand::Rotate(args) => {
             let key: KeySecret = client.act(&["keys", &args.id, "rotation"]).await?;
             output.value(&key, describe)?;

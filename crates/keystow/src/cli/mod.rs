@@ -15,6 +15,8 @@ mod progress;
 mod project;
 mod secret;
 mod serve;
+mod sign;
+mod snippet;
 mod span;
 mod verify;
 mod wait;
@@ -91,6 +93,8 @@ enum Command {
     Fetch(fetch::FetchArgs),
     /// Check every structure and checksum of an RDB file or a backup
     Verify(verify::VerifyArgs),
+    /// Show how a vendor's signature of a request comes about
+    Sign(sign::SignArgs),
     /// Look for what is wrong with the service and this client
     Doctor,
     /// Settings of the service
@@ -126,6 +130,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Job(command) => job::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
+        Command::Sign(args) => sign::run(&args, &context),
         Command::Doctor => doctor::run(&context).await,
         Command::Config(command) => config::run(&command, cli.json),
         Command::Completions(args) => completions::run(&args),
