@@ -53,7 +53,7 @@ sdk() {
     say "installing the vendors' SDKs into .tools/py"
     rm -rf .tools/py
     "$python" -m venv --without-pip .tools/py
-    "$python" -m pip --python .tools/py/bin/python install --quiet --disable-pip-version-check \
+    "$python" -m pip --python .tools/py/bin/python install --quiet --no-compile --disable-pip-version-check \
         --root-user-action=ignore --requirement tools/requirements.txt
     printf '%s\n' "$wanted" >.tools/py/.installed
 }
