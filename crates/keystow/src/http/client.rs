@@ -127,6 +127,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_nearest_trusted_proxy_says_whether_the_client_speaks_tls() {
+        let proxies = TrustedProxies(vec!["10.0.0.0/8".parse().unwrap()]);
+        let is_tls = |peer: &str, own: bool, value: &'static str| {
+            let headers = HeaderMap::from_iter([(FORWARDED_PROTO, HeaderValue::from_static(value))]);
+            proxies.client(peer.parse().unwrap(), own, &headers).tls
+        };
+        assert!(is_tls(PROXY, false, "https"));
+        assert!(is_tls(PROXY, false, "http, https"));
+        assert!(!is_tls(PROXY, true, "https, http"));
+        assert!(!is_tls("203.0.113.7:1", false, "https"));
+        assert!(is_tls("203.0.113.7:1", true, "http"));
+    }
+
     proptest! {
         #[test]
         fn the_last_address_of_the_nearest_proxy_wins(front in "[ -~]{0,80}") {

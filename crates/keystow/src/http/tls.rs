@@ -1,6 +1,7 @@
 //! Certificates of a listener, read again when their files change.
 
 use std::fs::File;
+use std::future::Future;
 use std::io::BufReader;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use keystow_engine::{Error, Kind, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -78,15 +79,21 @@ impl Certificates {
     }
 }
 
-/// Keeps certificates fresh until `stop`: SIGHUP reads them at once.
-pub(super) async fn keep_fresh(all: Vec<Arc<Certificates>>, stop: CancellationToken) {
-    let mut hangup = match signal(SignalKind::hangup()) {
-        Ok(hangup) => hangup,
-        Err(error) => {
-            tracing::error!(%error, "cannot wait for SIGHUP; certificates are not read again");
-            return;
+/// Keeps certificates fresh until `stop`. From the call on, SIGHUP has them read at once and ends nothing.
+pub(super) fn keep_fresh(
+    all: Vec<Arc<Certificates>>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    let hangup = signal(SignalKind::hangup());
+    async move {
+        match hangup {
+            Ok(hangup) => look_again(&all, hangup, stop).await,
+            Err(error) => tracing::error!(%error, "cannot wait for SIGHUP; certificates are not read again"),
         }
-    };
+    }
+}
+
+async fn look_again(all: &[Arc<Certificates>], mut hangup: Signal, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -95,7 +102,7 @@ pub(super) async fn keep_fresh(all: Vec<Arc<Certificates>>, stop: CancellationTo
             _ = hangup.recv() => true,
             () = stop.cancelled() => return,
         };
-        let all = all.clone();
+        let all = all.to_vec();
         let refreshed =
             tokio::task::spawn_blocking(move || all.iter().for_each(|one| one.refresh(in_any_case)));
         if let Err(error) = refreshed.await {
