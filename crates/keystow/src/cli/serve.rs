@@ -21,9 +21,12 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{Config, DialectConfig, Layers, LogFormat, NetworkConfig, RegionConfig};
+use crate::config::{self, Config, DialectConfig, Layers, LogFormat, NetworkConfig, RegionConfig};
 use crate::failure::Failure;
-use crate::http::{DialectRules, Limits, LinkLives, Listeners, Region, Rules, VpcNetwork, serve};
+use crate::http::{
+    Certificates, DialectRules, Entrance, Limits, LinkLives, Listener, Listeners, Region, Rules, TlsFiles,
+    TrustedProxies, VpcNetwork, serve,
+};
 
 /// Flags of `serve`. Each beats the environment, which beats the file.
 #[derive(Debug, Clone, Args)]
@@ -156,12 +159,33 @@ async fn bind(config: &mut Config) -> Result<Listeners> {
         *address = bound;
         Ok(listener)
     }
+    let [api, download, intranet] = entrances(config)?;
     let (listen, links) = (&mut config.listen, &mut config.links);
+    let public = one("download", &mut listen.download, Some(&mut links.public_url)).await?;
+    let private = one("intranet", &mut listen.intranet, Some(&mut links.intranet_url)).await?;
     Ok(Listeners {
-        api: one("api", &mut listen.api, None).await?,
-        download: one("download", &mut listen.download, Some(&mut links.public_url)).await?,
-        intranet: one("intranet", &mut listen.intranet, Some(&mut links.intranet_url)).await?,
+        api: Listener { socket: one("api", &mut listen.api, None).await?, entrance: api },
+        download: Listener { socket: public, entrance: download },
+        intranet: Listener { socket: private, entrance: intranet },
     })
+}
+
+/// How the three listeners take connections in.
+fn entrances(config: &Config) -> Result<[Entrance; 3]> {
+    let trusted = config.listen.trusted_proxies.iter().map(|range| range.0).collect();
+    let trusted = Arc::new(TrustedProxies(trusted));
+    let entrance = |listener| {
+        let tls = config.tls.files(listener).map(|files| {
+            Certificates::load(TlsFiles { cert: files.cert, key: files.key, client_ca: files.client_ca })
+        });
+        let proxy_protocol = config.listen.proxy_protocol.contains(&listener);
+        Ok(Entrance { tls: tls.transpose()?.map(Arc::new), proxy_protocol, trusted: trusted.clone() })
+    };
+    Ok([
+        entrance(config::Listener::Api)?,
+        entrance(config::Listener::Download)?,
+        entrance(config::Listener::Intranet)?,
+    ])
 }
 
 async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
@@ -278,9 +302,15 @@ fn greet(config: &Config, admin: Option<&IssuedKey>) {
         ));
         say(&format!("  copy        {} somewhere safe", config.data_dir.join("root.key").display()));
     }
+    let shown = |listener, address| match config.tls.files(listener) {
+        Some(_) => format!("{address} (TLS)"),
+        None => format!("{address}"),
+    };
     say(&format!(
         "listening  api {}  downloads public {}  intranet {}",
-        config.listen.api, config.listen.download, config.listen.intranet
+        shown(config::Listener::Api, config.listen.api),
+        shown(config::Listener::Download, config.listen.download),
+        shown(config::Listener::Intranet, config.listen.intranet),
     ));
 }
 

@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,13 +11,16 @@ use axum::extract::ConnectInfo;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::Listener;
+use super::entrance::{Connection, Socket};
 use super::patience::Patient;
 
 /// Bounds on what a listener takes.
@@ -35,8 +37,7 @@ pub(super) trait Serve: Clone + Send + Sync + 'static {
     /// Answers the requests of one connection until it ends. After `stop` it ends with the request under way.
     fn serve(
         self,
-        socket: TcpStream,
-        peer: SocketAddr,
+        connection: Connection,
         limits: Limits,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send;
@@ -44,12 +45,14 @@ pub(super) trait Serve: Clone + Send + Sync + 'static {
 
 /// Accepts until `stop`. Connections go on in `tracker`.
 pub(super) async fn accept<S: Serve>(
-    listener: TcpListener,
+    listener: Listener,
     limits: Limits,
     service: S,
     tracker: TaskTracker,
     stop: CancellationToken,
 ) {
+    let Listener { socket: listener, entrance } = listener;
+    let entrance = Arc::new(entrance);
     let room = Arc::new(Semaphore::new(limits.connections));
     loop {
         let permit = tokio::select! {
@@ -66,9 +69,16 @@ pub(super) async fn accept<S: Serve>(
                 if let Err(error) = socket.set_nodelay(true) {
                     tracing::debug!(%peer, %error, "cannot set TCP_NODELAY");
                 }
-                let connection = service.clone().serve(socket, peer, limits, stop.clone());
+                let (entrance, service, stop) = (entrance.clone(), service.clone(), stop.clone());
                 tracker.spawn(async move {
-                    connection.await;
+                    let entered = tokio::select! {
+                        entered = entrance.enter(socket, peer, limits) => entered,
+                        () = stop.cancelled() => return,
+                    };
+                    match entered {
+                        Ok(connection) => service.serve(connection, limits, stop).await,
+                        Err(error) => tracing::debug!(%peer, %error, "connection not taken"),
+                    }
                     drop(permit);
                 });
             }
@@ -86,32 +96,48 @@ pub(super) async fn accept<S: Serve>(
 pub(super) struct Routed(pub(super) axum::Router);
 
 impl Serve for Routed {
-    async fn serve(self, socket: TcpStream, peer: SocketAddr, limits: Limits, stop: CancellationToken) {
+    async fn serve(self, connection: Connection, limits: Limits, stop: CancellationToken) {
+        let (peer, tls, trusted) = (connection.peer, connection.is_tls(), connection.trusted);
         let service = hyper::service::service_fn(|request: Request<Incoming>| {
             let router = self.0.clone();
+            let client = trusted.client(peer, tls, request.headers());
             async move {
                 let mut request = request.map(Body::new);
-                request.extensions_mut().insert(ConnectInfo(peer));
+                request.extensions_mut().insert(ConnectInfo(client.address));
+                request.extensions_mut().insert(client);
                 router.oneshot(request).await.map_err(|never: Infallible| match never {})
             }
         });
-        let socket = TokioIo::new(Patient::new(socket, limits.idle_timeout));
-        let mut connection = std::pin::pin!(
-            http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(limits.header_timeout)
-                .max_buf_size(64 * 1024)
-                .serve_connection(socket, service)
-        );
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+        let ended = match connection.socket {
+            Socket::Plain(socket) => {
+                talk(Patient::new(socket, limits.idle_timeout), service, limits, stop).await
             }
+            Socket::Tls(socket) => talk(socket, service, limits, stop).await,
         };
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "connection ended early");
+        }
+    }
+}
+
+/// HTTP/1.1 by hyper.
+async fn talk<IO, S>(socket: IO, service: S, limits: Limits, stop: CancellationToken) -> hyper::Result<()>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
+{
+    let mut connection = std::pin::pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(64 * 1024)
+            .serve_connection(TokioIo::new(socket), service)
+    );
+    tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Everything that listens: one listener for the APIs, two for downloads.
 
 mod accept;
+mod client;
 mod dialects;
 mod download;
+mod entrance;
 mod native;
 mod patience;
+mod proxy_header;
+mod tls;
 
 use std::sync::Arc;
 
@@ -15,14 +19,23 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use accept::Limits;
+pub(crate) use client::TrustedProxies;
 use dialects::Dialects;
 pub(crate) use dialects::{DialectRules, LinkLives, Region, Rules, VpcNetwork};
+pub(crate) use entrance::Entrance;
+pub(crate) use tls::{Certificates, TlsFiles};
 
-/// The listeners, bound but not yet accepting.
+/// A listener, bound but not yet accepting.
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    pub(crate) entrance: Entrance,
+}
+
+/// All three.
 pub(crate) struct Listeners {
-    pub(crate) api: TcpListener,
-    pub(crate) download: TcpListener,
-    pub(crate) intranet: TcpListener,
+    pub(crate) api: Listener,
+    pub(crate) download: Listener,
+    pub(crate) intranet: Listener,
 }
 
 /// Accepts on all three until `stop`. What is under way then goes on in `tracker`.
@@ -34,6 +47,9 @@ pub(crate) fn serve(
     tracker: &TaskTracker,
     stop: &CancellationToken,
 ) {
+    let all = [&listeners.api, &listeners.download, &listeners.intranet];
+    let certificates = all.into_iter().filter_map(|listener| listener.entrance.tls.clone()).collect();
+    tracker.spawn(tls::keep_fresh(certificates, stop.clone()));
     let native_life = rules.lives.native;
     let dialects = Dialects::new(engine.clone(), Arc::new(rules), limits.body_bytes);
     let router = native::router(engine.clone(), native_life).fallback(|request| dialects.answer(request));

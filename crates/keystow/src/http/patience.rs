@@ -22,6 +22,10 @@ impl<S> Patient<S> {
         Self { socket, limit, waiting: None }
     }
 
+    pub(super) fn socket(&self) -> &S {
+        &self.socket
+    }
+
     /// Passes a write's result on; a write that waits starts the clock, one that does not stops it.
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {

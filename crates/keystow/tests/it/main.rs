@@ -8,5 +8,7 @@ mod commands;
 mod documents;
 mod downloads;
 mod lab;
+mod proxies;
 mod rooms;
 mod shutdown;
+mod tls;

@@ -10,7 +10,6 @@ use std::pin::{Pin, pin};
 use http::StatusCode;
 use jiff::Timestamp;
 use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -18,54 +17,60 @@ use super::request::Request;
 use super::transfer::Peer;
 use super::{Downloads, Payload, conditions};
 use crate::http::accept::{Limits, Serve};
+use crate::http::entrance::{Connection, Socket};
 use crate::http::patience::Waiting;
 
 /// Longest request line and headers.
 const LONGEST_HEAD: usize = 16 * 1024;
 
 impl Serve for Downloads {
-    async fn serve(self, socket: TcpStream, peer: SocketAddr, limits: Limits, stop: CancellationToken) {
+    async fn serve(self, connection: Connection, limits: Limits, stop: CancellationToken) {
+        let (peer, tls, trusted) = (connection.peer, connection.is_tls(), connection.trusted);
+        let who = |request: &Request| trusted.client(peer, tls, &request.headers).address;
+        let mut to = Peer { socket: connection.socket, idle: Waiting::new(limits.idle_timeout) };
+        match self.talk(&mut to, who, limits, &stop).await {
+            Ok(()) => to.close().await,
+            Err(error) => tracing::debug!(%peer, %error, "connection ended early"),
+        }
+    }
+}
+
+impl Downloads {
+    /// One request after another. After an error the connection is of no use.
+    async fn talk(
+        &self,
+        to: &mut Peer,
+        who: impl Fn(&Request) -> SocketAddr,
+        limits: Limits,
+        stop: &CancellationToken,
+    ) -> io::Result<()> {
         let mut stopped = pin!(stop.cancelled());
-        let mut to = Peer { socket, idle: Waiting::new(limits.idle_timeout) };
         let mut dates = Dates::default();
         let (mut pending, mut head) = (Vec::new(), Vec::new());
         loop {
-            let request = match next_request(&mut to, &mut pending, limits, stopped.as_mut()).await {
+            let request = match next_request(to, &mut pending, limits, stopped.as_mut()).await {
                 Ok(Some(request)) => request,
-                Ok(None) => return,
-                Err(Unreadable::Lost(error)) => {
-                    tracing::debug!(%peer, %error, "connection ended early");
-                    return;
-                }
+                Ok(None) => return Ok(()),
+                Err(Unreadable::Lost(error)) => return Err(error),
                 Err(Unreadable::Request(status)) => {
-                    write_head(
-                        &mut head,
-                        status,
-                        "content-length: 0\r\n",
-                        false,
-                        dates.at(self.engine.clock().now()),
-                    );
-                    // The connection is closed whether or not this arrives.
-                    let _ = to.write(&head).await;
-                    return;
+                    let now = dates.at(self.engine.clock().now());
+                    write_head(&mut head, status, "content-length: 0\r\n", false, now);
+                    return to.write(&head).await;
                 }
             };
-            let answer = self.answer(&request, peer).await;
+            let answer = self.answer(&request, who(&request)).await;
             let keep = request.keep_alive && !stop.is_cancelled();
             write_head(&mut head, answer.status, &answer.headers, keep, dates.at(self.engine.clock().now()));
-            let sent = match answer.payload {
-                Payload::Nothing => to.write(&head).await,
+            match answer.payload {
+                Payload::Nothing => to.write(&head).await?,
                 Payload::Bytes(bytes) => {
                     head.extend_from_slice(&bytes);
-                    to.write(&head).await
+                    to.write(&head).await?;
                 }
-                Payload::Transfer(transfer) => transfer.send(&mut to, &mut head).await,
-            };
-            if let Err(error) = &sent {
-                tracing::debug!(%peer, %error, "transfer ended early");
+                Payload::Transfer(transfer) => transfer.send(to, &mut head).await?,
             }
-            if sent.is_err() || !keep {
-                return;
+            if !keep {
+                return Ok(());
             }
         }
     }
@@ -129,9 +134,12 @@ async fn next_request(
     timeout(limits.header_timeout, rest).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT.into()))
 }
 
-async fn fill(socket: &mut TcpStream, pending: &mut Vec<u8>) -> io::Result<usize> {
+async fn fill(socket: &mut Socket, pending: &mut Vec<u8>) -> io::Result<usize> {
     pending.reserve(2048);
-    socket.read_buf(pending).await
+    match socket {
+        Socket::Plain(socket) => socket.read_buf(pending).await,
+        Socket::Tls(socket) => socket.read_buf(pending).await,
+    }
 }
 
 fn write_head(head: &mut Vec<u8>, status: StatusCode, headers: &str, keep_alive: bool, date: &str) {

@@ -8,11 +8,13 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::http::client::FORWARDED_FOR;
+
 /// Most headers of a request.
 const MOST_HEADERS: usize = 64;
 /// The headers that are looked at; others are not kept.
-const KEPT: [HeaderName; 6] =
-    [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE];
+const KEPT: [HeaderName; 7] =
+    [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, FORWARDED_FOR];
 
 /// A request without a body.
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! Moves the bytes of a part to a socket: by `sendfile` where they lie in a file, else piece by piece.
+//! Moves the bytes of a part to a socket: by `sendfile` where they lie in a file and go out as they are, else piece by
+//! piece.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -6,15 +7,18 @@ use std::sync::Arc;
 
 use keystow_engine::ops::{Deliverable, Engine};
 use rustix::fs::sendfile;
-use tokio::io::Interest;
+use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
+use crate::http::entrance::Socket;
 use crate::http::patience::Waiting;
 
 /// Bytes of one step.
 const STEP_BYTES: u64 = 2 * 1024 * 1024;
 /// The longest transfer that is sent in one piece with its headers.
 const SMALL_BYTES: u64 = 64 * 1024;
+/// Bytes that are encrypted at a time: eight records.
+const PIECE_BYTES: u64 = 128 * 1024;
 
 /// A stretch of a part on its way.
 pub(super) struct Transfer {
@@ -43,9 +47,14 @@ impl Transfer {
     }
 
     async fn send_rest(&mut self, to: &mut Peer) -> io::Result<()> {
+        let mut piece = Vec::new();
         while self.at < self.until {
             let step = (self.until - self.at).min(STEP_BYTES);
-            let sent = if self.part.reader.file().is_some() {
+            let sent = if to.is_tls() {
+                self.read_into(&mut piece).await?;
+                to.write(&piece).await?;
+                piece.len() as u64
+            } else if self.part.reader.file().is_some() {
                 self.warm(step).await?;
                 self.send_file(to, step).await?
             } else {
@@ -78,6 +87,20 @@ impl Transfer {
         if bytes.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
     }
 
+    /// Puts the next bytes into `piece`, on this thread if they are in memory.
+    async fn read_into(&self, piece: &mut Vec<u8>) -> io::Result<()> {
+        let length = (self.until - self.at).min(PIECE_BYTES);
+        piece.resize(usize::try_from(length).unwrap_or(0), 0);
+        if let Some(read) = self.part.reader.read_now(self.at, piece) {
+            piece.truncate(read.map_err(io::Error::other)?);
+        } else {
+            let bytes = self.read(length).await?;
+            piece.clear();
+            piece.extend_from_slice(&bytes);
+        }
+        if piece.is_empty() { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
     /// `sendfile` waits for the disk where it runs. So the end of the step is looked at first: what is not in
     /// memory is read on a thread that may wait.
     async fn warm(&self, step: u64) -> io::Result<()> {
@@ -89,9 +112,12 @@ impl Transfer {
 
     async fn send_file(&self, to: &mut Peer, step: u64) -> io::Result<u64> {
         let file = self.part.reader.file().ok_or(io::ErrorKind::Unsupported)?;
+        let Peer { socket: Socket::Plain(socket), idle } = to else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
         loop {
-            match to.socket.try_io(Interest::WRITABLE, || some_of(to.socket.as_fd(), file, self.at, step)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => to.writable().await?,
+            match socket.try_io(Interest::WRITABLE, || some_of(socket.as_fd(), file, self.at, step)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => writable(socket, idle).await?,
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
                 sent => return sent,
             }
@@ -114,30 +140,56 @@ fn some_of(socket: BorrowedFd<'_>, file: BorrowedFd<'_>, at: u64, step: u64) -> 
 
 /// The other end: it may be slow, but not stand still.
 pub(super) struct Peer {
-    pub(super) socket: TcpStream,
+    pub(super) socket: Socket,
     pub(super) idle: Waiting,
 }
 
 impl Peer {
     /// Writes all of it.
-    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match self.socket.try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
-                written => bytes = &bytes[written?..],
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.socket {
+            Socket::Plain(socket) => write_plain(socket, &mut self.idle, bytes).await,
+            Socket::Tls(socket) => {
+                socket.write_all(bytes).await?;
+                socket.flush().await
             }
         }
-        Ok(())
+    }
+
+    /// Says that nothing more follows, where there is a way to say it.
+    pub(super) async fn close(&mut self) {
+        if let Socket::Tls(socket) = &mut self.socket {
+            // The peer may be gone already.
+            let _ = self.idle.on(socket.shutdown()).await;
+        }
+    }
+
+    fn is_tls(&self) -> bool {
+        matches!(self.socket, Socket::Tls(_))
     }
 
     fn cork(&self, cork: bool) {
+        let socket = match &self.socket {
+            Socket::Plain(socket) => socket,
+            Socket::Tls(socket) => socket.get_ref().0.socket(),
+        };
         // A socket without it only sends more packets.
-        let _ = rustix::net::sockopt::set_tcp_cork(&self.socket, cork);
+        let _ = rustix::net::sockopt::set_tcp_cork(socket, cork);
     }
+}
 
-    async fn writable(&mut self) -> io::Result<()> {
-        self.idle.on(self.socket.writable()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+async fn write_plain(socket: &TcpStream, idle: &mut Waiting, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match socket.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => writable(socket, idle).await?,
+            written => bytes = &bytes[written?..],
+        }
     }
+    Ok(())
+}
+
+async fn writable(socket: &TcpStream, idle: &mut Waiting) -> io::Result<()> {
+    idle.on(socket.writable()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// The account of a counted link's transfer. Dropped with it, it writes what was really sent.
