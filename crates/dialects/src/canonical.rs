@@ -106,6 +106,15 @@ pub(crate) fn merge<'a>(sources: impl IntoIterator<Item = &'a [u8]>) -> Result<P
     Ok(parameters)
 }
 
+/// A text that was signed, fit to be kept in an error: without the values of parameters that are
+/// secrets themselves.
+pub(crate) fn without_secrets(signed: &str, parameters: &Parameters, names: &[&str]) -> String {
+    let secrets = names.iter().filter_map(|name| parameters.get(*name).map(|value| (name, value)));
+    secrets.filter(|(_, value)| !value.is_empty()).fold(signed.to_owned(), |text, (name, value)| {
+        text.replace(&format!("{name}={value}"), &format!("{name}=***"))
+    })
+}
+
 /// The raw text after `?`, escapes kept.
 pub(crate) fn query(request: &Request) -> &[u8] {
     request.uri().query().unwrap_or_default().as_bytes()

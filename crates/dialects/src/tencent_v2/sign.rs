@@ -12,7 +12,7 @@ use http::{HeaderValue, Method};
 use super::PATH;
 use crate::canonical::{
     Parameters, Workings, apart, form, header, hmac_sha1, hmac_sha256, host_spellings, is_form, merge,
-    percent_encode, query, same, sha256_hex,
+    percent_encode, query, same, sha256_hex, without_secrets,
 };
 use crate::vocabulary::{Claim, Credentials, Endpoint, Fault, Request, Secret, Verified};
 
@@ -22,6 +22,8 @@ const WINDOW: Duration = Duration::from_mins(5);
 const NONCE_TTL: Duration = Duration::from_mins(10);
 /// Parameters whose value may have been left out of the signature: a text for a person, no more.
 const FREE_TEXTS: [&str; 1] = ["remark"];
+/// Parameters that are secrets themselves.
+const SECRETS: [&str; 2] = ["password", "Token"];
 
 /// The parameters of a request: the query of a GET, the form of a POST.
 pub(super) fn parameters(request: &Request) -> Result<Parameters, Fault> {
@@ -78,7 +80,8 @@ pub(super) fn verify(request: &Request, secret: &Secret, now: SystemTime) -> Res
     let usual = readings.next().ok_or(Fault::Internal)?;
     let good = same(&usual.signature, signature) || readings.any(|other| same(&other.signature, signature));
     if !good {
-        return Err(Fault::BadSignature { string_to_sign: usual.string_to_sign });
+        let string_to_sign = without_secrets(&usual.string_to_sign, &parameters, &SECRETS);
+        return Err(Fault::BadSignature { string_to_sign });
     }
     // One SDK draws its nonce from 65,536 numbers: alone it would repeat itself too soon.
     let nonce = format!("{} {timestamp} {nonce}", claim.access_key_id);

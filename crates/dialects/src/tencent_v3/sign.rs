@@ -16,7 +16,7 @@ use jiff::tz::Offset;
 use super::VERSION;
 use crate::canonical::{
     Authorization, Parameters, Workings, apart, form, header, hex, hmac_sha1, hmac_sha256, host_spellings,
-    is_form, merge, peek_header, peek_parameter, query, same, sha256_hex, write_calendar,
+    is_form, merge, peek_header, peek_parameter, query, same, sha256_hex, without_secrets, write_calendar,
 };
 use crate::vocabulary::{Claim, Credentials, Endpoint, Fault, Request, Secret, Verified};
 
@@ -186,7 +186,13 @@ pub(super) fn verify(request: &Request, secret: &Secret, now: SystemTime) -> Res
             claim_v1(request, &parameters)?;
             check_age(field(&parameters, "Timestamp")?, now)?;
             let signature = field(&parameters, "Signature")?;
-            check(v1_workings(request, &parameters, secret)?.into_iter(), signature)?;
+            let readings = v1_workings(request, &parameters, secret)?;
+            check(readings.into_iter(), signature).map_err(|fault| match fault {
+                Fault::BadSignature { string_to_sign } => Fault::BadSignature {
+                    string_to_sign: without_secrets(&string_to_sign, &parameters, &["Password", "Token"]),
+                },
+                other => other,
+            })?;
             // `Nonce` alone will not do: one SDK draws it from 65,536 numbers. The signature covers
             // nonce, time and everything else.
             Ok(Verified { nonce: Some(signature.to_owned()), nonce_ttl: NONCE_TTL })

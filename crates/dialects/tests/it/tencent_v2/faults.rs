@@ -1,6 +1,6 @@
 //! Every fault has a number, a name and a text of the vendor's.
 
-use keystow_dialects::{Dialect, Fault, Request, tencent_v2::TencentV2};
+use keystow_dialects::{Dialect, Fault, Request, Secret, tencent_v2::TencentV2};
 use serde_json::json;
 
 use crate::capture;
@@ -73,4 +73,16 @@ fn a_request_with_another_secret_is_refused() {
     let capture = capture::one("tencent_v2/12");
     let fault = TencentV2.verify(&capture.request(), &capture.secret, capture.signed_at).unwrap_err();
     assert_eq!(json(&encode(&TencentV2, &capture.request(), fault))["code"], 4100);
+}
+
+#[test]
+fn no_error_keeps_a_password() {
+    let restore = capture::one("tencent_v2/10");
+    let fault = TencentV2.verify(&restore.request(), &Secret::new("other"), restore.signed_at).unwrap_err();
+    let text = format!("{fault:?}");
+    assert!(text.contains("password=***") && !text.contains("12D3E"), "{text}");
+    let with_token = capture::one("tencent_v2/06");
+    let fault =
+        TencentV2.verify(&with_token.request(), &Secret::new("other"), with_token.signed_at).unwrap_err();
+    assert!(!format!("{fault:?}").contains("FAKE-STS"));
 }
