@@ -83,7 +83,7 @@ fn read(dialect: &'static str, path: &Path) -> Capture {
 pub(crate) fn all() -> Vec<Capture> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
     let mut captures = Vec::new();
-    for (dialect, count) in [("alibaba", 13), ("tencent_v3", 17)] {
+    for (dialect, count) in [("alibaba", 13), ("tencent_v2", 14), ("tencent_v3", 17)] {
         let files = std::fs::read_dir(root.join(dialect)).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> =
             files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();

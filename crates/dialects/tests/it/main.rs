@@ -8,4 +8,5 @@ mod every_dialect;
 mod hostile;
 mod shared;
 mod signatures;
+mod tencent_v2;
 mod tencent_v3;
