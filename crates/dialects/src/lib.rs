@@ -5,6 +5,7 @@
 
 pub mod alibaba;
 mod canonical;
+pub mod huawei;
 pub mod tencent_v3;
 pub mod vocabulary;
 
@@ -103,7 +104,7 @@ pub enum ReadError {
 }
 
 /// Every dialect, one line each: a new vendor is one folder and one line here.
-pub static ALL: &[&dyn Dialect] = &[&tencent_v3::TencentV3, &alibaba::Alibaba];
+pub static ALL: &[&dyn Dialect] = &[&tencent_v3::TencentV3, &alibaba::Alibaba, &huawei::Huawei];
 
 /// The dialect that a request speaks, if any.
 pub fn recognise(request: &Request) -> Option<&'static dyn Dialect> {
