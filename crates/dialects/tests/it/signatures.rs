@@ -6,7 +6,7 @@ use http::Method;
 use keystow_dialects::{ALL, Dialect, Fault, Secret, Workings, recognise};
 
 use crate::capture::{self, Capture, Parts};
-use crate::{alibaba, tencent_v3};
+use crate::{alibaba, huawei, tencent_v3};
 
 /// What the tests have to know of a vendor's scheme.
 pub(crate) struct Rules {
@@ -23,6 +23,7 @@ pub(crate) struct Rules {
 fn rules(capture: &Capture) -> Rules {
     match capture.dialect {
         "alibaba" => alibaba::signatures::RULES,
+        "huawei" => huawei::signatures::RULES,
         "tencent_v3" => tencent_v3::signatures::RULES,
         other => panic!("no rules for {other}"),
     }
@@ -157,7 +158,7 @@ pub(crate) fn is_listed(capture: &Capture, name: &str) -> bool {
 /// Every way in which one byte of a text can be changed, dropped, doubled or joined by another.
 fn changed_texts(text: &[u8], mut check: impl FnMut(Vec<u8>, usize)) {
     for at in 0..text.len() {
-        for mask in [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x03, 0x06, 0x07, 0x0d] {
+        for mask in [0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x03, 0x05, 0x06, 0x07, 0x0d, 0x50] {
             let mut changed = text.to_vec();
             changed[at] ^= mask;
             check(changed, at);
