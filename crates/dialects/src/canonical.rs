@@ -46,12 +46,21 @@ pub(crate) fn percent_encode(text: &str) -> String {
 
 /// Undoes percent-encoding and reads `+` as a blank; `None` for a broken escape or for no UTF-8.
 pub(crate) fn percent_decode(raw: &[u8]) -> Option<String> {
+    decode_with(raw, b' ')
+}
+
+/// Undoes percent-encoding and leaves `+` as it is; `None` for a broken escape or for no UTF-8.
+pub(crate) fn unescape(raw: &[u8]) -> Option<String> {
+    decode_with(raw, b'+')
+}
+
+fn decode_with(raw: &[u8], plus: u8) -> Option<String> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
         decoded.push(match byte {
-            b'+' => b' ',
+            b'+' => plus,
             b'%' => {
                 let (digits, tail) = rest.split_at_checked(2)?;
                 rest = tail;
@@ -69,12 +78,20 @@ fn hex_digit(byte: u8) -> Option<u8> {
 
 /// The pairs of a query or a form in wire order, names and values decoded.
 pub(crate) fn pairs(raw: &[u8]) -> Result<Vec<(String, String)>, Fault> {
+    pairs_by(raw, percent_decode)
+}
+
+/// The pairs of a query or a form in wire order, names and values decoded by a rule.
+pub(crate) fn pairs_by(
+    raw: &[u8],
+    decode: fn(&[u8]) -> Option<String>,
+) -> Result<Vec<(String, String)>, Fault> {
     let mut pairs = Vec::new();
     for (name, value) in raw_pairs(raw) {
         if pairs.len() == MAX_PAIRS {
             return Err(Fault::MalformedRequest(format!("more than {MAX_PAIRS} parameters")));
         }
-        match (percent_decode(name), percent_decode(value)) {
+        match (decode(name), decode(value)) {
             (Some(name), Some(value)) => pairs.push((name, value)),
             _ => return Err(Fault::MalformedRequest("a parameter is badly encoded".to_owned())),
         }
@@ -205,6 +222,11 @@ pub(crate) struct Authorization<'a> {
 impl<'a> Authorization<'a> {
     /// Reads the header; blanks after commas are optional, the order of the fields is free.
     pub(crate) fn read(request: &'a Request) -> Result<Self, Fault> {
+        Self::read_with(request, "Credential")
+    }
+
+    /// Reads a header whose first field the vendor calls otherwise.
+    pub(crate) fn read_with(request: &'a Request, credential_field: &str) -> Result<Self, Fault> {
         let text = header(request, AUTHORIZATION.as_str())?.ok_or(Fault::Unsigned("Authorization"))?;
         let broken = |what: &str| Fault::MalformedSignature(format!("Authorization: {what}"));
         let (algorithm, fields) = text.split_once(' ').ok_or_else(|| broken("no fields"))?;
@@ -213,7 +235,7 @@ impl<'a> Authorization<'a> {
             let (name, value) =
                 field.trim().split_once('=').ok_or_else(|| broken("a field without a value"))?;
             let slot = match name {
-                "Credential" => &mut credential,
+                name if name == credential_field => &mut credential,
                 "SignedHeaders" => &mut signed_headers,
                 "Signature" => &mut signature,
                 _ => return Err(broken("an unknown field")),
@@ -228,7 +250,7 @@ impl<'a> Authorization<'a> {
             {
                 Ok(Self { algorithm, credential, signed_headers, signature })
             }
-            _ => Err(broken("Credential, SignedHeaders and Signature are needed")),
+            _ => Err(broken(&format!("{credential_field}, SignedHeaders and Signature are needed"))),
         }
     }
 }

@@ -91,6 +91,7 @@ pub(crate) fn all() -> Vec<Capture> {
         assert_eq!(files.len(), count, "recorded requests of {dialect}");
         captures.extend(files.iter().map(|path| read(dialect, path)));
     }
+    captures.extend(crate::huawei::signed());
     captures
 }
 

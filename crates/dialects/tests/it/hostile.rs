@@ -49,10 +49,17 @@ fn marked_header() -> impl Strategy<Value = (String, Vec<u8>)> {
         "x-tc-region",
         "x-tc-language",
         "x-tc-content-sha256",
+        "x-sdk-date",
+        "x-sdk-content-sha256",
+        "x-auth-token",
+        "x-project-id",
     ]);
     let known = prop::sample::select(vec![
         "ACS3-HMAC-SHA256 Credential=a,SignedHeaders=;;,Signature=x",
         "TC3-HMAC-SHA256 Credential=a/2026-01-01/r/tc3_request, SignedHeaders=content-type;host, Signature=x",
+        "SDK-HMAC-SHA256 Access=a, SignedHeaders=host;x-sdk-date, Signature=x",
+        "V11-HMAC-SHA256 Credential=a/20260101/r/s, SignedHeaders=x-sdk-date, Signature=x",
+        "20260101T000000Z",
         "application/json",
         "application/x-www-form-urlencoded",
         "multipart/form-data; boundary=b",

@@ -6,6 +6,7 @@ mod alibaba;
 mod capture;
 mod every_dialect;
 mod hostile;
+mod huawei;
 mod shared;
 mod signatures;
 mod tencent_v2;

@@ -6,7 +6,7 @@ use http::Method;
 use keystow_dialects::{ALL, Dialect, Fault, Secret, Workings, recognise};
 
 use crate::capture::{self, Capture, Parts};
-use crate::{alibaba, tencent_v2, tencent_v3};
+use crate::{alibaba, huawei, tencent_v2, tencent_v3};
 
 /// What the tests have to know of a vendor's scheme.
 pub(crate) struct Rules {
@@ -23,6 +23,7 @@ pub(crate) struct Rules {
 fn rules(capture: &Capture) -> Rules {
     match capture.dialect {
         "alibaba" => alibaba::signatures::RULES,
+        "huawei" => huawei::signatures::RULES,
         "tencent_v2" => tencent_v2::signatures::RULES,
         "tencent_v3" => tencent_v3::signatures::RULES,
         other => panic!("no rules for {other}"),
