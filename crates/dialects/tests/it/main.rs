@@ -9,3 +9,4 @@ mod hostile;
 mod shared;
 mod signatures;
 mod tencent_v3;
+mod ucloud;

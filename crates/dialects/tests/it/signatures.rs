@@ -6,11 +6,11 @@ use http::Method;
 use keystow_dialects::{ALL, Dialect, Fault, Secret, Workings, recognise};
 
 use crate::capture::{self, Capture, Parts};
-use crate::{alibaba, tencent_v3};
+use crate::{alibaba, tencent_v3, ucloud};
 
 /// What the tests have to know of a vendor's scheme.
 pub(crate) struct Rules {
-    /// How far the time of a request may be off.
+    /// How far the time of a request may be off; [`Duration::MAX`] where no time is signed.
     pub(crate) window: Duration,
     /// Whether a header is covered by the signature or is a part of it.
     pub(crate) signs_header: fn(&Capture, &str) -> bool,
@@ -24,6 +24,7 @@ fn rules(capture: &Capture) -> Rules {
     match capture.dialect {
         "alibaba" => alibaba::signatures::RULES,
         "tencent_v3" => tencent_v3::signatures::RULES,
+        "ucloud" => ucloud::signatures::RULES,
         other => panic!("no rules for {other}"),
     }
 }
@@ -72,6 +73,9 @@ fn every_intermediate_text_is_the_recorded_one() {
 fn the_window_ends_where_the_vendor_says() {
     for capture in capture::all().into_iter().filter(|capture| capture.valid) {
         let (at, window) = (capture.signed_at, rules(&capture).window);
+        if window == Duration::MAX {
+            continue;
+        }
         let verify = |now| dialect(&capture).verify(&capture.request(), &capture.secret, now).map(|_| ());
         for inside in [at - window, at + window] {
             assert_eq!(verify(inside), Ok(()), "{}", capture.name);
@@ -180,6 +184,12 @@ fn changed_texts(text: &[u8], mut check: impl FnMut(Vec<u8>, usize)) {
 /// Changes every signed byte of every recorded request of a vendor in many ways; a changed request is
 /// accepted only when it says the same.
 pub(crate) fn changes_are_refused(dialect: &str) {
+    let changes = changed(dialect);
+    assert!(changes >= 100_000, "only {changes} changes were tried");
+}
+
+/// How many changes of signed bytes were tried, none of them with success.
+pub(crate) fn changed(dialect: &str) -> usize {
     let mut changes = 0;
     let captures = capture::all().into_iter().filter(|capture| capture.dialect == dialect && capture.valid);
     for capture in captures {
@@ -216,7 +226,7 @@ pub(crate) fn changes_are_refused(dialect: &str) {
             }
         }
     }
-    assert!(changes >= 100_000, "only {changes} changes were tried");
+    changes
 }
 
 #[test]
