@@ -251,10 +251,12 @@ fn strategies_have_the_vendors_defaults_and_beijings_hours() {
 }
 
 #[test]
-fn grown_names_are_refused_and_foreign_ones_ignored() {
+fn pieces_of_names_are_refused_and_foreign_names_ignored() {
     let link = "Action=DescribeURedisBackupURL&Region=r&BackupId=b";
-    for name in ["Zonecn", "IsCrossRegiontrue", "GroupIdx", "SecurityTokenx"] {
-        assert_eq!(query(&format!("{link}&{name}=")), Err(Fault::UnknownParameter(name.to_owned())));
+    for name in
+        ["Zonecn", "IsCrossRegiontrue", "GroupIdx", "SecurityTokenx", "Z", "Zon", "IsCross", "Zone.0", ""]
+    {
+        assert_eq!(query(&format!("{link}&{name}=x")), Err(Fault::UnknownParameter(name.to_owned())));
     }
-    assert!(query(&format!("{link}&Tags.0=a&Rate=1&RegionType=normal&Zone.0=x")).is_ok());
+    assert!(query(&format!("{link}&Tags.0=a&Rate=1&RegionType=normal&Disks.0.Zone=x")).is_ok());
 }

@@ -164,3 +164,21 @@ fn requests_with_other_vendors_marks_are_not_taken() {
         assert!(!Ucloud.recognises(&request), "{name}");
     }
 }
+
+/// `Zone` with `z` is signed alike in all of these, and none of them may pass for a request without it.
+#[test]
+fn nested_values_hide_no_parameter() {
+    let ask = |zone: &str| {
+        let start = r#"{"Action":"DescribeURedisBackupURL","Region":"r","BackupId":"b","PublicKey":"k","Signature":"s","#;
+        let request = json("/", &format!("{start}{zone}}}"));
+        (signed(&request).unwrap(), Ucloud.decode(&request))
+    };
+    let (text, plain) = ask(r#""Zone":"z""#);
+    assert!(plain.is_ok());
+    for hidden in [r#""Zone":["z"]"#, r#""Zone":{"z":""}"#, r#""Z":{"one":"z"}"#, r#""Zo":{"n":{"e":["z"]}}"#]
+    {
+        let (same, decoded) = ask(hidden);
+        assert_eq!(same, text, "{hidden}");
+        assert!(matches!(decoded, Err(Fault::UnknownParameter(_))), "{hidden}: {decoded:?}");
+    }
+}
