@@ -12,7 +12,7 @@ use jiff::tz::Offset;
 use jiff::{Timestamp, civil};
 use serde_json::Value;
 
-use crate::vocabulary::{Fault, Request};
+use crate::vocabulary::{Fault, Request, Weekdays};
 
 /// More parameters than any action of any vendor has, nested lists included.
 const MAX_PAIRS: usize = 1000;
@@ -106,6 +106,15 @@ pub(crate) fn merge<'a>(sources: impl IntoIterator<Item = &'a [u8]>) -> Result<P
     Ok(parameters)
 }
 
+/// A text that was signed, fit to be kept in an error: without the values of parameters that are
+/// secrets themselves.
+pub(crate) fn without_secrets(signed: &str, parameters: &Parameters, names: &[&str]) -> String {
+    let secrets = names.iter().filter_map(|name| parameters.get(*name).map(|value| (name, value)));
+    secrets.filter(|(_, value)| !value.is_empty()).fold(signed.to_owned(), |text, (name, value)| {
+        text.replace(&format!("{name}={value}"), &format!("{name}=***"))
+    })
+}
+
 /// The raw text after `?`, escapes kept.
 pub(crate) fn query(request: &Request) -> &[u8] {
     request.uri().query().unwrap_or_default().as_bytes()
@@ -159,6 +168,24 @@ pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Result<Option<&'a 
 /// The Host header as it was sent.
 pub(crate) fn host(request: &Request) -> &str {
     peek_header(request, HOST.as_str()).unwrap_or_default()
+}
+
+/// The spellings of the Host header that clients sign: as sent, without scheme and port, or with the
+/// default port that their HTTP library drops from the header. The first is the usual one.
+pub(crate) fn host_spellings(request: &Request) -> Vec<String> {
+    let sent = host(request).trim();
+    let bare = sent.split_once("://").map_or(sent, |(_, authority)| authority);
+    let bare = match bare.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => bare,
+    };
+    let mut spellings = vec![sent.to_owned()];
+    for other in [bare.to_owned(), format!("{bare}:443"), format!("{bare}:80")] {
+        if !spellings.contains(&other) {
+            spellings.push(other);
+        }
+    }
+    spellings
 }
 
 /// The fields of an Authorization header of the layout
@@ -278,6 +305,16 @@ pub(crate) fn write_calendar(at: SystemTime, offset: Offset, format: &str) -> St
     offset.to_datetime(timestamp).strftime(format).to_string()
 }
 
+/// Where a weekly hour falls on clocks that are so many hours ahead of those that show it now: a shift
+/// past midnight moves the days along.
+pub(crate) fn shift_week(mut days: Weekdays, minute: u16, hours: i32) -> (Weekdays, u16) {
+    const DAY: i32 = 24 * 60;
+    let shifted = i32::from(minute) + hours * 60;
+    let by = usize::try_from(shifted.div_euclid(DAY).rem_euclid(7)).unwrap_or_default();
+    days.rotate_right(by);
+    (days, u16::try_from(shifted.rem_euclid(DAY)).unwrap_or_default())
+}
+
 /// How far two moments are apart, whichever is earlier.
 pub(crate) fn apart(one: SystemTime, other: SystemTime) -> Duration {
     one.duration_since(other).unwrap_or_else(|earlier| earlier.duration())
@@ -351,6 +388,16 @@ mod tests {
         ] {
             assert_eq!(read(broken), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn a_weekly_hour_before_the_offset_is_of_the_day_before() {
+        let monday = [true, false, false, false, false, false, false];
+        let sunday = [false, false, false, false, false, false, true];
+        assert_eq!(shift_week(monday, 10 * 60, -8), (monday, 2 * 60));
+        assert_eq!(shift_week(monday, 2 * 60, -8), (sunday, 18 * 60));
+        assert_eq!(shift_week(sunday, 18 * 60, 8), (monday, 2 * 60));
+        assert_eq!(shift_week(sunday, 30, 0), (sunday, 30));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod alibaba;
 mod canonical;
+pub mod tencent_v2;
 pub mod tencent_v3;
 pub mod ucloud;
 pub mod vocabulary;
@@ -104,7 +105,8 @@ pub enum ReadError {
 }
 
 /// Every dialect, one line each: a new vendor is one folder and one line here.
-pub static ALL: &[&dyn Dialect] = &[&tencent_v3::TencentV3, &alibaba::Alibaba, &ucloud::Ucloud];
+pub static ALL: &[&dyn Dialect] =
+    &[&tencent_v3::TencentV3, &tencent_v2::TencentV2, &alibaba::Alibaba, &ucloud::Ucloud];
 
 /// The dialect that a request speaks, if any.
 pub fn recognise(request: &Request) -> Option<&'static dyn Dialect> {

@@ -26,16 +26,30 @@ pub(super) struct Verdict {
 }
 
 /// Finds code and message of a fault; some depend on the action or the request.
-pub(super) fn verdict(fault: &Fault, action: Option<&str>, request: &Request, chinese: bool) -> Verdict {
-    let code = match fault {
-        Fault::MalformedRequest(_) => malformed_code(request),
-        Fault::BackupNotReady(_) if action == Some("RestoreInstance") => {
-            "ResourceUnavailable.BackupStatusAbnormal"
+pub(super) fn verdict(fault: &Fault, action: &str, request: &Request, chinese: bool) -> Verdict {
+    let code = match (fault, action) {
+        (Fault::MalformedRequest(_), _) => malformed_code(request),
+        (Fault::BackupNotReady(_), "RestoreInstance") => "ResourceUnavailable.BackupStatusAbnormal",
+        (Fault::BadParameter { name, .. }, "ModifyAutoBackupConfig") => {
+            policy_code(name).unwrap_or_else(|| code(fault))
         }
-        other => code(other),
+        (Fault::BadParameter { .. }, "ModifyBackupDownloadRestriction") => {
+            "InvalidParameter.InvalidParameter"
+        }
+        (other, _) => code(other),
     };
     let message = chinese.then(|| in_chinese(fault)).flatten().unwrap_or_else(|| in_english(fault));
     Verdict { code, message }
+}
+
+/// The codes that the vendor's page `ModifyAutoBackupConfig` has for some of its parameters.
+fn policy_code(parameter: &str) -> Option<&'static str> {
+    match parameter {
+        "WeekDays" => Some("InvalidParameterValue.WeekDaysIsInvalid"),
+        "TimePeriod" => Some("InvalidParameter.Period"),
+        "AutoBackupType" => Some("InvalidParameter.NotSupported"),
+        _ => None,
+    }
 }
 
 /// The code of each fault, as far as it does not depend on the request.

@@ -22,17 +22,7 @@ use crate::{Dialect, Exchange, ReadError, Workings};
 const VERSION: &str = "2018-04-12";
 
 /// Actions of the vendor's backup chapter, and the ones around it, that this server does not do yet.
-const NOT_YET: [&str; 17] = [
-    "DescribeBackupDetail",
-    "DescribeAutoBackupConfig",
-    "ModifyAutoBackupConfig",
-    "DescribeBackupDownloadRestriction",
-    "ModifyBackupDownloadRestriction",
-    "RestoreInstance",
-    "DescribeTaskInfo",
-    "DescribeTaskList",
-    "DescribeInstanceShards",
-    "DescribeInstanceNodeInfo",
+const NOT_YET: [&str; 7] = [
     "CloneInstances",
     "ModifyInstanceBackupMode",
     "DescribeBackupEncryptConfig",
@@ -93,15 +83,17 @@ impl Dialect for TencentV3 {
     }
 
     fn encode(&self, request: &Request, exchange: &Exchange<'_>, outcome: &Result<Reply, Fault>) -> Response {
-        let envelope = match outcome {
-            Ok(reply) => wire::reply::success(reply, exchange.request_id),
-            Err(fault) => {
-                let chinese =
-                    common(request, "x-tc-language", "Language").is_some_and(|language| language == "zh-CN");
-                let verdict = fault::verdict(fault, self.action(request).as_deref(), request, chinese);
-                wire::reply::failure(&verdict, exchange.request_id)
-            }
+        let action = self.action(request);
+        let name = action.as_deref().unwrap_or_default();
+        let chinese =
+            common(request, "x-tc-language", "Language").is_some_and(|language| language == "zh-CN");
+        let answer = match outcome {
+            Ok(reply) => wire::reply::success(reply, name, &|| self.decode(request).ok(), chinese),
+            Err(fault) => Err(fault.clone()),
         };
+        let answer = answer
+            .unwrap_or_else(|fault| wire::reply::failure(&fault::verdict(&fault, name, request, chinese)));
+        let envelope = wire::reply::envelope(answer, exchange.request_id);
         // HTTP 200 whatever the outcome, and no charset: the Python SDK looks for an error only
         // under exactly this type.
         let mut response = Response::new(envelope.to_string().into());

@@ -15,8 +15,8 @@ use jiff::tz::Offset;
 
 use super::VERSION;
 use crate::canonical::{
-    Authorization, Parameters, Workings, apart, form, header, hex, hmac_sha1, hmac_sha256, host, is_form,
-    merge, peek_header, peek_parameter, query, same, sha256_hex, write_calendar,
+    Authorization, Parameters, Workings, apart, form, header, hex, hmac_sha1, hmac_sha256, host_spellings,
+    is_form, merge, peek_header, peek_parameter, query, same, sha256_hex, without_secrets, write_calendar,
 };
 use crate::vocabulary::{Claim, Credentials, Endpoint, Fault, Request, Secret, Verified};
 
@@ -186,7 +186,13 @@ pub(super) fn verify(request: &Request, secret: &Secret, now: SystemTime) -> Res
             claim_v1(request, &parameters)?;
             check_age(field(&parameters, "Timestamp")?, now)?;
             let signature = field(&parameters, "Signature")?;
-            check(v1_workings(request, &parameters, secret)?.into_iter(), signature)?;
+            let readings = v1_workings(request, &parameters, secret)?;
+            check(readings.into_iter(), signature).map_err(|fault| match fault {
+                Fault::BadSignature { string_to_sign } => Fault::BadSignature {
+                    string_to_sign: without_secrets(&string_to_sign, &parameters, &["Password", "Token"]),
+                },
+                other => other,
+            })?;
             // `Nonce` alone will not do: one SDK draws it from 65,536 numbers. The signature covers
             // nonce, time and everything else.
             Ok(Verified { nonce: Some(signature.to_owned()), nonce_ttl: NONCE_TTL })
@@ -221,24 +227,6 @@ pub(super) fn workings(request: &Request, secret: &Secret) -> Result<Vec<Working
     }
 }
 
-/// The spellings of the host that clients sign: as sent (Python; tccli even with a scheme), bare
-/// (Node), or with the default port that their HTTP library drops from the header.
-fn hosts(request: &Request) -> Vec<String> {
-    let sent = host(request).trim();
-    let bare = sent.split_once("://").map_or(sent, |(_, authority)| authority);
-    let bare = match bare.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => bare,
-    };
-    let mut hosts = vec![sent.to_owned()];
-    for other in [bare.to_owned(), format!("{bare}:443"), format!("{bare}:80")] {
-        if !hosts.contains(&other) {
-            hosts.push(other);
-        }
-    }
-    hosts
-}
-
 fn tc3_workings<'a>(
     request: &'a Request,
     tc3: Tc3<'a>,
@@ -262,8 +250,9 @@ fn tc3_workings<'a>(
     // Hand-written clients that sign more than the two headers lower-case the values, as the
     // vendor's own samples do with the action.
     let spellings = if signed.len() > 2 { &[false, true][..] } else { &[false][..] };
-    let readings =
-        hosts(request).into_iter().flat_map(|host| spellings.iter().map(move |lower| (host.clone(), *lower)));
+    let readings = host_spellings(request)
+        .into_iter()
+        .flat_map(|host| spellings.iter().map(move |lower| (host.clone(), *lower)));
     Ok(readings.map(move |(host, lower)| {
         let mut lines = String::new();
         for (name, value) in &signed {
@@ -312,7 +301,7 @@ fn v1_workings(request: &Request, parameters: &Parameters, secret: &Secret) -> R
         let signature = BASE64.encode(hmac(secret.expose(), string_to_sign.as_bytes()));
         Workings { canonical_request: None, string_to_sign, signature }
     };
-    Ok(hosts(request).into_iter().map(reading).collect())
+    Ok(host_spellings(request).into_iter().map(reading).collect())
 }
 
 /// Writes and signs a request the way of the vendor's SDKs: TC3, POST, JSON.

@@ -99,7 +99,7 @@ fn without_secret(mut expected: Value, dialect: &str) -> Value {
 pub(crate) fn all() -> Vec<Capture> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures");
     let mut captures = Vec::new();
-    for (dialect, count) in [("alibaba", 13), ("tencent_v3", 17), ("ucloud", 14)] {
+    for (dialect, count) in [("alibaba", 13), ("tencent_v2", 14), ("tencent_v3", 17), ("ucloud", 14)] {
         let files = std::fs::read_dir(root.join(dialect)).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> =
             files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();

@@ -77,7 +77,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..200),
         r#"(\{|\}|\[|\]|"Limit"|"LimitIp"|"LimitVpc"|"PublicKey"|"Action"|:|,|1|-1|null|"x"){0,30}"#.prop_map(String::into_bytes),
-        r"((Status|LimitVpc|Action|Version|PageSize|Format)(\.[0-9]{1,10}|\.[A-Z]){0,12}=[%0-9A-Za-z+]{0,6}&){0,20}"
+        r"((Status|LimitVpc|taskStatus|remark|Action|Version|PageSize|Format)(\.[0-9]{1,10}|\.[A-Z]){0,12}=[%0-9A-Za-z+]{0,6}&){0,20}"
             .prop_map(String::into_bytes),
         r#"(--b|\r\n|--| name="|"|; |content-type: application/json|x|\{){0,30}"#.prop_map(String::into_bytes),
     ]
@@ -87,12 +87,13 @@ proptest! {
     #[test]
     fn any_request_is_answered(
         get in any::<bool>(),
-        query in r"((Action|Version|AccessKeyId|SecretId|PublicKey|Signature|SignatureMethod|Timestamp|Nonce|[A-Z]{1,3})(\.[0-9]{1,12}){0,3}=[-%0-9A-Za-z+:]{0,20}&){0,12}",
+        path in prop::sample::select(vec!["/", "/v2/index.php"]),
+        query in r"((Action|Version|AccessKeyId|SecretId|PublicKey|redisId|taskType|limit|Signature|SignatureMethod|Timestamp|Nonce|[A-Z]{1,3})(\.[0-9]{1,12}){0,3}=[-%0-9A-Za-z+:]{0,20}&){0,12}",
         headers in vec(marked_header(), 0..12),
         body in body(),
     ) {
         let method = if get { Method::GET } else { Method::POST };
-        let parts = Parts { method, target: format!("/?{query}").into_bytes(), headers, body };
+        let parts = Parts { method, target: format!("{path}?{query}").into_bytes(), headers, body };
         if let Some(request) = parts.request() {
             handle(&request);
         }

@@ -8,5 +8,6 @@ mod every_dialect;
 mod hostile;
 mod shared;
 mod signatures;
+mod tencent_v2;
 mod tencent_v3;
 mod ucloud;

@@ -102,6 +102,20 @@ impl Parameters {
         number.ok_or_else(|| bad(name, WRONG_TYPE))
     }
 
+    /// Yes or no; as a text Python writes `True`, Node `true`.
+    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, Fault> {
+        let read = |value: &Value| match value {
+            Value::Bool(flag) => Ok(*flag),
+            Value::String(text) if !self.typed => match text.to_ascii_lowercase().as_str() {
+                "true" | "1" => Ok(true),
+                "false" | "0" => Ok(false),
+                _ => Err(bad(name, WRONG_TYPE)),
+            },
+            _ => Err(bad(name, WRONG_TYPE)),
+        };
+        self.value(name).map(read).transpose()
+    }
+
     /// The items of a list; an absent one is empty.
     pub(super) fn list(&self, name: &str) -> Result<&[Value], Fault> {
         match self.value(name) {

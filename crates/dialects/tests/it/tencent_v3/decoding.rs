@@ -7,7 +7,7 @@ use keystow_dialects::{
 
 use crate::shared::{at, bad_parameter, decode, text};
 
-fn tencent(action: &str, body: &str) -> Result<Call, Fault> {
+pub(super) fn tencent(action: &str, body: &str) -> Result<Call, Fault> {
     let request = http::Request::post("/")
         .header("content-type", "application/json")
         .header("x-tc-action", action)
@@ -148,6 +148,11 @@ fn backups_are_taken() {
     assert_eq!(bad_parameter(tencent("ManualBackupInstance", r#"{"InstanceId":""}"#)), "InstanceId");
     let missing = Err(Fault::MissingParameter("InstanceId".to_owned()));
     assert_eq!(tencent("ManualBackupInstance", r#"{"InstanceId":null}"#), missing);
+    let Ok(Call::ListBackups(by_name)) = tencent("DescribeInstanceBackups", r#"{"InstanceName":"web"}"#)
+    else {
+        panic!()
+    };
+    assert_eq!(by_name.instance_search.as_deref(), Some("web"));
 }
 
 #[test]
@@ -173,12 +178,8 @@ fn instances_are_listed() {
 
 #[test]
 fn actions_are_served_not_yet_served_or_unknown() {
-    for (name, action) in [
-        ("tencent_v3/04", "DescribeBackupDownloadRestriction"),
-        ("tencent_v3/08", "DescribeInstanceShards"),
-        ("tencent_v3/09", "ModifyAutoBackupConfig"),
-    ] {
-        assert_eq!(decode(name), Err(Fault::NotSupported(action.to_owned())));
+    for action in ["CloneInstances", "ModifyInstanceBackupMode", "DescribeSecondLevelBackupInfo"] {
+        assert_eq!(tencent(action, "{}"), Err(Fault::NotSupported(action.to_owned())));
     }
     assert_eq!(tencent("MakeCoffee", "{}"), Err(Fault::UnknownAction("MakeCoffee".to_owned())));
 }

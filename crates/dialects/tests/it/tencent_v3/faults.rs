@@ -9,7 +9,7 @@ use crate::capture;
 use crate::shared::{REQUEST_ID, content_type, encode, every_fault, json};
 
 #[test]
-fn every_fault_has_a_code_at_tencent() {
+fn every_fault_has_a_code() {
     for name in ["tencent_v3/01", "tencent_v3/02", "tencent_v3/07", "tencent_v3/12", "tencent_v3/17"] {
         let request = capture::one(name).request();
         for fault in every_fault() {
@@ -65,4 +65,35 @@ fn codes_are_the_vendors() {
     let by_parameter = capture::one("tencent_v3/05").request();
     let error = &json(&encode(&TencentV3, &by_parameter, Fault::UnknownKey))["Response"]["Error"];
     assert_eq!(error["Message"], "SecretId 不存在。");
+}
+
+#[test]
+fn codes_depend_on_the_action_where_the_vendors_pages_do() {
+    let code = |action: &str, fault: Fault| {
+        let request =
+            http::Request::post("/").header("x-tc-action", action).header("x-tc-version", "2018-04-12");
+        let request = request.body(bytes::Bytes::new()).unwrap();
+        json(&encode(&TencentV3, &request, fault))["Response"]["Error"]["Code"].as_str().unwrap().to_owned()
+    };
+    let bad = |name: &str| Fault::BadParameter { name: name.to_owned(), why: "no".to_owned() };
+    let policy = "ModifyAutoBackupConfig";
+    for (action, fault, expected) in [
+        (policy, bad("WeekDays"), "InvalidParameterValue.WeekDaysIsInvalid"),
+        (policy, bad("TimePeriod"), "InvalidParameter.Period"),
+        (policy, bad("AutoBackupType"), "InvalidParameter.NotSupported"),
+        (policy, bad("BackupStorageDays"), "InvalidParameterValue"),
+        ("ModifyBackupDownloadRestriction", bad("LimitType"), "InvalidParameter.InvalidParameter"),
+        ("DescribeBackupUrl", bad("LimitType"), "InvalidParameterValue"),
+        ("DescribeTaskInfo", Fault::NoSuchJob("7".to_owned()), "InvalidParameter.InvalidParameter"),
+        ("RestoreInstance", Fault::WrongPassword, "InvalidParameterValue.PasswordError"),
+        (
+            "RestoreInstance",
+            Fault::BackupNotReady("b".to_owned()),
+            "ResourceUnavailable.BackupStatusAbnormal",
+        ),
+        ("RestoreInstance", Fault::BackupProtected("b".to_owned()), "ResourceUnavailable.BackupLockedError"),
+        ("RestoreInstance", Fault::NotSupported("restore".to_owned()), "UnsupportedOperation"),
+    ] {
+        assert_eq!(code(action, fault), expected);
+    }
 }

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use keystow_dialects::{
-    AddressLimit, BackupRow, BackupState, Call, CreateBackup, Dialect, Endpoint, Fault, LinkBackup,
-    ListBackups, Networks, Page, Place, ReadError, Reply, Response, Unit, tencent_v3::TencentV3,
+    AddressLimit, BackupRow, BackupState, Call, CreateBackup, Dialect, Endpoint, Fault, JobKind, JobRow,
+    JobState, LinkBackup, ListBackups, ListJobs, Networks, Page, Place, ReadError, Reply, Response, Topology,
+    Unit, tencent_v3::TencentV3,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -63,7 +64,79 @@ fn tencent_call() -> impl Strategy<Value = Call> {
     let create = create.prop_map(|(create, remark, keep_days)| {
         Call::CreateBackup(CreateBackup { remark, keep_days, ..create })
     });
-    prop_oneof![links, backups, create, instances(page(1000)).prop_map(Call::ListInstances)]
+    prop_oneof![
+        links,
+        backups,
+        detail(),
+        create,
+        instances(page(1000)).prop_map(Call::ListInstances),
+        one_job(),
+        jobs(page(100)),
+    ]
+}
+
+fn detail() -> impl Strategy<Value = Call> {
+    (region(), word(), word()).prop_map(|(region, instance, backup)| {
+        let place = Place::in_region(region);
+        let (instance, backup) = (Some(instance), Some(backup));
+        Call::ListBackups(ListBackups { place, instance, backup, ..ListBackups::default() })
+    })
+}
+
+fn one_job() -> impl Strategy<Value = Call> {
+    (region(), 0_u64..1 << 40).prop_map(|(region, job)| {
+        Call::ListJobs(ListJobs { place: Place::in_region(region), job: Some(job), ..ListJobs::default() })
+    })
+}
+
+fn jobs(pages: impl Strategy<Value = Page>) -> impl Strategy<Value = Call> {
+    let all = vec![JobKind::Backup, JobKind::RemoveBackup, JobKind::Restore];
+    let kinds = prop_oneof![
+        prop::sample::subsequence(all, 0..=3).prop_map(|kinds| (kinds, None)),
+        any::<bool>().prop_map(|automated| (vec![JobKind::Backup], Some(automated))),
+    ];
+    let states = vec![JobState::Waiting, JobState::Running, JobState::Done, JobState::Failed];
+    let states = prop::sample::subsequence(states, 0..=4);
+    let filters = (region(), option::of(word()), option::of(word()), option::of(second()));
+    (filters, kinds, states, pages).prop_map(
+        |((region, instance, instance_search, since), (kinds, automated), states, page)| {
+            Call::ListJobs(ListJobs {
+                place: Place::in_region(region),
+                instance,
+                instance_search,
+                kinds,
+                automated,
+                states,
+                since,
+                page,
+                ..ListJobs::default()
+            })
+        },
+    )
+}
+
+/// A job as a list of the vendor can show it.
+fn job() -> impl Strategy<Value = JobRow> {
+    let kinds = prop::sample::select(vec![JobKind::Backup, JobKind::RemoveBackup, JobKind::Restore]);
+    let states =
+        prop::sample::select(vec![JobState::Waiting, JobState::Running, JobState::Done, JobState::Failed]);
+    let facts = (0_u64..1 << 40, 0_u8..=100, any::<bool>(), word(), word());
+    (kinds, states, facts, second(), option::of(second())).prop_map(
+        |(kind, state, (number, percent, automated, instance, instance_name), created_at, ended_at)| JobRow {
+            number,
+            kind,
+            state,
+            percent,
+            automated: automated && kind == JobKind::Backup,
+            instance,
+            instance_name,
+            project: "7".to_owned(),
+            created_at,
+            started_at: (state != JobState::Waiting).then_some(created_at),
+            ended_at,
+            ..JobRow::default()
+        },
+    )
 }
 
 /// A backup as Tencent can show it.
@@ -110,7 +183,43 @@ proptest! {
     }
 
     #[test]
-    fn links_and_jobs_come_back(links in vec(link(), 0..4), job in 1_u64..1 << 31) {
+    fn jobs_come_back(rows in vec(job(), 0..4), total in 0_u64..1 << 31, failure in word()) {
+        let one = rows.first().cloned().map(|row| {
+            let (instance_name, project) = (String::new(), String::new());
+            JobRow { failure, percent: 0, instance_name, project, ended_at: None, ..row }
+        });
+        let reply = Reply::Jobs { total, rows };
+        let list = Call::ListJobs(ListJobs::default());
+        prop_assert_eq!(answer(&TencentV3, &list, &Ok(reply.clone())), Ok(reply));
+        if let Some(one) = one {
+            let alone = Call::ListJobs(ListJobs { job: Some(one.number), ..ListJobs::default() });
+            let reply = Reply::Jobs { total: 1, rows: vec![one] };
+            prop_assert_eq!(answer(&TencentV3, &alone, &Ok(reply.clone())), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn a_backup_alone_comes_back(row in backup(), counts in (1_u32..100, 0_u32..5, 0_u64..1 << 30)) {
+        let (shards, replicas, megabytes) = counts;
+        let row = BackupRow {
+            instance_name: String::new(),
+            region: String::new(),
+            version: String::new(),
+            topology: Topology::Cluster,
+            shards,
+            replicas,
+            memory_bytes: (megabytes << 20) * u64::from(shards),
+            expires_at: None,
+            ..row
+        };
+        let (instance, backup) = (Some(row.instance.clone()), Some(row.id.clone()));
+        let detail = Call::ListBackups(ListBackups { instance, backup, ..ListBackups::default() });
+        let reply = Reply::Backups { total: 1, full_bytes: 0, rows: vec![row] };
+        prop_assert_eq!(answer(&TencentV3, &detail, &Ok(reply.clone())), Ok(reply));
+    }
+
+    #[test]
+    fn links_and_started_jobs_come_back(links in vec(link(), 0..4), job in 1_u64..1 << 31) {
         let reply = Reply::Links(links);
         prop_assert_eq!(answer(&TencentV3, &link_backup(), &Ok(reply.clone())), Ok(reply));
         let reply = Reply::Started { job, backup: String::new() };

