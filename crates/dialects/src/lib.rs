@@ -106,13 +106,8 @@ pub enum ReadError {
 }
 
 /// Every dialect, one line each: a new vendor is one folder and one line here.
-pub static ALL: &[&dyn Dialect] = &[
-    &tencent_v3::TencentV3,
-    &tencent_v2::TencentV2,
-    &alibaba::Alibaba,
-    &huawei::Huawei,
-    &ucloud::Ucloud,
-];
+pub static ALL: &[&dyn Dialect] =
+    &[&tencent_v3::TencentV3, &tencent_v2::TencentV2, &alibaba::Alibaba, &huawei::Huawei, &ucloud::Ucloud];
 
 /// The dialect that a request speaks, if any.
 pub fn recognise(request: &Request) -> Option<&'static dyn Dialect> {

@@ -22,6 +22,9 @@ const MISMATCH: &str = "Specified signature is not matched with our calculation.
 
 /// Actions that call a missing instance by another code.
 const POLICY_ACTIONS: [&str; 2] = ["DescribeBackupPolicy", "ModifyBackupPolicy"];
+/// Actions that say of a busy instance that its state does not allow them.
+const STATE_ACTIONS: [&str; 4] =
+    ["DeleteBackup", "ModifyBackupExpireTime", "ModifyBackupPolicy", "RestoreInstance"];
 
 /// Finds status, code and message of a fault; some depend on the action or the request.
 pub(super) fn verdict(fault: &Fault, action: Option<&str>, request: &Request) -> Verdict {
@@ -35,6 +38,10 @@ pub(super) fn verdict(fault: &Fault, action: Option<&str>, request: &Request) ->
         }
         Fault::NoSuchInstance(_) if action.is_some_and(|action| POLICY_ACTIONS.contains(&action)) => {
             (404, "InvalidDBInstance.NotFound".to_owned(), "The specified instance is not found.".to_owned())
+        }
+        Fault::InstanceBusy(_) if action.is_some_and(|action| STATE_ACTIONS.contains(&action)) => {
+            let message = "Current DB instance state does not support this operation.".to_owned();
+            (403, "IncorrectDBInstanceState".to_owned(), message)
         }
         Fault::MalformedRequest(_) if !matches!(*request.method(), Method::GET | Method::POST) => {
             let message = "Specified HTTP method is not supported: use GET or POST.".to_owned();

@@ -8,7 +8,7 @@ mod wire;
 
 use std::time::SystemTime;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::canonical::{host, peek_header, peek_parameter, percent_decode};
 use crate::vocabulary::{
@@ -17,19 +17,6 @@ use crate::vocabulary::{
 use crate::{Dialect, Exchange, ReadError, Workings};
 
 const VERSION: &str = "2015-01-01";
-
-/// Actions of the vendor's backup chapter that this server does not do yet.
-const NOT_YET: [&str; 9] = [
-    "DescribeBackupTasks",
-    "DescribeBackupPolicy",
-    "ModifyBackupPolicy",
-    "ModifyBackupExpireTime",
-    "DeleteBackup",
-    "RestoreInstance",
-    "DescribeClusterBackupList",
-    "DescribeInstanceAttribute",
-    "DescribeRegions",
-];
 
 /// The dialect `alibaba`.
 #[derive(Debug, Clone, Copy)]
@@ -91,19 +78,30 @@ impl Dialect for Alibaba {
 
     fn encode(&self, request: &Request, exchange: &Exchange<'_>, outcome: &Result<Reply, Fault>) -> Response {
         let request_id = exchange.request_id.to_uppercase();
-        let (status, root, answer) = match outcome {
-            Ok(reply) => wire::reply::success(reply, wire::request::page_shown(request), &request_id),
+        let action = self.action(request);
+        let answer = match outcome {
+            Ok(reply) => {
+                let asked = action.as_deref().unwrap_or_default();
+                wire::reply::success(reply, asked, request, exchange.now)
+            }
+            Err(fault) => Err(fault.clone()),
+        };
+        let (status, root, mut answer) = match answer {
+            Ok(answer) => {
+                (StatusCode::OK, format!("{}Response", action.as_deref().unwrap_or_default()), answer)
+            }
             Err(fault) => {
-                let action = self.action(request);
-                let verdict = fault::verdict(fault, action.as_deref(), request);
-                wire::reply::failure(&verdict, host(request), &request_id)
+                let verdict = fault::verdict(&fault, action.as_deref(), request);
+                let (status, answer) = wire::reply::failure(&verdict, host(request));
+                (status, "Error".to_owned(), answer)
             }
         };
+        answer["RequestId"] = request_id.as_str().into();
         // The header carries the only XML Content-Type that the vendor's SDKs parse errors from.
         let (content_type, body) = if wants_json(request) {
             ("application/json;charset=utf-8", answer.to_string().into_bytes())
         } else {
-            ("text/xml;charset=utf-8", wire::xml::write(root, &answer))
+            ("text/xml;charset=utf-8", wire::xml::write(&root, &answer))
         };
         let mut response = Response::new(body.into());
         *response.status_mut() = status;
@@ -123,12 +121,12 @@ impl Dialect for Alibaba {
         now: SystemTime,
         nonce: &str,
     ) -> Result<Request, Fault> {
-        let (action, parameters) = wire::request::ask(call, &endpoint.region)?;
+        let (action, parameters) = wire::ask::ask(call, &endpoint.region)?;
         sign::signed(action, &parameters, endpoint, credentials, now, nonce)
     }
 
     fn read(&self, call: &Call, response: &Response) -> Result<Reply, ReadError> {
-        wire::reply::read(call, response)
+        wire::read::read(call, response)
     }
 }
 

@@ -10,6 +10,8 @@ use http::Method;
 use crate::canonical::{self, form, is_form, media_type, merge, peek_parameter, percent_decode, query};
 use crate::vocabulary::{Fault, Request};
 
+/// Far more than the largest request of this API.
+const MAX_BODY_BYTES: usize = 1 << 20;
 /// What proves who calls: to be given in one place only.
 const CREDENTIALS: [&str; 3] = ["PublicKey", "Signature", "SecurityToken"];
 
@@ -25,6 +27,9 @@ pub(super) struct Parameters {
 impl Parameters {
     /// Reads query and body together.
     pub(super) fn read(request: &Request) -> Result<Self, Fault> {
+        if request.body().len() > MAX_BODY_BYTES {
+            return Err(Fault::TooLarge);
+        }
         let mut all = Self { signed: merge([query(request)])?, values: canonical::Parameters::new() };
         all.values.clone_from(&all.signed);
         let body = match *request.method() {
@@ -53,9 +58,9 @@ impl Parameters {
         self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Every name, nested ones dotted.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        self.values.keys().map(String::as_str)
+    /// Whether a parameter is one value, neither a list nor an object.
+    pub(super) fn is_single(&self, name: &str) -> bool {
+        self.values.contains_key(name)
     }
 }
 
@@ -83,7 +88,8 @@ fn unite(all: &mut canonical::Parameters, more: canonical::Parameters) -> Result
 /// Whether a parameter is there, without reading the whole request: never fails, trusts nothing.
 pub(super) fn is_there(request: &Request, name: &str) -> bool {
     let quoted = format!("\"{name}\"").into_bytes();
-    let in_json = || request.body().windows(quoted.len()).any(|window| window == quoted);
+    let start = request.body().get(..MAX_BODY_BYTES).unwrap_or(request.body());
+    let in_json = || start.windows(quoted.len()).any(|window| window == quoted);
     peek_parameter(request, name).is_some() || (is_json(request) && in_json())
 }
 
@@ -91,7 +97,9 @@ pub(super) fn is_there(request: &Request, name: &str) -> bool {
 pub(super) fn action(request: &Request) -> Option<String> {
     match peek_parameter(request, "Action") {
         Some(raw) => percent_decode(raw),
-        None if is_json(request) => json::read(request.body()).ok()?.0.remove("Action"),
+        None if is_json(request) && request.body().len() <= MAX_BODY_BYTES => {
+            json::read(request.body()).ok()?.0.remove("Action")
+        }
         None => None,
     }
 }

@@ -17,7 +17,10 @@ fn requests_are_recognised_by_their_marks_signed_or_not() {
         ("Action=DescribeBackupUrl&Version=2018-04-12", Some("tencent_v3")),
         ("SecretId=x", Some("tencent_v3")),
         ("Action=DescribeBackupUrl", None),
-        ("PublicKey=x&Signature=y", None),
+        ("PublicKey=x&Signature=y", Some("ucloud")),
+        ("Action=DescribeUMem&PublicKey=x", Some("ucloud")),
+        ("PublicKey=x", None),
+        ("PublicKey=x&Signature=y&AccessKeyId=z", None),
         ("", None),
     ] {
         assert_eq!(name(&get(query)), expected, "{query}");

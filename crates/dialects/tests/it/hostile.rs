@@ -83,7 +83,7 @@ fn marked_header() -> impl Strategy<Value = (String, Vec<u8>)> {
 fn body() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         vec(any::<u8>(), 0..200),
-        r#"(\{|\}|\[|\]|"Limit"|"LimitIp"|"LimitVpc"|:|,|1|-1|null|"x"){0,30}"#.prop_map(String::into_bytes),
+        r#"(\{|\}|\[|\]|"Limit"|"LimitIp"|"LimitVpc"|"PublicKey"|"Action"|:|,|1|-1|null|"x"){0,30}"#.prop_map(String::into_bytes),
         r"((Status|LimitVpc|taskStatus|remark|Action|Version|PageSize|Format)(\.[0-9]{1,10}|\.[A-Z]){0,12}=[%0-9A-Za-z+]{0,6}&){0,20}"
             .prop_map(String::into_bytes),
         r#"(--b|\r\n|--| name="|"|; |content-type: application/json|x|\{){0,30}"#.prop_map(String::into_bytes),
@@ -95,7 +95,7 @@ proptest! {
     fn any_request_is_answered(
         get in any::<bool>(),
         path in prop::sample::select(vec!["/", "/v2/index.php"]),
-        query in r"((Action|Version|AccessKeyId|SecretId|redisId|taskType|limit|Signature|SignatureMethod|Timestamp|Nonce|[A-Z]{1,3})(\.[0-9]{1,12}){0,3}=[-%0-9A-Za-z+:]{0,20}&){0,12}",
+        query in r"((Action|Version|AccessKeyId|SecretId|PublicKey|redisId|taskType|limit|Signature|SignatureMethod|Timestamp|Nonce|[A-Z]{1,3})(\.[0-9]{1,12}){0,3}=[-%0-9A-Za-z+:]{0,20}&){0,12}",
         headers in vec(marked_header(), 0..12),
         body in body(),
     ) {

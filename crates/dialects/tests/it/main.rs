@@ -11,3 +11,4 @@ mod shared;
 mod signatures;
 mod tencent_v2;
 mod tencent_v3;
+mod ucloud;

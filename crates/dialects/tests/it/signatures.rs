@@ -6,11 +6,11 @@ use http::Method;
 use keystow_dialects::{ALL, Dialect, Fault, Secret, Workings, recognise};
 
 use crate::capture::{self, Capture, Parts};
-use crate::{alibaba, huawei, tencent_v2, tencent_v3};
+use crate::{alibaba, huawei, tencent_v2, tencent_v3, ucloud};
 
 /// What the tests have to know of a vendor's scheme.
 pub(crate) struct Rules {
-    /// How far the time of a request may be off.
+    /// How far the time of a request may be off; [`Duration::MAX`] where no time is signed.
     pub(crate) window: Duration,
     /// Whether a header is covered by the signature or is a part of it.
     pub(crate) signs_header: fn(&Capture, &str) -> bool,
@@ -26,6 +26,7 @@ fn rules(capture: &Capture) -> Rules {
         "huawei" => huawei::signatures::RULES,
         "tencent_v2" => tencent_v2::signatures::RULES,
         "tencent_v3" => tencent_v3::signatures::RULES,
+        "ucloud" => ucloud::signatures::RULES,
         other => panic!("no rules for {other}"),
     }
 }
@@ -74,6 +75,9 @@ fn every_intermediate_text_is_the_recorded_one() {
 fn the_window_ends_where_the_vendor_says() {
     for capture in capture::all().into_iter().filter(|capture| capture.valid) {
         let (at, window) = (capture.signed_at, rules(&capture).window);
+        if window == Duration::MAX {
+            continue;
+        }
         let verify = |now| dialect(&capture).verify(&capture.request(), &capture.secret, now).map(|_| ());
         for inside in [at - window, at + window] {
             assert_eq!(verify(inside), Ok(()), "{}", capture.name);

@@ -1,23 +1,24 @@
-//! Calls as Alibaba's parameters, in both directions.
+//! Alibaba's parameters as calls.
 
-use std::time::{Duration, SystemTime};
-
-use jiff::tz::Offset;
-
-use crate::alibaba::NOT_YET;
+use super::WEEKDAYS;
+use super::parameters::{
+    DEFAULT_PAGE, FOREVER_DAYS, MAX_INSTANCE_IDS, MAX_INSTANCE_PAGE, backup_id, backup_page, bad, integer,
+    number, owned, page, place, required, text, time,
+};
 use crate::alibaba::sign;
-use crate::canonical::{Parameters, moment, read_calendar, write_calendar};
+use crate::canonical::Parameters;
 use crate::vocabulary::{
-    BackupState, Call, CreateBackup, Fault, ListBackups, ListInstances, Page, Place, Request, Unit,
+    BackupState, Call, CreateBackup, DeleteBackups, Fault, JobKind, JobState, ListBackups, ListInstances,
+    ListJobs, Page, Place, PolicyChange, Request, Restore, RestoreFrom, SetExpiry, SetPolicy, ShowPolicy,
+    Topology, Unit, Weekdays,
 };
 
-/// Page sizes of `DescribeBackups` ("Request parameters").
-const BACKUP_PAGES: [u64; 5] = [30, 50, 100, 200, 300];
-const DEFAULT_PAGE: u64 = 30;
-const MAX_INSTANCE_PAGE: u64 = 50;
-const MAX_INSTANCE_IDS: usize = 30;
-/// How `-1`, "as long as the instance lives", is told in days: a hundred years.
-const FOREVER_DAYS: u32 = 36_500;
+/// How many instances `DescribeInstanceAttribute` takes, of several with commas.
+const MAX_ATTRIBUTES: usize = 10;
+/// `DescribeBackupTasks` has no pages: the newest of an instance, far more than a day's.
+pub(super) const TASKS: Page = Page { offset: 0, limit: 300 };
+/// What `DescribeBackupTasks` shows; it has no word for a job that failed.
+pub(super) const TASK_STATES: [JobState; 3] = [JobState::Waiting, JobState::Running, JobState::Done];
 /// Filters of `DescribeInstances` that no instance here fails with this value.
 const TRUE_OF_ALL: [(&str, &str); 5] = [
     ("ChargeType", "PostPaid"),
@@ -27,8 +28,7 @@ const TRUE_OF_ALL: [(&str, &str); 5] = [
     ("NetworkType", "VPC"),
 ];
 /// Filters of `DescribeInstances` that the server cannot apply; to ignore one would show too much.
-const OTHER_FILTERS: [&str; 10] = [
-    "ArchitectureType",
+const OTHER_FILTERS: [&str; 8] = [
     "EngineVersion",
     "GlobalInstance",
     "InstanceClass",
@@ -37,16 +37,26 @@ const OTHER_FILTERS: [&str; 10] = [
     "ResourceGroupId",
     "VSwitchId",
     "VpcId",
-    "ZoneId",
 ];
 
 /// Reads the parameters of an action. Unknown parameters are ignored, as the vendor does.
 pub(in crate::alibaba) fn decode(action: String, parameters: &Parameters) -> Result<Call, Fault> {
     match action.as_str() {
         "DescribeBackups" => describe_backups(parameters),
+        "DescribeClusterBackupList" => describe_cluster_backups(parameters),
         "CreateBackup" => create_backup(parameters),
+        "DeleteBackup" => delete_backup(parameters),
+        "ModifyBackupExpireTime" => modify_expiry(parameters),
+        "DescribeBackupTasks" => describe_tasks(parameters),
+        "DescribeBackupPolicy" => Ok(Call::ShowPolicy(ShowPolicy {
+            place: place(parameters),
+            instance: required(parameters, "InstanceId")?.to_owned(),
+        })),
+        "ModifyBackupPolicy" => modify_policy(parameters),
+        "RestoreInstance" => restore(parameters),
         "DescribeInstances" => describe_instances(parameters),
-        known if NOT_YET.contains(&known) => Err(Fault::NotSupported(action)),
+        "DescribeInstanceAttribute" => describe_attributes(parameters),
+        "DescribeRegions" => Ok(Call::ListRegions),
         _ => Err(Fault::UnknownAction(action)),
     }
 }
@@ -59,31 +69,66 @@ pub(in crate::alibaba) fn page_shown(request: &Request) -> (u64, u64) {
 }
 
 fn describe_backups(parameters: &Parameters) -> Result<Call, Fault> {
+    let incremental = || match text(parameters, "NeedAof") {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(bad("NeedAof", "must be 0 or 1")),
+    };
+    let list = ranged(parameters)?;
+    Ok(Call::ListBackups(ListBackups {
+        backup: number(parameters, "BackupId")?.map(|id| id.to_string()),
+        job: number(parameters, "BackupJobId")?,
+        states: vec![BackupState::Available, BackupState::Failed],
+        incremental: incremental()?,
+        unit: Unit::Part,
+        links: true,
+        page: backup_page(parameters)?,
+        ..list
+    }))
+}
+
+/// What both backup lists have in common: an instance and a range of time.
+fn ranged(parameters: &Parameters) -> Result<ListBackups, Fault> {
     let instance = required(parameters, "InstanceId")?;
     let since = time(parameters, "StartTime")?;
     let until = time(parameters, "EndTime")?;
     if until <= since {
         return Err(bad("EndTime", "must be later than StartTime"));
     }
-    let incremental = match text(parameters, "NeedAof") {
-        None | Some("0") => false,
-        Some("1") => true,
-        Some(_) => return Err(bad("NeedAof", "must be 0 or 1")),
-    };
-    Ok(Call::ListBackups(ListBackups {
-        place: Place::in_region(owned(parameters, "RegionId")),
+    Ok(ListBackups {
+        place: place(parameters),
         instance: Some(instance.to_owned()),
-        backup: number(parameters, "BackupId")?.map(|id| id.to_string()),
-        job: number(parameters, "BackupJobId")?,
         since: Some(since),
         until: Some(until),
-        states: vec![BackupState::Available, BackupState::Failed],
-        incremental,
-        unit: Unit::Part,
-        links: true,
-        page: page(parameters, |size| BACKUP_PAGES.contains(&size), "must be 30, 50, 100, 200 or 300")?,
         ..ListBackups::default()
+    })
+}
+
+fn describe_cluster_backups(parameters: &Parameters) -> Result<Call, Fault> {
+    required(parameters, "RegionId")?;
+    let list = ranged(parameters)?;
+    Ok(Call::ListBackups(ListBackups {
+        backup: text(parameters, "ClusterBackupId").map(backup_id),
+        unit: Unit::Set,
+        links: !without_shards(parameters)?,
+        page: backup_page(parameters)?,
+        ..list
     }))
+}
+
+/// Whether the nodes' backups are left out of the sets.
+fn without_shards(parameters: &Parameters) -> Result<bool, Fault> {
+    match text(parameters, "NoShardBackup") {
+        None => Ok(false),
+        Some(flag) if flag.eq_ignore_ascii_case("false") => Ok(false),
+        Some(flag) if flag.eq_ignore_ascii_case("true") => Ok(true),
+        Some(_) => Err(bad("NoShardBackup", "must be true or false")),
+    }
+}
+
+/// The same of a whole request, for the answer.
+pub(in crate::alibaba) fn hides_shards(request: &Request) -> bool {
+    sign::parameters(request).is_ok_and(|parameters| without_shards(&parameters) == Ok(true))
 }
 
 fn create_backup(parameters: &Parameters) -> Result<Call, Fault> {
@@ -94,12 +139,115 @@ fn create_backup(parameters: &Parameters) -> Result<Call, Fault> {
         Some(_) => return Err(bad("BackupRetentionPeriod", "must be 7 to 730, or -1")),
     };
     Ok(Call::CreateBackup(CreateBackup {
-        place: Place::in_region(owned(parameters, "RegionId")),
+        place: place(parameters),
         instance: required(parameters, "InstanceId")?.to_owned(),
-        remark: None,
         keep_days,
         ..CreateBackup::default()
     }))
+}
+
+fn delete_backup(parameters: &Parameters) -> Result<Call, Fault> {
+    Ok(Call::DeleteBackups(DeleteBackups {
+        place: place(parameters),
+        instance: Some(required(parameters, "InstanceId")?.to_owned()),
+        backups: vec![backup_id(required(parameters, "BackupId")?)],
+    }))
+}
+
+fn modify_expiry(parameters: &Parameters) -> Result<Call, Fault> {
+    Ok(Call::SetExpiry(SetExpiry {
+        place: place(parameters),
+        instance: required(parameters, "InstanceId")?.to_owned(),
+        backup: backup_id(required(parameters, "BackupId")?),
+        expires_at: time(parameters, "ExpectExpireTime")?,
+    }))
+}
+
+fn describe_tasks(parameters: &Parameters) -> Result<Call, Fault> {
+    let instance = required(parameters, "InstanceId")?.to_owned();
+    let automated = match text(parameters, "JobMode") {
+        None => None,
+        Some("Automated") => Some(true),
+        Some("Manual") => Some(false),
+        Some(_) => return Err(bad("JobMode", "must be Automated or Manual")),
+    };
+    Ok(Call::ListJobs(ListJobs {
+        place: place(parameters),
+        job: number(parameters, "BackupJobId")?,
+        instance: Some(instance),
+        kinds: vec![JobKind::Backup],
+        states: TASK_STATES.to_vec(),
+        automated,
+        page: TASKS,
+        ..ListJobs::default()
+    }))
+}
+
+/// A policy of this vendor is always on. Without a retention period the one that is set stays: it would
+/// be a bad surprise to lose backups for a parameter that older SDKs do not have.
+fn modify_policy(parameters: &Parameters) -> Result<Call, Fault> {
+    let instance = required(parameters, "InstanceId")?.to_owned();
+    let weekdays = weekdays(required(parameters, "PreferredBackupPeriod")?)
+        .ok_or_else(|| bad("PreferredBackupPeriod", "must be English weekdays with commas between them"))?;
+    let start_minute = full_hour(required(parameters, "PreferredBackupTime")?)
+        .ok_or_else(|| bad("PreferredBackupTime", "must be a full hour, like 23:00Z-00:00Z"))?;
+    let keep_days = match integer(parameters, "BackupRetentionPeriod")? {
+        None => None,
+        Some(days @ 7..=730) => u32::try_from(days).ok(),
+        Some(_) => return Err(bad("BackupRetentionPeriod", "must be 7 to 730")),
+    };
+    match integer(parameters, "EnableBackupLog")? {
+        None | Some(0) => {}
+        Some(1) => return Err(Fault::NotSupported("ModifyBackupPolicy with EnableBackupLog".to_owned())),
+        Some(_) => return Err(bad("EnableBackupLog", "must be 0 or 1")),
+    }
+    let change = PolicyChange {
+        enabled: Some(true),
+        weekdays: Some(weekdays),
+        start_minute: Some(start_minute),
+        keep_days,
+    };
+    Ok(Call::SetPolicy(SetPolicy { place: place(parameters), instance, change }))
+}
+
+fn weekdays(text: &str) -> Option<Weekdays> {
+    let mut chosen = Weekdays::default();
+    for day in text.split(',') {
+        let at = WEEKDAYS.iter().position(|known| *known == day.trim())?;
+        *chosen.get_mut(at)? = true;
+    }
+    Some(chosen)
+}
+
+/// Minutes after midnight of `HH:00Z-HH:00Z`, exactly an hour long.
+fn full_hour(text: &str) -> Option<u16> {
+    let hour = |text: &str| -> Option<u16> {
+        let digits = text.strip_suffix(":00Z").filter(|digits| digits.len() == 2)?;
+        digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit())
+            .then(|| digits.parse().ok())?
+            .filter(|hour| *hour < 24)
+    };
+    let (start, end) = text.split_once('-')?;
+    let (start, end) = (hour(start)?, hour(end)?);
+    ((start + 1) % 24 == end).then_some(start * 60)
+}
+
+fn restore(parameters: &Parameters) -> Result<Call, Fault> {
+    let instance = required(parameters, "InstanceId")?.to_owned();
+    let from = match text(parameters, "RestoreType") {
+        None | Some("0") => RestoreFrom::Backup(backup_id(required(parameters, "BackupId")?)),
+        Some("1") => RestoreFrom::Moment { instance: None, at: time(parameters, "RestoreTime")? },
+        Some(_) => return Err(bad("RestoreType", "must be 0 or 1")),
+    };
+    // To leave either out would put back more than was asked for, or keep it for another time.
+    for name in ["FilterKey", "TimeShift"] {
+        if text(parameters, name).is_some() {
+            return Err(Fault::NotSupported(format!("RestoreInstance with {name}")));
+        }
+    }
+    Ok(Call::Restore(Restore { place: place(parameters), instance, from, password: None }))
 }
 
 fn describe_instances(parameters: &Parameters) -> Result<Call, Fault> {
@@ -112,161 +260,40 @@ fn describe_instances(parameters: &Parameters) -> Result<Call, Fault> {
             return Err(Fault::UnknownParameter(name.clone()));
         }
     }
-    let ids: Vec<String> = text(parameters, "InstanceIds")
-        .into_iter()
-        .flat_map(|ids| ids.split(',').map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned))
-        .collect();
-    if ids.len() > MAX_INSTANCE_IDS {
-        return Err(bad("InstanceIds", "more than 30 ids"));
-    }
-    if ids.is_empty() && text(parameters, "InstanceIds").is_some() {
-        return Err(bad("InstanceIds", "no id between the commas"));
-    }
+    let topologies = match text(parameters, "ArchitectureType") {
+        None => Vec::new(),
+        Some("cluster") => vec![Topology::Cluster],
+        Some("standard") => vec![Topology::Standalone, Topology::Sentinel],
+        Some("rwsplit") => return Err(Fault::UnknownParameter("ArchitectureType".to_owned())),
+        Some(_) => return Err(bad("ArchitectureType", "must be cluster, standard or rwsplit")),
+    };
     Ok(Call::ListInstances(ListInstances {
-        place: Place::in_region(owned(parameters, "RegionId")),
-        ids,
+        place: Place { zone: owned(parameters, "ZoneId"), ..place(parameters) },
+        ids: ids(parameters, "InstanceIds", MAX_INSTANCE_IDS)?,
         search: owned(parameters, "SearchKey"),
+        topologies,
         page: page(parameters, |size| (1..=MAX_INSTANCE_PAGE).contains(&size), "must be 1 to 50")?,
         ..ListInstances::default()
     }))
 }
 
-fn bad(name: &str, why: &str) -> Fault {
-    Fault::BadParameter { name: name.to_owned(), why: why.to_owned() }
+fn describe_attributes(parameters: &Parameters) -> Result<Call, Fault> {
+    required(parameters, "InstanceId")?;
+    let ids = ids(parameters, "InstanceId", MAX_ATTRIBUTES)?;
+    let page = Page { offset: 0, limit: ids.len() as u64 };
+    Ok(Call::ListInstances(ListInstances { place: place(parameters), ids, page, ..ListInstances::default() }))
 }
 
-/// The value of a parameter; an empty one counts as absent.
-fn text<'a>(parameters: &'a Parameters, name: &str) -> Option<&'a str> {
-    parameters.get(name).map(String::as_str).filter(|value| !value.is_empty())
-}
-
-fn owned(parameters: &Parameters, name: &str) -> Option<String> {
-    text(parameters, name).map(str::to_owned)
-}
-
-fn required<'a>(parameters: &'a Parameters, name: &str) -> Result<&'a str, Fault> {
-    text(parameters, name).ok_or_else(|| Fault::MissingParameter(name.to_owned()))
-}
-
-fn integer(parameters: &Parameters, name: &str) -> Result<Option<i64>, Fault> {
-    text(parameters, name).map(str::parse).transpose().map_err(|_| bad(name, "must be a whole number"))
-}
-
-/// Ids that the vendor counts from 1.
-fn number(parameters: &Parameters, name: &str) -> Result<Option<u64>, Fault> {
-    let positive = |value| u64::try_from(value).ok().filter(|value| *value > 0);
-    let value = integer(parameters, name)?;
-    value.map(|value| positive(value).ok_or_else(|| bad(name, "must be a positive number"))).transpose()
-}
-
-/// A time with minutes, as the vendor documents it, or with seconds, as its answers show it.
-fn time(parameters: &Parameters, name: &str) -> Result<SystemTime, Fault> {
-    let value = required(parameters, name)?;
-    ["0000-00-00T00:00Z", "0000-00-00T00:00:00Z"]
-        .into_iter()
-        .find_map(|template| read_calendar(value, template))
-        .and_then(|calendar| moment(calendar, Offset::UTC))
-        .ok_or_else(|| bad(name, "must be like 2026-01-31T23:59Z"))
-}
-
-fn page(parameters: &Parameters, fits: impl Fn(u64) -> bool, sizes: &str) -> Result<Page, Fault> {
-    let limit = match integer(parameters, "PageSize")? {
-        None => DEFAULT_PAGE,
-        Some(size) => {
-            u64::try_from(size).ok().filter(|size| fits(*size)).ok_or_else(|| bad("PageSize", sizes))?
-        }
-    };
-    let number = integer(parameters, "PageNumber")?.unwrap_or(1);
-    let number = u32::try_from(number).ok().filter(|number| *number > 0);
-    let number = number.ok_or_else(|| bad("PageNumber", "must be a positive number"))?;
-    Ok(Page { offset: (u64::from(number) - 1) * limit, limit })
-}
-
-/// Writes a call: the action and its parameters.
-pub(in crate::alibaba) fn ask(call: &Call, region: &str) -> Result<(&'static str, Parameters), Fault> {
-    match call {
-        Call::ListBackups(list) => Ok(("DescribeBackups", ask_backups(list, region)?)),
-        Call::CreateBackup(create) => Ok(("CreateBackup", ask_create(create, region)?)),
-        Call::ListInstances(list) => Ok(("DescribeInstances", ask_instances(list, region)?)),
-        // DescribeBackups carries the links: list with `backup` and `links` instead.
-        _ => Err(Fault::NotSupported("this call".to_owned())),
+/// Ids with commas between them; none when the parameter is not given.
+fn ids(parameters: &Parameters, name: &str, most: usize) -> Result<Vec<String>, Fault> {
+    let Some(text) = text(parameters, name) else { return Ok(Vec::new()) };
+    let ids = text.split(',').map(str::trim).filter(|id| !id.is_empty()).take(most + 1);
+    let ids: Vec<String> = ids.map(str::to_owned).collect();
+    if ids.is_empty() {
+        return Err(bad(name, "no id between the commas"));
     }
-}
-
-fn ask_backups(list: &ListBackups, region: &str) -> Result<Parameters, Fault> {
-    let missing = |name: &str| Fault::MissingParameter(name.to_owned());
-    let mut parameters = start(list.place.region.as_deref(), region);
-    let mut put = |name: &str, value: String| parameters.insert(name.to_owned(), value);
-    put("InstanceId", list.instance.clone().ok_or_else(|| missing("InstanceId"))?);
-    put("StartTime", minute(list.since.ok_or_else(|| missing("StartTime"))?));
-    // The last minute counts whole: better one backup too many than one unseen.
-    let until = list.until.ok_or_else(|| missing("EndTime"))?;
-    put("EndTime", minute(until.checked_add(Duration::from_nanos(59_999_999_999)).unwrap_or(until)));
-    if let Some(backup) = &list.backup {
-        if backup.parse::<u32>().is_err() {
-            return Err(bad("BackupId", "must be a number"));
-        }
-        put("BackupId", backup.clone());
+    if ids.len() > most {
+        return Err(bad(name, &format!("more than {most} ids")));
     }
-    if let Some(job) = list.job {
-        put("BackupJobId", job.to_string());
-    }
-    put("NeedAof", u8::from(list.incremental).to_string());
-    if !BACKUP_PAGES.contains(&list.page.limit) {
-        return Err(bad("PageSize", "must be 30, 50, 100, 200 or 300"));
-    }
-    put_page(&mut parameters, list.page)?;
-    Ok(parameters)
-}
-
-fn ask_create(create: &CreateBackup, region: &str) -> Result<Parameters, Fault> {
-    let mut parameters = start(create.place.region.as_deref(), region);
-    parameters.insert("InstanceId".to_owned(), create.instance.clone());
-    let days = match create.keep_days {
-        None => return Ok(parameters),
-        Some(days @ 7..=730) => days.to_string(),
-        Some(FOREVER_DAYS..) => "-1".to_owned(),
-        Some(_) => return Err(bad("BackupRetentionPeriod", "must be 7 to 730, or a hundred years")),
-    };
-    parameters.insert("BackupRetentionPeriod".to_owned(), days);
-    Ok(parameters)
-}
-
-fn ask_instances(list: &ListInstances, region: &str) -> Result<Parameters, Fault> {
-    let mut parameters = start(list.place.region.as_deref(), region);
-    if list.ids.len() > MAX_INSTANCE_IDS || list.ids.iter().any(|id| id.contains(',')) {
-        return Err(bad("InstanceIds", "more than 30 ids, or a comma in one"));
-    }
-    if !list.ids.is_empty() {
-        parameters.insert("InstanceIds".to_owned(), list.ids.join(","));
-    }
-    if let Some(search) = &list.search {
-        parameters.insert("SearchKey".to_owned(), search.clone());
-    }
-    if !(1..=MAX_INSTANCE_PAGE).contains(&list.page.limit) {
-        return Err(bad("PageSize", "must be 1 to 50"));
-    }
-    put_page(&mut parameters, list.page)?;
-    Ok(parameters)
-}
-
-/// Starts with the region of the call or, without one, that of the endpoint.
-fn start(of_call: Option<&str>, of_endpoint: &str) -> Parameters {
-    let region = of_call.unwrap_or(of_endpoint);
-    let pair = (!region.is_empty()).then(|| ("RegionId".to_owned(), region.to_owned()));
-    pair.into_iter().collect()
-}
-
-fn minute(at: SystemTime) -> String {
-    write_calendar(at, Offset::UTC, "%Y-%m-%dT%H:%MZ")
-}
-
-fn put_page(parameters: &mut Parameters, page: Page) -> Result<(), Fault> {
-    if !page.offset.is_multiple_of(page.limit) {
-        return Err(bad("PageNumber", "the offset is not a whole number of pages"));
-    }
-    let number = page.offset / page.limit + 1;
-    parameters.insert("PageNumber".to_owned(), number.to_string());
-    parameters.insert("PageSize".to_owned(), page.limit.to_string());
-    Ok(())
+    Ok(ids)
 }

@@ -43,18 +43,21 @@ pub(in crate::ucloud) fn decode(name: String, parameters: &Parameters) -> Result
     }
 }
 
-/// A signature does not tell where a name ends and its value begins: `Zone=x` and `Zonex=` are signed
-/// alike. A name that goes on after a known one is therefore no unknown parameter but a changed request.
-/// Others are ignored, as the vendor does.
+/// A signature does not tell where a name ends and its value begins: `Zone=x`, `Zonex=` and `Zo=nex` are
+/// signed alike, and so are lists and objects in JSON. A name that is a longer or a shorter piece of a
+/// known one is therefore no unknown parameter but a changed request, and so is a known one with
+/// something nested in it. Other names are ignored, as the vendor does.
 fn check_names(action: Action, parameters: &Parameters) -> Result<(), Fault> {
-    let moved = |name: &str| {
-        let goes_on = |known: &str| name.strip_prefix(known).is_some_and(|rest| !rest.starts_with('.'));
-        COMMON.iter().chain(action.parameters()).any(|known| goes_on(known))
-            && !COMMON.contains(&name)
-            && !Action::ALL.iter().any(|action| action.parameters().contains(&name))
+    let mine = || COMMON.iter().chain(action.parameters());
+    let is_known = |name: &str| {
+        COMMON.contains(&name) || Action::ALL.iter().any(|action| action.parameters().contains(&name))
     };
-    match parameters.names().find(|name| moved(name)) {
-        Some(name) => Err(Fault::UnknownParameter(name.to_owned())),
+    let moved = |name: &str| {
+        !is_known(name) && mine().any(|known| name.starts_with(known) || known.starts_with(name))
+    };
+    let nested = |name: &str| mine().any(|known| *known == name) && !parameters.is_single(name);
+    match parameters.signed.keys().find(|name| moved(name) || nested(name)) {
+        Some(name) => Err(Fault::UnknownParameter(name.clone())),
         None => Ok(()),
     }
 }

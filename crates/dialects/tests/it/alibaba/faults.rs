@@ -82,11 +82,26 @@ fn codes_are_the_vendors() {
         (bad("PageSize"), 400, "InvalidPageSize"),
         (bad("SignatureMethod"), 400, "InvalidSignatureMethod"),
         (Fault::NoSuchInstance("x".to_owned()), 404, "InvalidInstanceId.NotFound"),
+        (Fault::NoSuchBackup("x".to_owned()), 404, "InvalidBackupId.NotFound"),
+        (Fault::InstanceBusy("x".to_owned()), 403, "OperationDenied.BackupJobExists"),
+        (Fault::ActionDenied, 403, "Forbidden.RAM"),
+        (Fault::Throttled, 400, "Throttling.User"),
+        (Fault::NotSupported("x".to_owned()), 400, "UnsupportedOperation"),
+        (bad("PreferredBackupTime"), 400, "InvalidPreferredBackupTime.Malformed"),
+        (bad("PreferredBackupPeriod"), 400, "InvalidPreferredBackupPeriod.Malformed"),
+        (bad("BackupRetentionPeriod"), 400, "InvalidBackupRetentionPeriod.Malformed"),
+        (bad("ExpectExpireTime"), 400, "InvalidExpectExpireTime.Malformed"),
         (Fault::Internal, 500, "InternalError"),
         (Fault::Unavailable("x".to_owned()), 503, "ServiceUnavailable"),
     ] {
         let response = encode(&Alibaba, &request, fault);
         assert_eq!((response.status().as_u16(), json(&response)["Code"].as_str()), (status, Some(code)));
+    }
+    for action in ["DeleteBackup", "ModifyBackupPolicy", "RestoreInstance", "ModifyBackupExpireTime"] {
+        let request =
+            crate::shared::get(&format!("Version=2015-01-01&Format=JSON&AccessKeyId=x&Action={action}"));
+        let busy = encode(&Alibaba, &request, Fault::InstanceBusy("x".to_owned()));
+        assert_eq!((busy.status().as_u16(), &json(&busy)["Code"]), (403, &"IncorrectDBInstanceState".into()));
     }
     let end_time = json(&encode(&Alibaba, &request, bad("EndTime")));
     assert_eq!(end_time["Message"], "The Specified parameter EndTime is not valid.");

@@ -2,5 +2,6 @@
 
 mod decoding;
 mod faults;
+mod replies;
 mod round_trip;
 pub(crate) mod signatures;

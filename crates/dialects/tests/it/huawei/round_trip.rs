@@ -92,7 +92,14 @@ fn call() -> impl Strategy<Value = Call> {
             let (exact, search) = search.map_or((true, None), |(exact, search)| (exact, Some(search)));
             let (name, search) = if exact { (search, None) } else { (None, search) };
             let (ids, page) = (id.into_iter().collect(), Page { offset, limit });
-            Call::ListInstances(ListInstances { place: place(), ids, name, search, page })
+            Call::ListInstances(ListInstances {
+                place: place(),
+                ids,
+                name,
+                search,
+                page,
+                topologies: Vec::new(),
+            })
         });
     let create = (word(), "[a-zA-Z][a-zA-Z0-9_-]{3,63}", option::of("[a-z é备]{1,40}")).prop_map(
         |(instance, name, remark)| {
