@@ -150,6 +150,14 @@ pub(super) fn links(backup: &Backup, issued: Vec<IssuedLink>) -> Vec<LinkRow> {
     rows.into_values().collect()
 }
 
+pub(super) fn our_topology(topology: Topology) -> model::Topology {
+    match topology {
+        Topology::Standalone => model::Topology::Standalone,
+        Topology::Sentinel => model::Topology::Sentinel,
+        Topology::Cluster => model::Topology::Cluster,
+    }
+}
+
 pub(super) fn job(listed: &ListedJob) -> JobRow {
     let job = &listed.job;
     JobRow {

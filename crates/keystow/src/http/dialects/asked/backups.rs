@@ -17,6 +17,10 @@ impl Asking<'_> {
     pub(super) async fn backups(&self, call: ListBackups) -> Result<Reply, Refused> {
         let instance = self.named_instance(call.instance.as_ref()).await?;
         let nothing = Reply::Backups { total: 0, full_bytes: 0, rows: Vec::new() };
+        if call.copies.is_some() {
+            // No repository of another region holds copies yet.
+            return Ok(nothing);
+        }
         let backup = match call.backup.as_deref().map(str::parse::<BackupRef>) {
             Some(Err(_)) => return Ok(nothing),
             Some(Ok(which)) => Some(which),

@@ -18,7 +18,7 @@ impl Asking<'_> {
             ids: call.ids,
             name: call.name,
             search: call.search,
-            topologies: Vec::new(),
+            topologies: call.topologies.into_iter().map(told::our_topology).collect(),
             place: self.place.clone(),
             page: page(call.page),
             project: None,
