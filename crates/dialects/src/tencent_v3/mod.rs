@@ -88,15 +88,19 @@ impl Dialect for TencentV3 {
         let chinese =
             common(request, "x-tc-language", "Language").is_some_and(|language| language == "zh-CN");
         let answer = match outcome {
-            Ok(reply) => wire::reply::success(reply, name, &|| self.decode(request).ok(), chinese),
+            Ok(reply) => {
+                let call = || self.decode(request).ok();
+                wire::reply::success(reply, name, &call, chinese, exchange.request_id)
+            }
             Err(fault) => Err(fault.clone()),
         };
-        let answer = answer
-            .unwrap_or_else(|fault| wire::reply::failure(&fault::verdict(&fault, name, request, chinese)));
-        let envelope = wire::reply::envelope(answer, exchange.request_id);
+        let envelope = answer.unwrap_or_else(|fault| {
+            let verdict = fault::verdict(&fault, name, request, chinese);
+            wire::reply::failure(&verdict, exchange.request_id)
+        });
         // HTTP 200 whatever the outcome, and no charset: the Python SDK looks for an error only
         // under exactly this type.
-        let mut response = Response::new(envelope.to_string().into());
+        let mut response = Response::new(envelope.into());
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response
     }

@@ -131,6 +131,7 @@ impl Engine {
         let source = self.source(&instance)?;
         let facts = ask(&source.address, &source.credentials, source.timeouts).await?;
         self.catalog.record_contact(&scope.account, id, &facts).await?;
+        self.instances.clear();
         Ok(facts)
     }
 
@@ -138,12 +139,24 @@ impl Engine {
     pub async fn delete_instance(&self, who: &Principal, id: &InstanceId) -> Result<()> {
         let scope = who.with(Right::Operate)?;
         self.visible_instance(&scope, id).await?;
-        self.catalog.delete_instance(&scope.account, id).await
+        self.catalog.delete_instance(&scope.account, id).await?;
+        self.instances.clear();
+        Ok(())
+    }
+
+    /// An instance of the account, as the catalog had it a moment ago.
+    async fn known_row(&self, scope: &Scope, id: &InstanceId) -> Result<Option<Instance>> {
+        let (place, now) = (format!("{}/{id}", scope.account), self.clock.now());
+        if let Some(known) = self.instances.get(&place, now) {
+            return Ok(Some((*known).clone()));
+        }
+        let found = self.catalog.instance(&scope.account, id).await?;
+        Ok(found.map(|instance| (*self.instances.insert(place, instance, now)).clone()))
     }
 
     /// An instance that the caller may see; a foreign one looks like a missing one.
     pub(super) async fn visible_instance(&self, scope: &Scope, id: &InstanceId) -> Result<Instance> {
-        let found = self.catalog.instance(&scope.account, id).await?;
+        let found = self.known_row(scope, id).await?;
         found.filter(|instance| scope.project.is_none() || instance.project == scope.project).ok_or_else(
             || {
                 Error::new(Kind::NotFound, "INSTANCE_NOT_FOUND", format!("no such instance: {id}"))

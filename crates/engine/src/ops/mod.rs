@@ -30,7 +30,7 @@ use crate::access::Sealer;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::links::LinkSigner;
-use crate::model::{AccessKey, LinkRestriction, Number, RememberedLink};
+use crate::model::{AccessKey, Instance, LinkRestriction, Number, RememberedLink};
 use crate::redis::Timeouts;
 use crate::vault::Vault;
 use knowledge::Knowledge;
@@ -58,6 +58,7 @@ pub struct Engine {
     keys: Knowledge<String, AccessKey>,
     links: Knowledge<String, RememberedLink>,
     restrictions: Knowledge<String, LinkRestriction>,
+    instances: Knowledge<String, Instance>,
     /// Told when this node has written a job; others find it by looking.
     job_written: Notify,
 }
@@ -104,6 +105,7 @@ impl Engine {
             keys: Knowledge::new(MOST_KNOWN),
             links: Knowledge::new(MOST_KNOWN),
             restrictions: Knowledge::new(MOST_KNOWN),
+            instances: Knowledge::new(MOST_KNOWN),
             job_written: Notify::new(),
         })
     }

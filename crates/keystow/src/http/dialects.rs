@@ -17,6 +17,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use http::{Request, Response, StatusCode};
 use keystow_dialects::{Dialect, Exchange, Fault, Reply};
+use keystow_engine::access::Principal;
 use keystow_engine::links::Spelling;
 use keystow_engine::ops::Engine;
 use keystow_engine::{Error, Kind};
@@ -90,11 +91,13 @@ impl Dialects {
             Refused::Error(error) => told::fault(&error, &request_id),
         });
         let response = dialect.encode(&request, &exchange, &outcome);
-        let (action, dialect) = (action(dialect, &request), dialect.name());
-        match &outcome {
-            Ok(_) => tracing::info!(request = request_id, dialect, action, peer = ?peer, "answered"),
-            Err(fault) => {
-                tracing::info!(request = request_id, dialect, action, peer = ?peer, %fault, "refused");
+        if tracing::enabled!(tracing::Level::INFO) {
+            let (action, dialect) = (action(dialect, &request), dialect.name());
+            match &outcome {
+                Ok(_) => tracing::info!(request = request_id, dialect, action, peer = ?peer, "answered"),
+                Err(fault) => {
+                    tracing::info!(request = request_id, dialect, action, peer = ?peer, %fault, "refused");
+                }
             }
         }
         response.map(Body::from)
@@ -106,9 +109,7 @@ impl Dialects {
         request: &keystow_dialects::Request,
     ) -> Result<Reply, Refused> {
         let (who, nonce) = self.sign_in(dialect, request).await?;
-        let rate = self.rate(dialect, request);
-        let (account, now) = (who.account().as_str(), self.engine.clock().now());
-        self.throttle.admit(dialect.name(), &action(dialect, request), account, rate, now)?;
+        self.admit(dialect, request, &who)?;
         let call = dialect.decode(request)?;
         if let Some((nonce, ttl)) = nonce
             && call.changes()
@@ -120,10 +121,21 @@ impl Dialects {
         Asking::new(self, dialect, request, &who, &call)?.perform(call).await
     }
 
-    /// Requests of this action that an account may make in a second.
-    fn rate(&self, dialect: &dyn Dialect, request: &keystow_dialects::Request) -> u32 {
-        let Some(rules) = self.rules.of(dialect) else { return 0 };
-        rules.rates.get(&action(dialect, request)).copied().unwrap_or(rules.rate)
+    /// Refuses what is more than the account may ask for in a second.
+    fn admit(
+        &self,
+        dialect: &'static dyn Dialect,
+        request: &keystow_dialects::Request,
+        who: &Principal,
+    ) -> Result<(), Fault> {
+        let Some(rules) = self.rules.of(dialect) else { return Ok(()) };
+        if rules.rate == 0 && rules.rates.is_empty() {
+            return Ok(());
+        }
+        let action = action(dialect, request);
+        let rate = rules.rates.get(&action).copied().unwrap_or(rules.rate);
+        let now = self.engine.clock().now();
+        self.throttle.admit(dialect.name(), &action, who.account().as_str(), rate, now)
     }
 
     /// How a dialect's links look, and how long they live unless the caller says otherwise. A dialect that has no

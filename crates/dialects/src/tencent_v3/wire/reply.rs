@@ -26,47 +26,78 @@ struct CreateAnswer {
     task_id: u64,
 }
 
-/// The answer to an action that was done. One that shows a single thing has something to show, or
-/// there is no such thing.
+/// The envelope of every answer.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Envelope<'a, T> {
+    response: Identified<'a, T>,
+}
+
+#[derive(Serialize)]
+struct Identified<'a, T> {
+    #[serde(flatten)]
+    answer: T,
+    #[serde(rename = "RequestId")]
+    request_id: &'a str,
+}
+
+/// An answer without members of its own.
+#[derive(Serialize)]
+struct Nothing {}
+
+/// The answer to an action that was done, in its envelope. One that shows a single thing has
+/// something to show, or there is no such thing.
 pub(in crate::tencent_v3) fn success(
     reply: &Reply,
     action: &str,
     call: &dyn Fn() -> Option<Call>,
     chinese: bool,
-) -> Result<Value, Fault> {
+    request_id: &str,
+) -> Result<String, Fault> {
+    let json = Written { request_id };
     match (reply, action) {
-        (Reply::Links(rows), _) => json(links::write(rows)),
-        (Reply::Restriction(restriction), _) => json(links::write_restriction(restriction)),
+        (Reply::Links(rows), _) => json.of(links::write(rows)),
+        (Reply::Restriction(restriction), _) => json.of(links::write_restriction(restriction)),
         (Reply::Backups { rows, .. }, "DescribeBackupDetail") => {
-            json(backups::write_detail(rows.first().ok_or_else(|| no_backup(call()))?))
+            json.of(backups::write_detail(rows.first().ok_or_else(|| no_backup(call()))?))
         }
-        (Reply::Backups { total, rows, .. }, _) => json(backups::BackupsAnswer {
+        (Reply::Backups { total, rows, .. }, _) => json.of(backups::BackupsAnswer {
             total_count: *total,
             backup_set: rows.iter().map(backups::write).collect(),
         }),
-        (Reply::Started { job, .. }, _) => json(CreateAnswer { task_id: *job }),
-        (Reply::Instances { total, rows }, _) => json(instances::InstancesAnswer {
+        (Reply::Started { job, .. }, _) => json.of(CreateAnswer { task_id: *job }),
+        (Reply::Instances { total, rows }, _) => json.of(instances::InstancesAnswer {
             total_count: *total,
             instance_set: rows.iter().map(instances::write).collect(),
         }),
-        (Reply::Shards(rows), "DescribeInstanceNodeInfo") => json(instances::write_nodes(rows)),
-        (Reply::Shards(rows), _) => json(instances::write_shards(rows)),
+        (Reply::Shards(rows), "DescribeInstanceNodeInfo") => json.of(instances::write_nodes(rows)),
+        (Reply::Shards(rows), _) => json.of(instances::write_shards(rows)),
         (Reply::Jobs { rows, .. }, "DescribeTaskInfo") => {
-            json(jobs::write_one(rows.first().ok_or_else(|| no_job(call().as_ref()))?, chinese))
+            json.of(jobs::write_one(rows.first().ok_or_else(|| no_job(call().as_ref()))?, chinese))
         }
         (Reply::Jobs { total, rows }, _) => {
-            json(jobs::TasksAnswer { total_count: *total, tasks: rows.iter().map(jobs::write).collect() })
+            json.of(jobs::TasksAnswer { total_count: *total, tasks: rows.iter().map(jobs::write).collect() })
         }
-        (Reply::Policy(policy), action) => json(policy::write(policy, action == "DescribeAutoBackupConfig")),
-        (Reply::Done { .. }, _) => Ok(json!({})),
+        (Reply::Policy(policy), action) => {
+            json.of(policy::write(policy, action == "DescribeAutoBackupConfig"))
+        }
+        (Reply::Done { .. }, _) => json.of(Nothing {}),
         (Reply::Regions(_) | Reply::Projects(_) | Reply::Account(_) | Reply::Token(_), _) => {
             Err(Fault::Internal)
         }
     }
 }
 
-fn json(answer: impl Serialize) -> Result<Value, Fault> {
-    serde_json::to_value(answer).map_err(|_| Fault::Internal)
+/// Writes answers to one request.
+struct Written<'a> {
+    request_id: &'a str,
+}
+
+impl Written<'_> {
+    fn of(&self, answer: impl Serialize) -> Result<String, Fault> {
+        let response = Identified { answer, request_id: self.request_id };
+        serde_json::to_string(&Envelope { response }).map_err(|_| Fault::Internal)
+    }
 }
 
 fn no_backup(call: Option<Call>) -> Fault {
@@ -83,17 +114,10 @@ fn no_job(call: Option<&Call>) -> Fault {
     }
 }
 
-/// The envelope of every answer.
-pub(in crate::tencent_v3) fn envelope(mut answer: Value, request_id: &str) -> Value {
-    if let Value::Object(members) = &mut answer {
-        members.insert("RequestId".to_owned(), request_id.into());
-    }
-    json!({ "Response": answer })
-}
-
 /// The answer to an action that failed. Its members must all be there: SDKs read them unasked.
-pub(in crate::tencent_v3) fn failure(verdict: &Verdict) -> Value {
-    json!({ "Error": { "Code": verdict.code, "Message": verdict.message } })
+pub(in crate::tencent_v3) fn failure(verdict: &Verdict, request_id: &str) -> String {
+    let error = json!({ "Code": verdict.code, "Message": verdict.message });
+    json!({ "Response": { "Error": error, "RequestId": request_id } }).to_string()
 }
 
 /// The vendor's number of an engine and a layout; a version that it does not sell is the nearest.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
+use super::reader::Found;
 use super::{SqliteCatalog, failed, is_duplicate, next_number, place, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
@@ -122,21 +123,42 @@ async fn add_job(
     Ok(())
 }
 
-pub(super) async fn one(
+/// One backup with its parts: a row for each part, or one without any.
+pub(super) fn one(
     catalog: &SqliteCatalog,
     account: Option<&AccountId>,
     which: BackupRef,
 ) -> Result<Option<Backup>> {
-    let mut query = QueryBuilder::new("SELECT b.* FROM backup b WHERE ");
-    named(&mut query, which);
-    if let Some(account) = account {
-        query.push(" AND b.account = ").push_bind(account.as_str().to_owned());
-    }
-    let row = query.build().fetch_optional(&catalog.reader).await.map_err(|error| failed(&error))?;
-    let Some(row) = row else { return Ok(None) };
-    let mut backups = vec![rows::backup(&row)?];
-    attach_parts(catalog, &mut backups).await?;
-    Ok(backups.pop())
+    let query = match which {
+        BackupRef::Id(_) => {
+            "SELECT b.*, p.number AS part_number, p.sealed FROM backup b LEFT JOIN part p ON p.backup = b.id \
+             WHERE b.id = ?1 AND (?2 IS NULL OR b.account = ?2) ORDER BY p.shard"
+        }
+        BackupRef::Number(_) => {
+            "SELECT b.*, p.number AS part_number, p.sealed FROM backup b LEFT JOIN part p ON p.backup = b.id \
+             WHERE b.id = COALESCE((SELECT id FROM backup WHERE number = ?1), \
+             (SELECT backup FROM part WHERE number = ?1)) \
+             AND (?2 IS NULL OR b.account = ?2) ORDER BY p.shard"
+        }
+    };
+    let account = account.map(AccountId::as_str);
+    let mut found: Option<Backup> = None;
+    let mut take = |row: &Found<'_>| {
+        let part = rows::part(row)?;
+        let backup = match &mut found {
+            Some(backup) => backup,
+            None => found.insert(rows::backup(row)?),
+        };
+        backup.parts.extend(part);
+        Ok(())
+    };
+    match which {
+        BackupRef::Id(id) => catalog.single.rows(query, (id.to_string(), account), &mut take)?,
+        BackupRef::Number(number) => {
+            catalog.single.rows(query, (rows::signed(number), account), &mut take)?
+        }
+    };
+    Ok(found)
 }
 
 /// `b` is the backup of that id or number, or the one that has the part of that number.
@@ -169,7 +191,7 @@ async fn attach_parts(catalog: &SqliteCatalog, backups: &mut [Backup]) -> Result
     let mut owners: HashMap<String, &mut Backup> =
         backups.iter_mut().map(|backup| (backup.id.to_string(), backup)).collect();
     for row in &found {
-        if let Some(backup) = owners.get_mut(rows::get::<&str>(row, "backup")?) {
+        if let Some(backup) = owners.get_mut(rows::text(row, "backup")?) {
             backup.parts.extend(rows::part(row)?);
         }
     }
@@ -285,17 +307,13 @@ pub(super) async fn available_bytes(
     Ok(rows::number(bytes))
 }
 
-pub(super) async fn part(catalog: &SqliteCatalog, number: Number) -> Result<Option<(Backup, Part)>> {
-    let row = sqlx::query(
-        "SELECT b.*, p.number AS part_number, p.sealed AS sealed FROM part p JOIN backup b ON b.id = p.backup \
-         WHERE p.number = $1",
-    )
-    .bind(rows::signed(number))
-    .fetch_optional(&catalog.reader)
-    .await
-    .map_err(|error| failed(&error))?;
-    let Some(row) = row else { return Ok(None) };
-    rows::part(&row)?.map(|part| Ok((rows::backup(&row)?, part))).transpose()
+pub(super) fn part(catalog: &SqliteCatalog, number: Number) -> Result<Option<(Backup, Part)>> {
+    let query = "SELECT b.*, p.number AS part_number, p.sealed FROM part p JOIN backup b ON b.id = p.backup \
+                 WHERE p.number = ?1";
+    let found = catalog.single.rows(query, [rows::signed(number)], |row| {
+        Ok(rows::part(row)?.map(|part| rows::backup(row).map(|backup| (backup, part))))
+    })?;
+    found.into_iter().flatten().next().transpose()
 }
 
 /// Sets when retention may remove a backup.

@@ -39,20 +39,10 @@ pub(super) async fn add(catalog: &SqliteCatalog, instance: &Instance) -> Result<
     Ok(())
 }
 
-pub(super) async fn one(
-    catalog: &SqliteCatalog,
-    account: &AccountId,
-    id: &InstanceId,
-) -> Result<Option<Instance>> {
-    sqlx::query("SELECT * FROM instance WHERE account = $1 AND id = $2")
-        .bind(account.as_str())
-        .bind(id.as_str())
-        .fetch_optional(&catalog.reader)
-        .await
-        .map_err(|error| failed(&error))?
-        .as_ref()
-        .map(rows::instance)
-        .transpose()
+pub(super) fn one(catalog: &SqliteCatalog, account: &AccountId, id: &InstanceId) -> Result<Option<Instance>> {
+    let query = "SELECT * FROM instance WHERE account = ?1 AND id = ?2";
+    let found = catalog.single.rows(query, [account.as_str(), id.as_str()], |row| rows::instance(row))?;
+    Ok(found.into_iter().next())
 }
 
 pub(super) async fn list(

@@ -7,6 +7,7 @@ mod jobs;
 mod links;
 mod nonces;
 mod place;
+mod reader;
 mod rows;
 
 use std::borrow::Cow;
@@ -28,11 +29,13 @@ use crate::model::{
     InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, Number, Page, Part,
     Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
 };
+use reader::Reader;
 
 /// The catalog in one `SQLite` file.
 pub struct SqliteCatalog {
     writer: SqlitePool,
     reader: SqlitePool,
+    single: Reader,
 }
 
 /// Every schema change, oldest first. A change that has shipped is never edited.
@@ -63,11 +66,13 @@ impl SqliteCatalog {
             .connect_with(options.read_only(true))
             .await
             .map_err(|error| cannot_open(path, &error))?;
-        Ok(Self { writer, reader })
+        let single = Reader::open(path)?;
+        Ok(Self { writer, reader, single })
     }
 
     /// Finishes what is under way and closes the file.
     pub async fn close(&self) {
+        self.single.close();
         self.reader.close().await;
         self.writer.close().await;
     }
@@ -196,7 +201,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn instance(&self, account: &AccountId, id: &InstanceId) -> Result<Option<Instance>> {
-        instances::one(self, account, id).await
+        instances::one(self, account, id)
     }
 
     async fn instances(&self, account: &AccountId, filter: &InstanceFilter) -> Result<Listed<Instance>> {
@@ -216,7 +221,7 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn backup(&self, account: &AccountId, which: BackupRef) -> Result<Option<Backup>> {
-        backups::one(self, Some(account), which).await
+        backups::one(self, Some(account), which)
     }
 
     async fn backups(&self, account: &AccountId, filter: &BackupFilter) -> Result<Listed<Backup>> {
@@ -228,11 +233,11 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn part(&self, number: Number) -> Result<Option<(Backup, Part)>> {
-        backups::part(self, number).await
+        backups::part(self, number)
     }
 
     async fn backup_by_id(&self, id: BackupId) -> Result<Option<Backup>> {
-        backups::one(self, None, BackupRef::Id(id)).await
+        backups::one(self, None, BackupRef::Id(id))
     }
 
     async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()> {

@@ -2,7 +2,8 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -13,58 +14,101 @@ use crate::model::{
     Project, RememberedLink,
 };
 
-/// One column, decoded.
-pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T>
-where
-    T: sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite>,
-{
-    row.try_get(column).map_err(|error| failed(&error))
+/// A row, from either of the two libraries that read the file.
+pub(super) trait Columns {
+    /// A number; `None` where there is none.
+    fn integer(&self, column: &str) -> Result<Option<i64>>;
+    /// A text.
+    fn text(&self, column: &str) -> Result<Option<&str>>;
+    /// Bytes.
+    fn bytes(&self, column: &str) -> Result<Option<&[u8]>>;
 }
 
-fn damaged(column: &str, cause: impl std::fmt::Display) -> Error {
+impl Columns for SqliteRow {
+    fn integer(&self, column: &str) -> Result<Option<i64>> {
+        self.try_get(column).map_err(|error| failed(&error))
+    }
+
+    fn text(&self, column: &str) -> Result<Option<&str>> {
+        self.try_get(column).map_err(|error| failed(&error))
+    }
+
+    fn bytes(&self, column: &str) -> Result<Option<&[u8]>> {
+        self.try_get(column).map_err(|error| failed(&error))
+    }
+}
+
+/// A column that is always there.
+fn present<T>(value: Option<T>, column: &str) -> Result<T> {
+    value.ok_or_else(|| damaged(column, "it is empty"))
+}
+
+fn integer(row: &impl Columns, column: &str) -> Result<i64> {
+    present(row.integer(column)?, column)
+}
+
+pub(super) fn text<'r>(row: &'r impl Columns, column: &str) -> Result<&'r str> {
+    present(row.text(column)?, column)
+}
+
+fn owned(row: &impl Columns, column: &str) -> Result<String> {
+    text(row, column).map(str::to_owned)
+}
+
+fn owned_option(row: &impl Columns, column: &str) -> Result<Option<String>> {
+    Ok(row.text(column)?.map(str::to_owned))
+}
+
+fn flag(row: &impl Columns, column: &str) -> Result<bool> {
+    Ok(integer(row, column)? != 0)
+}
+
+fn small(row: &impl Columns, column: &str) -> Result<u32> {
+    integer(row, column)?.try_into().map_err(|error| damaged(column, error))
+}
+
+pub(super) fn damaged(column: &str, cause: impl std::fmt::Display) -> Error {
     Error::internal(format!("the catalog holds an unreadable value in '{column}'"), cause)
 }
 
 /// One text column, parsed.
-fn parsed<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Result<T>
+fn parsed<T: std::str::FromStr>(row: &impl Columns, column: &str) -> Result<T>
 where
     T::Err: std::fmt::Display,
 {
-    get::<String>(row, column)?.parse().map_err(|error| damaged(column, error))
+    text(row, column)?.parse().map_err(|error| damaged(column, error))
 }
 
 /// One text column that may be absent, parsed.
-fn parsed_option<T: std::str::FromStr>(row: &SqliteRow, column: &str) -> Result<Option<T>>
+fn parsed_option<T: std::str::FromStr>(row: &impl Columns, column: &str) -> Result<Option<T>>
 where
     T::Err: std::fmt::Display,
 {
-    get::<Option<String>>(row, column)?
-        .map(|text| text.parse().map_err(|error| damaged(column, error)))
-        .transpose()
+    row.text(column)?.map(|text| text.parse().map_err(|error| damaged(column, error))).transpose()
 }
 
 /// One column of a word that serde knows, such as a state.
-fn word<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
-    let text: String = get(row, column)?;
-    serde_json::from_value(serde_json::Value::String(text)).map_err(|error| damaged(column, error))
+fn word<T: DeserializeOwned>(row: &impl Columns, column: &str) -> Result<T> {
+    let text: StrDeserializer<'_, serde::de::value::Error> = text(row, column)?.into_deserializer();
+    T::deserialize(text).map_err(|error| damaged(column, error))
 }
 
-fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
-    serde_json::from_str(&get::<String>(row, column)?).map_err(|error| damaged(column, error))
+fn json<T: DeserializeOwned>(row: &impl Columns, column: &str) -> Result<T> {
+    serde_json::from_str(text(row, column)?).map_err(|error| damaged(column, error))
 }
 
-fn json_option<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Option<T>> {
-    get::<Option<String>>(row, column)?
-        .map(|text| serde_json::from_str(&text).map_err(|error| damaged(column, error)))
+fn json_option<T: DeserializeOwned>(row: &impl Columns, column: &str) -> Result<Option<T>> {
+    row.text(column)?
+        .map(|text| serde_json::from_str(text).map_err(|error| damaged(column, error)))
         .transpose()
 }
 
-fn moment(row: &SqliteRow, column: &str) -> Result<Timestamp> {
-    Timestamp::from_microsecond(get(row, column)?).map_err(|error| damaged(column, error))
+fn moment(row: &impl Columns, column: &str) -> Result<Timestamp> {
+    Timestamp::from_microsecond(integer(row, column)?).map_err(|error| damaged(column, error))
 }
 
-pub(super) fn moment_option(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>> {
-    get::<Option<i64>>(row, column)?
+pub(super) fn moment_option(row: &impl Columns, column: &str) -> Result<Option<Timestamp>> {
+    row.integer(column)?
         .map(|micros| Timestamp::from_microsecond(micros).map_err(|error| damaged(column, error)))
         .transpose()
 }
@@ -74,8 +118,8 @@ pub(super) fn number(value: i64) -> Number {
     value.unsigned_abs()
 }
 
-fn unsigned(row: &SqliteRow, column: &str) -> Result<u64> {
-    Ok(number(get(row, column)?))
+fn unsigned(row: &impl Columns, column: &str) -> Result<u64> {
+    Ok(number(integer(row, column)?))
 }
 
 /// A count of ours as `SQLite` holds it.
@@ -93,74 +137,74 @@ pub(super) fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::internal("a fact cannot be written as JSON", error))
 }
 
-pub(super) fn account(row: &SqliteRow) -> Result<Account> {
-    Ok(Account { id: parsed(row, "id")?, name: get(row, "name")?, created_at: moment(row, "created_at")? })
+pub(super) fn account(row: &impl Columns) -> Result<Account> {
+    Ok(Account { id: parsed(row, "id")?, name: owned(row, "name")?, created_at: moment(row, "created_at")? })
 }
 
-pub(super) fn project(row: &SqliteRow) -> Result<Project> {
+pub(super) fn project(row: &impl Columns) -> Result<Project> {
     Ok(Project {
         id: parsed(row, "id")?,
         account: parsed(row, "account")?,
-        name: get(row, "name")?,
+        name: owned(row, "name")?,
         created_at: moment(row, "created_at")?,
     })
 }
 
-pub(super) fn access_key(row: &SqliteRow) -> Result<AccessKey> {
+pub(super) fn access_key(row: &impl Columns) -> Result<AccessKey> {
     Ok(AccessKey {
-        id: get(row, "id")?,
+        id: owned(row, "id")?,
         account: parsed(row, "account")?,
         project: parsed_option(row, "project")?,
         role: parsed(row, "role")?,
-        sealed_secret: get(row, "sealed_secret")?,
-        sealed_session_token: get(row, "sealed_session_token")?,
+        sealed_secret: present(row.bytes("sealed_secret")?, "sealed_secret")?.to_vec(),
+        sealed_session_token: row.bytes("sealed_session_token")?.map(<[u8]>::to_vec),
         created_at: moment(row, "created_at")?,
         expires_at: moment_option(row, "expires_at")?,
         revoked_at: moment_option(row, "revoked_at")?,
     })
 }
 
-pub(super) fn instance(row: &SqliteRow) -> Result<Instance> {
+pub(super) fn instance(row: &impl Columns) -> Result<Instance> {
     Ok(Instance {
         id: parsed(row, "id")?,
         account: parsed(row, "account")?,
         project: parsed_option(row, "project")?,
-        name: get(row, "name")?,
-        url: get(row, "url")?,
-        username: get(row, "username")?,
-        sealed_password: get(row, "sealed_password")?,
-        region: get(row, "region")?,
-        zone: get(row, "zone")?,
-        replica_zone: get(row, "replica_zone")?,
+        name: owned(row, "name")?,
+        url: owned(row, "url")?,
+        username: owned_option(row, "username")?,
+        sealed_password: row.bytes("sealed_password")?.map(<[u8]>::to_vec),
+        region: owned_option(row, "region")?,
+        zone: owned_option(row, "zone")?,
+        replica_zone: owned_option(row, "replica_zone")?,
         created_at: moment(row, "created_at")?,
         facts: json_option(row, "facts")?,
     })
 }
 
 /// A backup without its parts.
-pub(super) fn backup(row: &SqliteRow) -> Result<Backup> {
+pub(super) fn backup(row: &impl Columns) -> Result<Backup> {
     Ok(Backup {
         id: parsed(row, "id")?,
         number: unsigned(row, "number")?,
         account: parsed(row, "account")?,
         instance: parsed(row, "instance")?,
-        instance_name: get(row, "instance_name")?,
+        instance_name: owned(row, "instance_name")?,
         project: parsed_option(row, "project")?,
-        region: get(row, "region")?,
-        zone: get(row, "zone")?,
-        replica_zone: get(row, "replica_zone")?,
+        region: owned_option(row, "region")?,
+        zone: owned_option(row, "zone")?,
+        replica_zone: owned_option(row, "replica_zone")?,
         state: parsed(row, "state")?,
         mode: word(row, "mode")?,
         method: word(row, "method")?,
-        name: get(row, "name")?,
-        remark: get(row, "remark")?,
+        name: owned_option(row, "name")?,
+        remark: owned_option(row, "remark")?,
         job: unsigned(row, "job")?,
-        attempt: get::<i64>(row, "attempt")?.try_into().map_err(|error| damaged("attempt", error))?,
+        attempt: small(row, "attempt")?,
         created_at: moment(row, "created_at")?,
         started_at: moment_option(row, "started_at")?,
         ended_at: moment_option(row, "ended_at")?,
         expires_at: moment_option(row, "expires_at")?,
-        protected: get::<i64>(row, "protected")? != 0,
+        protected: flag(row, "protected")?,
         server: json_option(row, "server")?,
         failure: json_option(row, "failure")?,
         parts: Vec::new(),
@@ -168,12 +212,12 @@ pub(super) fn backup(row: &SqliteRow) -> Result<Backup> {
 }
 
 /// A part, from columns `part_number` and `sealed`; `None` where a left join found none.
-pub(super) fn part(row: &SqliteRow) -> Result<Option<Part>> {
-    let Some(value) = get::<Option<i64>>(row, "part_number")? else { return Ok(None) };
+pub(super) fn part(row: &impl Columns) -> Result<Option<Part>> {
+    let Some(value) = row.integer("part_number")? else { return Ok(None) };
     Ok(Some(Part { number: number(value), sealed: json(row, "sealed")? }))
 }
 
-pub(super) fn job(row: &SqliteRow) -> Result<Job> {
+pub(super) fn job(row: &impl Columns) -> Result<Job> {
     Ok(Job {
         number: unsigned(row, "number")?,
         account: parsed(row, "account")?,
@@ -181,11 +225,11 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job> {
         backup: parsed(row, "backup")?,
         instance: parsed(row, "instance")?,
         state: word::<JobState>(row, "state")?,
-        attempt: get::<i64>(row, "attempt")?.try_into().map_err(|error| damaged("attempt", error))?,
-        deaths: get::<i64>(row, "deaths")?.try_into().map_err(|error| damaged("deaths", error))?,
+        attempt: small(row, "attempt")?,
+        deaths: small(row, "deaths")?,
         progress: json(row, "progress")?,
         failure: json_option(row, "failure")?,
-        cancel_requested: get::<i64>(row, "cancel_requested")? != 0,
+        cancel_requested: flag(row, "cancel_requested")?,
         created_at: moment(row, "created_at")?,
         started_at: moment_option(row, "started_at")?,
         ended_at: moment_option(row, "ended_at")?,
@@ -193,17 +237,17 @@ pub(super) fn job(row: &SqliteRow) -> Result<Job> {
 }
 
 /// A job with the columns `instance_name`, `project` and `mode` of its backup.
-pub(super) fn listed_job(row: &SqliteRow) -> Result<ListedJob> {
+pub(super) fn listed_job(row: &impl Columns) -> Result<ListedJob> {
     Ok(ListedJob {
         job: job(row)?,
-        instance_name: get(row, "instance_name")?,
+        instance_name: owned(row, "instance_name")?,
         project: parsed_option(row, "project")?,
         mode: word(row, "mode")?,
     })
 }
 
-pub(super) fn link(row: &SqliteRow) -> Result<RememberedLink> {
-    let deliveries: Option<i64> = get(row, "deliveries")?;
+pub(super) fn link(row: &impl Columns) -> Result<RememberedLink> {
+    let deliveries = row.integer("deliveries")?;
     let budget = match deliveries {
         None => None,
         Some(deliveries) => Some(DeliveryBudget {
@@ -214,13 +258,13 @@ pub(super) fn link(row: &SqliteRow) -> Result<RememberedLink> {
         }),
     };
     Ok(RememberedLink {
-        id: get(row, "id")?,
+        id: owned(row, "id")?,
         account: parsed(row, "account")?,
         backup: parsed(row, "backup")?,
         part: unsigned(row, "part")?,
-        file_name: get(row, "file_name")?,
+        file_name: owned(row, "file_name")?,
         network: parsed(row, "network")?,
-        access_key: get(row, "access_key")?,
+        access_key: owned(row, "access_key")?,
         created_at: moment(row, "created_at")?,
         expires_at: moment(row, "expires_at")?,
         revoked_at: moment_option(row, "revoked_at")?,
