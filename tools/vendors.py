@@ -1,5 +1,6 @@
 """The vendors' unmodified SDKs, pointed at a Keystow server. Nothing here knows how requests are signed."""
 
+from aliyunsdkcore.auth.credentials import StsTokenCredential
 from aliyunsdkcore.client import AcsClient
 from alibabacloud_r_kvstore20150101.client import Client as TeaClient
 from alibabacloud_tea_openapi.models import Config
@@ -15,8 +16,12 @@ TENCENT_REGION = "ap-guangzhou"
 class AlibabaCore:
     """aliyun-python-sdk-core: parameters signed with HMAC-SHA1."""
 
-    def __init__(self, port, access_key_id, secret):
-        self._client = AcsClient(access_key_id, secret, ALIBABA_REGION, port=port)
+    def __init__(self, port, access_key_id, secret, token=None):
+        if token:
+            credential = StsTokenCredential(access_key_id, secret, token)
+            self._client = AcsClient(region_id=ALIBABA_REGION, credential=credential, port=port)
+        else:
+            self._client = AcsClient(access_key_id, secret, ALIBABA_REGION, port=port)
 
     def send(self, request):
         """One call, answered in JSON; the raw bytes."""
@@ -32,11 +37,11 @@ def _local(request):
     return request
 
 
-def alibaba_tea(port, access_key_id, secret):
-    """alibabacloud-r-kvstore20150101: ACS3-HMAC-SHA256."""
+def alibaba_tea(port, access_key_id, secret, token=None, algorithm=None):
+    """alibabacloud-r-kvstore20150101: ACS3-HMAC-SHA256, or with the algorithm v2 the older way."""
     return TeaClient(Config(
-        access_key_id=access_key_id, access_key_secret=secret, region_id=ALIBABA_REGION,
-        endpoint=f"127.0.0.1:{port}", protocol="HTTP"))
+        access_key_id=access_key_id, access_key_secret=secret, security_token=token, region_id=ALIBABA_REGION,
+        endpoint=f"127.0.0.1:{port}", protocol="HTTP", signature_algorithm=algorithm))
 
 
 def tencent(port, access_key_id, secret, sign_method="TC3-HMAC-SHA256", method="POST"):
