@@ -42,17 +42,20 @@ pub(super) fn from_flags(
     build(method, target, lines, body)
 }
 
-/// A request as it goes over the wire: request line, headers, empty line, body. Lines may end without CR, as in a
-/// text editor.
+/// A request as it goes over the wire.
 pub(super) fn from_file(path: &Path) -> Result<Request<Bytes>, Failure> {
-    let bytes = bytes_of(path)?;
+    read(&bytes_of(path)?, &path.display().to_string())
+}
+
+/// Request line, headers, empty line, body. Lines may end without CR, as in a text editor.
+pub(super) fn read(bytes: &[u8], name: &str) -> Result<Request<Bytes>, Failure> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
     let broken = |why: String| {
-        Failure::usage(format!("{} is no HTTP request: {why}", path.display()))
+        Failure::usage(format!("{name} is no HTTP request: {why}"))
             .hint("it begins like 'POST / HTTP/1.1', then the headers, an empty line and the body")
     };
-    let length = match head.parse(&bytes) {
+    let length = match head.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Err(broken("no empty line behind the headers".to_owned())),
         Err(error) => return Err(broken(error.to_string())),
