@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::secret::read_secret;
+use crate::client;
 use crate::failure::{Exit, Failure};
 
 /// Flags of `sign`. Those of a request are curl's, so that a curl command can be pasted.
@@ -27,7 +28,8 @@ use crate::failure::{Exit, Failure};
     Exit code 4 means that the request carries another signature."
 )]
 pub(crate) struct SignArgs {
-    /// Whose signature: tencent_v3, tencent_v2, ucloud, huawei or alibaba
+    /// Whose signature
+    #[arg(help = "Whose signature: tencent_v3, tencent_v2, ucloud, huawei or alibaba")]
     dialect: String,
     /// Where the request goes
     #[arg(required_unless_present = "request")]
@@ -117,7 +119,7 @@ fn named(name: &str) -> Result<&'static dyn Dialect, Failure> {
 fn secret(args: &SignArgs) -> Result<Secret, Failure> {
     let text = match &args.secret_file {
         Some(path) => read_secret(path)?,
-        None => std::env::var("KEYSTOW_ACCESS_KEY_SECRET").map_err(|_| {
+        None => client::secret()?.ok_or_else(|| {
             Failure::usage("no secret to sign with")
                 .hint("add --secret-file FILE, or set KEYSTOW_ACCESS_KEY_SECRET")
         })?,

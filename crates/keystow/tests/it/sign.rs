@@ -80,7 +80,7 @@ impl Recorded {
             raw.push_str(&[name, ": ", value, "\r\n"].concat());
         }
         if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
-            raw.push_str(&format!("Content-Length: {}\r\n", self.body.len()));
+            raw.push_str(&["Content-Length: ", &self.body.len().to_string(), "\r\n"].concat());
         }
         raw.push_str("\r\n");
         [raw.into_bytes(), self.body.clone(), b"the next request".to_vec()].concat()
@@ -162,6 +162,17 @@ fn another_secret_gives_another_signature() {
         assert!(said.err.contains("error[SIGNATURE_DIFFERS]"), "{}: {said:?}", request.name);
         assert!(said.out.contains("the request carries another one"), "{}: {said:?}", request.name);
     }
+}
+
+#[test]
+fn a_body_without_a_type_is_a_form_as_with_curl() {
+    let folder = tempfile::tempdir().unwrap();
+    let request = recorded("ucloud").into_iter().find(|request| request.name.contains("/01-")).unwrap();
+    let secret = file(&folder, "secret", request.secret.as_bytes());
+    let body = String::from_utf8(request.body).unwrap();
+    let words = ["-d".to_owned(), body, "http://127.0.0.1:7360/".to_owned()];
+    let said = sign("ucloud", &words, &secret, &[]);
+    assert_eq!(said.code, 0, "{said:?}");
 }
 
 #[test]
