@@ -122,6 +122,22 @@ class AlibabaContract:
             self.refused("InvalidExpectExpireTime.Malformed", "ModifyBackupExpireTime",
                          ExpectExpireTime=earlier, **named)
 
+    def test_while_a_backup_runs_there_is_no_second_one(self):
+        # This server waits for other replicas before it sends anything.
+        slow = world().lab.redis("--repl-diskless-sync-delay", "3")
+        instance = f"r-slow{self.generation.__name__.lower()}"
+        world().keystow.cli("instance", "add", slow.url, "--id", instance)
+        job = int(self.client.call("CreateBackup", InstanceId=instance)["BackupJobID"])
+        status, _ = self.refused("OperationDenied.BackupJobExists", "CreateBackup", InstanceId=instance)
+        self.assertEqual(403, status)
+        row, = self.client.call("DescribeInstances", InstanceIds=instance)["Instances"]["KVStoreInstance"]
+        self.assertEqual("Changing", row["InstanceStatus"])
+        task, = self.client.call("DescribeBackupTasks", InstanceId=instance)["BackupJobs"]
+        self.assertEqual(job, task["BackupJobID"])
+        self.assertIn(task["BackupProgressStatus"], ("NoStart", "Preparing"))
+        listed = self.client.call("DescribeBackups", **window(InstanceId=instance))
+        self.assertEqual([], listed["Backups"]["Backup"])
+
     def test_what_is_not_supported_yet_says_so(self):
         policy = {"PreferredBackupPeriod": "Monday", "PreferredBackupTime": "01:00Z-02:00Z"}
         for action, more in (("DescribeBackupPolicy", {}), ("ModifyBackupPolicy", policy),
