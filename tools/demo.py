@@ -69,7 +69,8 @@ def tencent_link(keystow, backup):
 
 def ucloud_link(keystow, backup):
     """DescribeURedisBackupURL, by UCloud's SDK."""
-    print(f"  Client(base_url={keystow.server}, …).umem() → describe_uredis_backup_url(BackupId={backup})")
+    print(f"  Client(base_url={keystow.server}, …).umem() → "
+          f"describe_uredis_backup_url(BackupId={backup})")
     client = vendors.ucloud(keystow.api, *keystow.admin(), PROJECT).umem()
     answer = client.describe_uredis_backup_url({"BackupId": backup})
     print(f"  BackupPath         {answer['BackupPath']}")

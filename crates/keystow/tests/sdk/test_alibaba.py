@@ -164,7 +164,8 @@ class AlibabaContract:
         self.assertEqual(404, status)
 
     def test_a_viewer_may_not_take_a_backup(self):
-        status, message = self.refused("Forbidden.RAM", "CreateBackup", key=VIEWER, InstanceId=ALIBABA_INSTANCE)
+        status, message = self.refused(
+            "Forbidden.RAM", "CreateBackup", key=VIEWER, InstanceId=ALIBABA_INSTANCE)
         self.assertEqual(403, status)
         self.assertIn("User not authorized to operate on the specified resource.", message)
 
@@ -180,7 +181,8 @@ class AlibabaContract:
             with self.subTest(action):
                 more = {"BackupId": "1001"} if action == "DeleteBackup" else {}
                 more |= window() if action == "DescribeBackups" else {}
-                status, _ = self.refused("InvalidInstanceId.NotFound", action, **more | {"InstanceId": "r-nowhere"})
+                more |= {"InstanceId": "r-nowhere"}
+                status, _ = self.refused("InvalidInstanceId.NotFound", action, **more)
                 self.assertEqual(404, status)
 
     def test_an_unknown_backup_is_an_empty_list(self):
@@ -188,7 +190,8 @@ class AlibabaContract:
 
     def test_an_end_time_of_another_shape_is_malformed(self):
         for end in ("tomorrow", minute(-2)):
-            status, message = self.refused("InvalidEndTime.Malformed", "DescribeBackups", **window(EndTime=end))
+            status, message = self.refused(
+                "InvalidEndTime.Malformed", "DescribeBackups", **window(EndTime=end))
             self.assertEqual(400, status)
             self.assertIn("The Specified parameter EndTime is not valid.", message)
 

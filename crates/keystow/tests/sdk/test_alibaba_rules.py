@@ -1,13 +1,20 @@
 """Alibaba Cloud's SDKs against a server that is configured: regions, limits, projects, temporary keys."""
 
 import functools
+import http.client
+import threading
 import time
 import unittest
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from alibaba import Core, Tea, TeaV2, failure, minute
+from alibabacloud_r_kvstore20150101.client import Client
+from alibabacloud_r_kvstore20150101.models import DescribeRegionsRequest
+from alibabacloud_tea_openapi.models import Config
 from lab import wait_until
-from world import get, world
+from world import OPERATOR, get, world
 
 CONFIGURATION = """
 [regions.cn-hangzhou]
@@ -20,6 +27,9 @@ isolated = true
 
 [links.ttl]
 alibaba = "30m"
+
+[dialects.alibaba]
+hosts = ["redis.shop.example"]
 
 [dialects.alibaba.rates]
 DescribeBackupPolicy = 1
@@ -40,8 +50,9 @@ def place():
     keystow = lab.keystow("--config", file)
     keystow.cli("project", "add", "shop")
     for instance, *where in (
-            (HERE, "--region", "cn-hangzhou", "--zone", "cn-hangzhou-h"), (ELSEWHERE, "--region", "cn-beijing"),
-            (BANK, "--region", "cn-beijing-finance"), (SHOP, "--project", "shop")):
+            (HERE, "--region", "cn-hangzhou", "--zone", "cn-hangzhou-h"),
+            (ELSEWHERE, "--region", "cn-beijing"), (BANK, "--region", "cn-beijing-finance"),
+            (SHOP, "--project", "shop")):
         keystow.cli("instance", "add", world().redis.url, "--id", instance, *where)
     token = private_file(TOKEN)
     for (access_key_id, secret), *options in (
@@ -107,7 +118,8 @@ class RulesContract:
         client = self.as_key(*WHOLE)
         job = int(client.call("CreateBackup", InstanceId=HERE)["BackupJobID"])
         window = {"InstanceId": HERE, "StartTime": minute(-1), "EndTime": minute(1), "BackupJobId": job}
-        row, = wait_until(lambda: client.call("DescribeBackups", **window)["Backups"]["Backup"], 60, "the backup", 0.2)
+        rows = lambda: client.call("DescribeBackups", **window)["Backups"]["Backup"]
+        row, = wait_until(rows, 60, "the backup", pause=0.2)
         link = row["BackupDownloadURL"]
         left = int(parse_qs(urlsplit(link).query)["Expires"][0]) - time.time()
         self.assertTrue(29 * 60 < left <= 30 * 60, left)
@@ -151,3 +163,54 @@ class AlibabaTeaV2RulesTest(RulesContract, unittest.TestCase):
     """Signature V1, from the second generation."""
 
     generation = TeaV2
+
+
+@contextmanager
+def proxy(port):
+    """A proxy to a server's API that puts a Host of its own into every request; its URL."""
+
+    class Forward(BaseHTTPRequestHandler):
+        """One request, passed on."""
+
+        def do_POST(self):
+            """Pass it on under another Host."""
+            url = urlsplit(self.path)
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+            backend = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            backend.request("POST", f"{url.path}?{url.query}", body, headers | {"Host": "backend"})
+            answer = backend.getresponse()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer.read())
+            backend.close()
+
+        def log_message(self, *_):
+            """Nothing is logged."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Forward) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class AlibabaBehindProxyTest(unittest.TestCase):
+    """Signature V3 signs the host, which a proxy may change."""
+
+    def regions(self, port, key, host):
+        """DescribeRegions of a client that knows the server by that name."""
+        with proxy(port) as url:
+            client = Client(Config(access_key_id=key[0], access_key_secret=key[1], region_id="cn-hangzhou",
+                                   endpoint=host, protocol="HTTP", http_proxy=url))
+            return client.describe_regions(DescribeRegionsRequest()).body.region_ids.kvstore_region
+
+    def test_a_host_that_is_named_may_be_signed(self):
+        self.assertTrue(self.regions(place().api, WHOLE, "redis.shop.example"))
+
+    def test_any_other_host_must_arrive_as_it_was_signed(self):
+        for port, key, host in ((place().api, WHOLE, "redis.other.example"),
+                                (world().keystow.api, OPERATOR, "redis.shop.example")):
+            code, *_ = failure(self, lambda: self.regions(port, key, host))
+            self.assertEqual("SignatureDoesNotMatch", code)

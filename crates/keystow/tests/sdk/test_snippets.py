@@ -86,5 +86,6 @@ class ReadmeTest(unittest.TestCase):
             example = example.replace(shown, ours)
         *lines, last = example.strip().splitlines()
         given = f"key_id, secret, backup_id = {(*keystow.admin(), backup)!r}"
-        printed = run([sys.executable], "\n".join([given, *lines, f"print({last.split('   #')[0]})"]), ca=keystow.ca)
+        text = "\n".join([given, *lines, f"print({last.split('   #')[0]})"])
+        printed = run([sys.executable], text, ca=keystow.ca)
         self.assertRegex(printed, f"http://127.0.0.1:{keystow.download}\\\\?/{backup}")
