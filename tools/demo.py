@@ -1,18 +1,23 @@
 """The main job as a story: back up a throw-away Redis, get the vendors' links, restore, compare."""
 
 import json
+import logging
 import shlex
 import sys
 import urllib.request
 from datetime import datetime, timedelta, timezone
 
+import certificate
 import sample
 import vendors
 from aliyunsdkr_kvstore.request.v20150101.DescribeBackupsRequest import DescribeBackupsRequest
+from huaweicloudsdkdds.v3 import DdsClient, ShowBackupDownloadLinkRequest
 from lab import Lab, LabError, sha256
 from tencentcloud.redis.v20180412 import models
 
 INSTANCE = "crs-c7xq4kqu"
+# What is in no project belongs to the account itself.
+PROJECT = "default"
 
 
 def say(text):
@@ -51,7 +56,7 @@ def alibaba_link(keystow):
 
 
 def tencent_link(keystow, backup):
-    """DescribeBackupUrl, by Tencent Cloud's SDK."""
+    """DescribeBackupUrl, by Tencent Cloud's SDK of API 3.0."""
     request = models.DescribeBackupUrlRequest()
     request.InstanceId, request.BackupId = INSTANCE, backup
     print(f"  RedisClient(…, endpoint=127.0.0.1:{keystow.api}) → "
@@ -60,6 +65,43 @@ def tencent_link(keystow, backup):
     print(f"  FileSize           {link.FileSize}\n  DownloadUrl        {link.DownloadUrl}\n"
           f"  InnerDownloadUrl   {link.InnerDownloadUrl}")
     return link.DownloadUrl
+
+
+def ucloud_link(keystow, backup):
+    """DescribeURedisBackupURL, by UCloud's SDK."""
+    print(f"  Client(base_url={keystow.server}, …).umem() → "
+          f"describe_uredis_backup_url(BackupId={backup})")
+    client = vendors.ucloud(keystow.api, *keystow.admin(), PROJECT).umem()
+    answer = client.describe_uredis_backup_url({"BackupId": backup})
+    print(f"  BackupPath         {answer['BackupPath']}")
+    return answer["BackupPath"]
+
+
+def huawei_link(keystow, backup):
+    """ShowBackupDownloadLink, by Huawei Cloud's SDK."""
+    print(f"  DdsClient(…, endpoint={keystow.server}) → "
+          f"show_backup_download_link(instance_id={INSTANCE}, backup_id={backup})")
+    client = vendors.huawei(DdsClient, keystow.api, *keystow.admin(), PROJECT)
+    file, = client.show_backup_download_link(ShowBackupDownloadLinkRequest(INSTANCE, backup)).files
+    print(f"  size               {file.size}\n  download_link      {file.download_link}")
+    return file.download_link
+
+
+def tencent_v2_link(keystow, backup):
+    """GetBackupDownloadUrl, by Tencent Cloud's first SDK."""
+    print(f"  QcloudApi(…, endpoint=localhost:{keystow.api}) → "
+          f"GetBackupDownloadUrl(redisId={INSTANCE}, backupId={backup})")
+    client = vendors.TencentV2(keystow.api, *keystow.admin(), "HmacSHA256", "GET", ca=keystow.ca)
+    links = client.call("GetBackupDownloadUrl", redisId=INSTANCE, backupId=backup)["data"]
+    print(f"  extranet           {links['extranet']}\n  intranet           {links['intranet']}")
+    return links["extranet"]
+
+
+def download(folder, links, part):
+    """Follow each link with an ordinary HTTP client, and compare what comes."""
+    for vendor, link in links.items():
+        urllib.request.urlretrieve(link, folder / f"{vendor}.rdb")
+        check(f"SHA-256 of {vendor}.rdb", sha256(folder / f"{vendor}.rdb"), part["sha256"])
 
 
 def tell(lab):
@@ -77,30 +119,46 @@ def tell(lab):
     show(keystow, "backup", "create", INSTANCE, "--wait")
     show(keystow, "backup", "list")
     backup = keystow.json("backup", "list")[0]
-    part = backup["parts"][0]
+    part, backup, folder = backup["parts"][0], backup["id"], lab.dir("download")
 
     say("The same backup, asked for by Alibaba Cloud's own unmodified SDK")
-    first = alibaba_link(keystow)
-    say("And by Tencent Cloud's")
-    second = tencent_link(keystow, backup["id"])
+    links = {"alibaba": alibaba_link(keystow)}
+    say("By Tencent Cloud's")
+    links["tencent_v3"] = tencent_link(keystow, backup)
+    say("By UCloud's")
+    links["ucloud"] = ucloud_link(keystow, backup)
+    say("And by Huawei Cloud's")
+    links["huawei"] = huawei_link(keystow, backup)
 
-    say("One link is followed by keystow, the other by an ordinary HTTP client")
-    folder = lab.dir("download")
-    show(keystow, "fetch", first, "-o", folder / "alibaba.rdb")
-    urllib.request.urlretrieve(second, folder / "tencent.rdb")
-    for name in ("alibaba", "tencent"):
-        check(f"SHA-256 of {name}.rdb", sha256(folder / f"{name}.rdb"), part["sha256"])
-    show(keystow, "verify", folder / "tencent.rdb")
+    say("The links are followed by an ordinary HTTP client, and one by keystow")
+    download(folder, links, part)
+    show(keystow, "fetch", links["alibaba"], "-o", folder / "dump.rdb")
+
+    say("Tencent Cloud's first SDK speaks https only: the same server with a certificate")
+    keystow.stop()
+    keystow = lab.keystow("--config", tls_file(lab), data_dir=keystow.data_dir, ca=lab.folder / "cert.pem")
+    print(f"$ keystow serve --config keystow.toml --api 127.0.0.1:{keystow.api} …\n  ready")
+    download(folder, {"tencent_v2": tencent_v2_link(keystow, backup)}, part)
 
     say("A second, empty redis-server loads the file; DEBUG DIGEST compares every key and value")
-    digest, keys = lab.digest_of(folder / "tencent.rdb")
+    show(keystow, "verify", folder / "dump.rdb")
+    digest, keys = lab.digest_of(folder / "dump.rdb")
     check("keys", keys, redis.keys())
     check("digest", digest, redis.digest())
     say("equal")
 
 
+def tls_file(lab):
+    """A configuration that gives the API a certificate of ours."""
+    cert, key = certificate.write(lab.folder)
+    file = lab.folder / "keystow.toml"
+    file.write_text(f'[tls.api]\ncert = "{cert}"\nkey = "{key}"\n')
+    return file
+
+
 def main():
     """Tell the story; the exit code says how it ended."""
+    logging.getLogger("ucloud").addFilter(lambda record: record.levelno > logging.INFO)
     try:
         with Lab() as lab:
             tell(lab)

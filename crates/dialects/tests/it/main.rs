@@ -5,6 +5,7 @@
 mod alibaba;
 mod capture;
 mod every_dialect;
+mod fuzz_corpus;
 mod hostile;
 mod huawei;
 mod shared;

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::secret::read_secret;
+use crate::client;
 use crate::failure::{Exit, Failure};
 
 /// Flags of `sign`. Those of a request are curl's, so that a curl command can be pasted.
@@ -27,7 +28,8 @@ use crate::failure::{Exit, Failure};
     Exit code 4 means that the request carries another signature."
 )]
 pub(crate) struct SignArgs {
-    /// Whose signature: tencent_v3, tencent_v2, ucloud, huawei or alibaba
+    /// Whose signature
+    #[arg(help = "Whose signature: tencent_v3, tencent_v2, ucloud, huawei or alibaba")]
     dialect: String,
     /// Where the request goes
     #[arg(required_unless_present = "request")]
@@ -117,7 +119,7 @@ fn named(name: &str) -> Result<&'static dyn Dialect, Failure> {
 fn secret(args: &SignArgs) -> Result<Secret, Failure> {
     let text = match &args.secret_file {
         Some(path) => read_secret(path)?,
-        None => std::env::var("KEYSTOW_ACCESS_KEY_SECRET").map_err(|_| {
+        None => client::secret()?.ok_or_else(|| {
             Failure::usage("no secret to sign with")
                 .hint("add --secret-file FILE, or set KEYSTOW_ACCESS_KEY_SECRET")
         })?,
@@ -192,4 +194,78 @@ fn describe(shown: &Shown) -> String {
 /// Each line behind a bar, so that blanks at its ends and empty lines are seen.
 fn indented(text: &str) -> String {
     text.split('\n').map(|line| format!("  |{line}|")).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Shows what comes of a request in every dialect, and that it can be printed.
+    fn show_all(request: &Request<Bytes>) {
+        for dialect in ALL.iter().copied() {
+            if let Ok(shown) = show(dialect, request, &Secret::new("a secret that signed none of these")) {
+                assert!(!shown.matches, "{request:?}");
+                assert!(!describe(&shown).is_empty() && serde_json::to_string(&shown).is_ok());
+            }
+        }
+    }
+
+    /// Pieces that requests of the five dialects are made of.
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        let words = [
+            "GET ",
+            "POST ",
+            "/",
+            "/v2/index.php",
+            "/v3/p/instances",
+            "?Action=A&AccessKeyId=k&Signature=s",
+            "&%",
+            " HTTP/1.1\r\n",
+            "\r\n",
+            "\n\n",
+            "Host: h:1\r\n",
+            "X-TC-Action: A\r\n",
+            "X-TC-Timestamp: 1\r\n",
+            "X-Sdk-Date: 20261122T080000Z\r\n",
+            "Content-Length: 99999999999999999999\r\n",
+            "x-acs-action: A\r\n",
+            "Authorization: TC3-HMAC-SHA256 Credential=a/b/c/tc3_request, SignedHeaders=host;;a, Signature=\r\n",
+            "Authorization: SDK-HMAC-SHA256 Access=k, SignedHeaders=x-sdk-date, Signature=0\r\n",
+            "Authorization: ACS3-HMAC-SHA256 Credential=k,SignedHeaders=host,Signature=0\r\n",
+            "Content-Type: application/x-www-form-urlencoded\r\n",
+            "Content-Type: application/json\r\n",
+            "PublicKey=k&Signature=s&Action=A&=&a.0=1",
+            "{\"PublicKey\":\"k\",\"a\":[1e99]}",
+            "\u{fffd}",
+        ];
+        prop_oneof![
+            8 => proptest::sample::select(words.to_vec()).prop_map(|word| word.as_bytes().to_vec()),
+            1 => proptest::collection::vec(any::<u8>(), 0..20),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_file_is_a_request_or_a_usage_error(pieces in proptest::collection::vec(piece(), 0..20)) {
+            match request::read(&pieces.concat(), "it") {
+                Ok(request) => show_all(&request),
+                Err(failure) => prop_assert_eq!(failure.exit, Exit::Usage),
+            }
+        }
+
+        #[test]
+        fn any_flags_are_a_request_or_a_usage_error(
+            url in "(https?://[a-z.:0-9\\[\\]]{0,12})?[/?&=%a-zA-Z0-9é#@ ]{0,30}",
+            method in proptest::option::of("[A-Z ]{0,8}|\\PC{0,8}"),
+            headers in proptest::collection::vec("(Authorization|Host|X-Sdk-Date|é)?:? ?\\PC{0,30}", 0..5),
+            data in proptest::option::of("[^@]\\PC{0,40}"),
+        ) {
+            match request::from_flags(&url, method.as_deref(), &headers, data.as_deref()) {
+                Ok(request) => show_all(&request),
+                Err(failure) => prop_assert_eq!(failure.exit, Exit::Usage),
+            }
+        }
+    }
 }

@@ -38,6 +38,11 @@ pub(crate) fn data_dir() -> Result<PathBuf, Failure> {
     Ok(Environment::read()?.data_dir)
 }
 
+/// The secret that the environment names, for what is done without a server.
+pub(crate) fn secret() -> Result<Option<String>, Failure> {
+    Ok(Environment::read()?.secret)
+}
+
 /// An access key. No `Debug`: the secret is never printed.
 pub(super) struct Credentials {
     pub(super) id: String,

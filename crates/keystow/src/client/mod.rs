@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::api::Problem;
 use crate::failure::{Exit, Failure};
 use credentials::Credentials;
-pub(crate) use credentials::data_dir;
+pub(crate) use credentials::{data_dir, secret};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest request asks a server that may be silent for as long as its own time-outs allow.

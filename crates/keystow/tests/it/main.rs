@@ -11,4 +11,5 @@ mod lab;
 mod proxies;
 mod rooms;
 mod shutdown;
+mod sign;
 mod tls;

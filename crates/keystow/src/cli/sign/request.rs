@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
-use http::header::HOST;
+use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::failure::Failure;
@@ -12,6 +12,7 @@ use crate::failure::Failure;
 /// Longest request that is read.
 const LONGEST: u64 = 16 * 1024 * 1024;
 const MOST_HEADERS: usize = 128;
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// A request from a curl command's flags.
 pub(super) fn from_flags(
@@ -35,24 +36,31 @@ pub(super) fn from_flags(
             .ok_or_else(|| Failure::usage(format!("'{header}' is no header; write it as 'Name: value'")))?;
         lines.push((name.trim().to_owned(), value.trim().as_bytes().to_vec()));
     }
-    let named = lines.iter().any(|(name, _)| name.eq_ignore_ascii_case("host"));
-    if let Some(authority) = uri.authority().filter(|_| !named) {
-        lines.push((HOST.to_string(), authority.as_str().as_bytes().to_vec()));
-    }
+    let named =
+        |wanted: &HeaderName| lines.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted.as_str()));
+    let host = uri.authority().filter(|_| !named(&HOST)).map(|authority| (HOST, authority.as_str()));
+    // What curl says of a body unless it is told.
+    let form = (data.is_some() && !named(&CONTENT_TYPE)).then_some((CONTENT_TYPE, FORM));
+    let added =
+        host.into_iter().chain(form).map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+    lines.extend(added.collect::<Vec<_>>());
     build(method, target, lines, body)
 }
 
-/// A request as it goes over the wire: request line, headers, empty line, body. Lines may end without CR, as in a
-/// text editor.
+/// A request as it goes over the wire.
 pub(super) fn from_file(path: &Path) -> Result<Request<Bytes>, Failure> {
-    let bytes = bytes_of(path)?;
+    read(&bytes_of(path)?, &path.display().to_string())
+}
+
+/// Request line, headers, empty line, body. Lines may end without CR, as in a text editor.
+pub(super) fn read(bytes: &[u8], name: &str) -> Result<Request<Bytes>, Failure> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut head = httparse::Request::new(&mut headers);
     let broken = |why: String| {
-        Failure::usage(format!("{} is no HTTP request: {why}", path.display()))
+        Failure::usage(format!("{name} is no HTTP request: {why}"))
             .hint("it begins like 'POST / HTTP/1.1', then the headers, an empty line and the body")
     };
-    let length = match head.parse(&bytes) {
+    let length = match head.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Err(broken("no empty line behind the headers".to_owned())),
         Err(error) => return Err(broken(error.to_string())),
