@@ -3,13 +3,18 @@
 from aliyunsdkcore.client import AcsClient
 from alibabacloud_r_kvstore20150101.client import Client as TeaClient
 from alibabacloud_tea_openapi.models import Config
+from huaweicloudsdkcore.auth.credentials import BasicCredentials
+from huaweicloudsdkcore.region.region import Region
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.redis.v20180412.redis_client import RedisClient
+from ucloud.client import Client as UcloudClient
 
 ALIBABA_REGION = "cn-hangzhou"
 TENCENT_REGION = "ap-guangzhou"
+HUAWEI_REGION = "cn-north-4"
+UCLOUD_REGION = "cn-bj2"
 
 
 class AlibabaCore:
@@ -44,3 +49,25 @@ def tencent(port, access_key_id, secret, sign_method="TC3-HMAC-SHA256", method="
     http = HttpProfile(protocol="http", endpoint=f"127.0.0.1:{port}", reqMethod=method, reqTimeout=30)
     profile = ClientProfile(signMethod=sign_method, httpProfile=http, language="en-US")
     return RedisClient(Credential(access_key_id, secret), TENCENT_REGION, profile)
+
+
+def huawei(service, port, access_key_id, secret, project, token=None):
+    """huaweicloudsdkdds, …gaussdbfornosql or …dcs: `service` is the class of its client."""
+    credentials = BasicCredentials(access_key_id, secret, project)
+    if token:
+        credentials = credentials.with_security_token(token)
+    return service.new_builder().with_credentials(credentials).with_endpoint(f"http://127.0.0.1:{port}").build()
+
+
+def huawei_by_region(service, port, access_key_id, secret):
+    """The same without a project id: the SDK asks IAM for the project of the region."""
+    server = f"http://127.0.0.1:{port}"
+    credentials = BasicCredentials(access_key_id, secret).with_iam_endpoint(server)
+    return service.new_builder().with_credentials(credentials).with_region(Region(HUAWEI_REGION, server)).build()
+
+
+def ucloud(port, public_key, private_key, project=None, path=""):
+    """ucloud-sdk-python3: POST with a form."""
+    return UcloudClient({
+        "base_url": f"http://127.0.0.1:{port}{path}", "region": UCLOUD_REGION, "project_id": project,
+        "public_key": public_key, "private_key": private_key})

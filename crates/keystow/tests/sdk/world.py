@@ -68,9 +68,9 @@ def world():
     return made
 
 
-def get(url, method="GET", **headers):
+def get(url, method="GET", data=None, **headers):
     """(status, headers, body) of a plain request, whatever the status."""
-    request = urllib.request.Request(url, method=method, headers=headers)
+    request = urllib.request.Request(url, data, headers, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=30) as response:
