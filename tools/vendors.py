@@ -56,14 +56,16 @@ def huawei(service, port, access_key_id, secret, project, token=None):
     credentials = BasicCredentials(access_key_id, secret, project)
     if token:
         credentials = credentials.with_security_token(token)
-    return service.new_builder().with_credentials(credentials).with_endpoint(f"http://127.0.0.1:{port}").build()
+    builder = service.new_builder().with_credentials(credentials)
+    return builder.with_endpoint(f"http://127.0.0.1:{port}").build()
 
 
 def huawei_by_region(service, port, access_key_id, secret):
     """The same without a project id: the SDK asks IAM for the project of the region."""
     server = f"http://127.0.0.1:{port}"
     credentials = BasicCredentials(access_key_id, secret).with_iam_endpoint(server)
-    return service.new_builder().with_credentials(credentials).with_region(Region(HUAWEI_REGION, server)).build()
+    builder = service.new_builder().with_credentials(credentials)
+    return builder.with_region(Region(HUAWEI_REGION, server)).build()
 
 
 def ucloud(port, public_key, private_key, project=None, path=""):

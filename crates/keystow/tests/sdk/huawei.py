@@ -29,7 +29,7 @@ def prepared():
     keystow, redis = world().keystow, world().redis
     keystow.cli("instance", "add", redis.url, "--id", INSTANCE, "--name", "huawei cache")
     keystow.cli("project", "add", PROJECT, "--name", "huawei shop")
-    keystow.cli("instance", "add", redis.url, "--id", PROJECT_INSTANCE, "--name", "shop cache", "--project", PROJECT)
+    keystow.cli("instance", "add", redis.url, "--id", PROJECT_INSTANCE, "--project", PROJECT)
     key = keystow.json("key", "create", "--role", "operator", "--project", PROJECT)
     return key["access_key_id"], key["secret"]
 

@@ -13,7 +13,7 @@ from huawei import ACCOUNT, INSTANCE, PROJECT, PROJECT_INSTANCE, HuaweiCase, cal
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkdds.v3.region.dds_region import DdsRegion
 from lab import wait_until
-from world import OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, get, world
+from world import OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, examples, get, run, world
 
 UNKNOWN = "11111111111111111111111111111111br12"
 
@@ -63,13 +63,14 @@ class DdsTest(HuaweiCase):
                          "backup_name": other.name}):
             rows = self.call(dds, "ListBackups", **filters).backups
             self.assertEqual([other.id], [row.id for row in rows], filters)
-        for filters in ({"backup_status": "FAILED", "instance_id": INSTANCE}, {"backup_type": "Auto"}, {"instance_name": "nobody"},
+        for filters in ({"backup_status": "FAILED", "instance_id": INSTANCE}, {"backup_type": "Auto"},
+                        {"instance_name": "nobody"},
                         {"begin_time": "2020-01-01 00:00:00", "end_time": "2020-01-02 00:00:00"}):
             self.assertEqual([], self.call(dds, "ListBackups", **filters).backups, filters)
 
     def test_jobs_tell_how_a_backup_went(self):
-        called = name()
-        started = self.call(dds, "CreateManualBackup", body={"backup": {"instance_id": INSTANCE, "name": called}})
+        body = {"backup": {"instance_id": INSTANCE, "name": name()}}
+        started = self.call(dds, "CreateManualBackup", body=body)
         self.completed(started.backup_id)
         job = self.call(dds, "ShowJobDetail", id=started.job_id).job
         self.assertEqual((started.job_id, "CreateBackup", "Completed", INSTANCE),
@@ -102,18 +103,20 @@ class DdsTest(HuaweiCase):
             self.refused(400, "DBS.201214", lambda: self.link(backup))
 
     def test_a_running_backup_is_busy_and_can_be_stopped(self):
-        slow = world().lab.redis("--repl-diskless-sync-delay", "600")
+        slow = world().lab.redis("--repl-diskless-sync-delay", "600", "--shutdown-timeout", "0")
         world().keystow.cli("instance", "add", slow.url, "--id", "slow-in12")
         body = {"backup": {"instance_id": "slow-in12", "name": name()}}
         started = self.call(dds, "CreateManualBackup", body=body)
         row, = self.call(dds, "ListBackups", instance_id="slow-in12").backups
-        self.assertEqual((started.backup_id, "BUILDING", 0, None), (row.id, row.status, row.size, row.end_time))
-        wait_until(lambda: self.call(dds, "ShowJobDetail", id=started.job_id).job.status == "Running", 10, "work")
+        self.assertEqual((started.backup_id, "BUILDING", 0), (row.id, row.status, row.size))
+        self.assertIsNone(row.end_time)
+        self.assertEqual("Running", self.call(dds, "ShowJobDetail", id=started.job_id).job.status)
         self.refused(400, "DBS.201204", lambda: self.link(row.id, "slow-in12"))
         self.refused(403, "DBS.200019", lambda: self.call(dds, "CreateManualBackup", body=body))
         self.refused(403, "DBS.200019", lambda: self.call(dds, "DeleteManualBackup", backup_id=row.id))
         self.call(dds, "StopBackup", backup_id=row.id, body={"action": "stop"})
-        wait_until(lambda: self.call(dds, "ShowJobDetail", id=started.job_id).job.status == "Failed", 20, "the end")
+        wait_until(lambda: self.call(dds, "ShowJobDetail", id=started.job_id).job.status == "Failed", 20,
+                   "the end of the job")
 
     def test_what_is_done_cannot_be_stopped(self):
         self.refused(400, "DBS.201204", lambda: self.call(
@@ -133,6 +136,22 @@ class DdsTest(HuaweiCase):
         version, = self.call(dds, "ListApiVersion").versions
         self.assertEqual(("v3", "CURRENT"), (version.id, version.status))
         self.assertEqual("v3", self.call(gemini, "ShowApiVersion", version="v3").version.id)
+
+    def test_the_examples_of_the_page_run_as_written(self):
+        row = self.back_up(name())
+        example, = examples("huawei.md", "python", INSTANCE)
+        told, until, link = run(example, OPERATOR).splitlines()[-3:]
+        self.assertIn(f"{row.name} COMPLETED", told)
+        self.assertRegex(until, rf"^{row.size} KB until \S+$")
+        world().assert_restores(self, link, len(get(link)[2]))
+        example, = examples("huawei.md", "sh", INSTANCE)
+        listed = json.loads(run(example, OPERATOR, ("sh", "-c")))
+        self.assertEqual([row.id], [one["id"] for one in listed["backups"]])
+
+    def test_the_snippet_of_the_command_line_runs_as_printed(self):
+        for key, instance in ((OPERATOR, INSTANCE), (self.bound, PROJECT_INSTANCE)):
+            snippet = world().keystow.cli("key", "snippet", key[0], "--for", "huawei")
+            self.assertIn(instance, run(snippet, key).split())
 
     def test_a_region_of_the_environment_leads_here(self):
         with mock.patch.dict(os.environ, HUAWEICLOUD_SDK_REGION_DDS_CN_NORTH_4=world().keystow.server):
@@ -167,7 +186,8 @@ class GeminiTest(HuaweiCase):
         world().assert_restores(self, file.download_link, len(get(file.download_link)[2]))
 
     def test_jobs_are_listed(self):
-        started = self.call(gemini, "CreateBack", instance_id=INSTANCE, body={"name": name(), "description": ""})
+        body = {"name": name(), "description": ""}
+        started = self.call(gemini, "CreateBack", instance_id=INSTANCE, body=body)
         self.completed(started.backup_id)
         job, = self.call(gemini, "ListJobs", id=started.job_id).jobs
         self.assertEqual(("Completed", "", INSTANCE), (job.status, job.progress, job.instance.id))
@@ -252,8 +272,8 @@ class RefusedTest(HuaweiCase):
         self.refused(400, "DBS.201214", lambda: self.link(self.row.id, TENCENT_INSTANCE))
 
     def test_a_missing_parameter_is_named(self):
-        self.refused(400, "DBS.200001", lambda: self.call(dds, "ShowBackupDownloadLink", instance_id=INSTANCE),
-                     "backup_id is missing")
+        self.refused(400, "DBS.200001", lambda: self.call(
+            dds, "ShowBackupDownloadLink", instance_id=INSTANCE), "backup_id is missing")
 
     def test_malformed_parameters_have_their_codes(self):
         for code, filters in (
@@ -270,7 +290,8 @@ class RefusedTest(HuaweiCase):
                            ("DBS.280127", {"name": name(), "description": "a = b"}),
                            ("DBS.200001", {"name": name(), "description": "", "database_tables": [{}]})):
             with self.subTest(body):
-                self.refused(400, code, lambda: self.call(gemini, "CreateBack", instance_id=INSTANCE, body=body))
+                self.refused(400, code, lambda: self.call(
+                    gemini, "CreateBack", instance_id=INSTANCE, body=body))
 
     def test_messages_are_chinese_on_request(self):
         self.refused(400, "DBS.280409", lambda: self.call(

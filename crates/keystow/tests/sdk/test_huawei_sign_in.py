@@ -1,5 +1,7 @@
 """Huawei Cloud: projects of regions, tokens, temporary keys, host names and limits."""
 
+import logging
+
 import huaweicloudsdkdcs.v2 as dcs
 import huaweicloudsdkdds.v3 as dds
 import huaweicloudsdkgaussdbfornosql.v3 as gemini
@@ -89,7 +91,8 @@ class TokenTest(HuaweiCase):
     def test_a_wrong_user_password_or_account_is_unauthorized(self):
         for login in (((OPERATOR[0], "not-the-secret"),), (STRANGER,), (OPERATOR, "nobody")):
             status, headers, body = self.login(*login)
-            self.assertEqual((401, 401, "Unauthorized"), (status, body["error"]["code"], body["error"]["title"]))
+            error = body["error"]
+            self.assertEqual((401, 401, "Unauthorized"), (status, error["code"], error["title"]))
             self.assertIsNone(headers["X-Subject-Token"])
             self.assertTrue(headers["X-Request-Id"])
 
@@ -103,7 +106,7 @@ class TokenTest(HuaweiCase):
             status, _, body = self.link(changed)
             self.assertEqual((401, "APIGW.0301"), (status, body["error_code"]))
             self.assertIn("decrypt token fail", body["error_msg"])
-        status, _, body = send("GET", f"/v3/{ACCOUNT}/backups", X_Language="en-us", X_Sdk_Date="20261121T080000Z")
+        status, _, body = send("GET", f"/v3/{ACCOUNT}/backups", X_Sdk_Date="20261121T080000Z")
         self.assertEqual((401, "APIGW.0301"), (status, body["error_code"]))
 
     def test_a_token_ends_with_its_key(self):
@@ -194,8 +197,8 @@ class ConfiguredTest(HuaweiCase):
                 .with_http_config(HttpConfig(**config)).with_endpoint(self.keystow.server).build())
 
     def test_too_many_calls_are_refused_and_repeated_by_the_sdk(self):
+        logging.getLogger("HuaweiCloud-SDK-GaussDBforNoSQLClient").disabled = True
         client = self.client()
-        call(client, gemini, "ListBackups")
         with self.assertRaises(SdkException) as caught:
             for _ in range(5):
                 call(client, gemini, "ListBackups")
@@ -210,5 +213,6 @@ class ConfiguredTest(HuaweiCase):
         for host, regions in (("dds.cn-north-4.keystow.test", ["cn-north-4"]),
                               ("dcs.cn-south-1.keystow.test:7360", ["cn-south-1"]),
                               ("cache.keystow.test", ["cn-north-4", "cn-south-1"])):
-            body = send("GET", f"/v3/{ACCOUNT}/instances", None, self.keystow, X_Auth_Token=token, Host=host)[2]
+            headers = {"X_Auth_Token": token, "Host": host}
+            body = send("GET", f"/v3/{ACCOUNT}/instances", None, self.keystow, **headers)[2]
             self.assertEqual(regions, sorted(one["region"] for one in body["instances"]), host)

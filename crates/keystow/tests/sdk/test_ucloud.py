@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import vendors
 from lab import wait_until
 from ucloud.core.exc import RetCodeException, ValidationException
-from world import VIEWER, get, world
+from world import VIEWER, examples, get, run, world
 
 KEY = ("ucloudsomeone@example.com1296235120854146120==", "46f09bb9fab4f12dfc160dae12273d5332b5debe")
 GROUP = "uredis-k3vxq2n1"
@@ -35,7 +35,7 @@ def prepared():
     keystow.cli("instance", "add", redis.url, "--id", GROUP, "--name", "ucloud cache")
     keystow.cli("instance", "add", redis.url, "--id", ZONED, *zones)
     keystow.cli("instance", "add", redis.url, "--id", PROJECT_GROUP, "--project", PROJECT)
-    slow = world().lab.redis("--repl-diskless-sync-delay", "600")
+    slow = world().lab.redis("--repl-diskless-sync-delay", "600", "--shutdown-timeout", "0")
     keystow.cli("instance", "add", slow.url, "--id", SLOW)
     file = world().lab.dir("secret") / "private-key"
     file.write_text(KEY[1])
@@ -112,7 +112,8 @@ class GroupTest(UcloudCase):
         self.assertEqual((GROUP, "single", "Running"),
                          (instance["ResourceId"], instance["ResourceType"], instance["State"]))
         row = self.back_up(instance["ResourceId"])
-        self.assertEqual((GROUP, "ucloud cache", "Manual"), (row["GroupId"], row["GroupName"], row["BackupType"]))
+        self.assertEqual((GROUP, "ucloud cache"), (row["GroupId"], row["GroupName"]))
+        self.assertEqual("Manual", row["BackupType"])
         self.assertLess(abs(row["BackupTime"] - time.time()), 60)
         asked = {"BackupId": row["BackupId"], "GroupId": GROUP}
         links = self.call("DescribeURedisBackupURL", **asked)
@@ -124,6 +125,18 @@ class GroupTest(UcloudCase):
         inner = self.invoke("DescribeURedisBackupURL", **asked)["InnerBackupPath"]
         self.assertIn(f":{world().keystow.intranet}/", inner)
         world().assert_restores(self, inner, row["BackupSize"])
+
+    def test_the_example_of_the_page_runs_as_written(self):
+        row = self.back_up()
+        example, = examples("ucloud.md", "python", GROUP)
+        told, link = run(example, KEY).splitlines()
+        self.assertEqual(f"{row['BackupName']} Success {row['BackupSize']}", told)
+        world().assert_restores(self, link, row["BackupSize"])
+
+    def test_the_snippet_of_the_command_line_runs_as_printed(self):
+        for key, instance in ((KEY, GROUP), (self.bound, PROJECT_GROUP)):
+            snippet = world().keystow.cli("key", "snippet", key[0], "--for", "ucloud")
+            self.assertIn(instance, run(snippet, key).split())
 
     def test_groups_are_listed(self):
         listed = self.call("DescribeURedisGroup", GroupId=GROUP)
@@ -154,8 +167,9 @@ class GroupTest(UcloudCase):
         self.refused(230, lambda: self.call("DescribeURedisBackupURL", BackupId=backup), "not finished")
 
     def test_the_state_of_a_backup(self):
-        state = self.invoke("DescribeURedisBackupState", Zone=ZONE, GroupId=GROUP, BackupId=self.row["BackupId"])
-        self.assertEqual({"RetCode": 0, "Action": "DescribeURedisBackupStateResponse", "State": "Success"}, state)
+        action, backup = "DescribeURedisBackupState", self.row["BackupId"]
+        state = self.invoke(action, Zone=ZONE, GroupId=GROUP, BackupId=backup)
+        self.assertEqual({"RetCode": 0, "Action": f"{action}Response", "State": "Success"}, state)
 
     def test_zones_choose_an_instance(self):
         both = {"GroupId": ZONED, "Zone": ZONE, "SlaveZone": REPLICA_ZONE}
@@ -225,7 +239,8 @@ class SpaceTest(UcloudCase):
             "DescribeUMemBackupURL", BackupId=backup, BlockId="nowhere", **place), "BlockId")
 
     def test_only_clusters_are_spaces(self):
-        self.assertEqual((0, []), tuple(self.call("DescribeUMemSpace")[one] for one in ("TotalCount", "DataSet")))
+        listed = self.call("DescribeUMemSpace")
+        self.assertEqual((0, []), (listed["TotalCount"], listed["DataSet"]))
         self.refused(230, lambda: self.call("DescribeUMemSpace", SpaceId=GROUP), "SpaceId")
 
 
@@ -270,15 +285,20 @@ class RefusedTest(UcloudCase):
                 self.refused(230, lambda: self.invoke(action, **parameters), f"[{bad}]")
 
     def test_what_does_not_exist(self):
-        self.refused(230, lambda: self.call("DescribeURedisBackupURL", BackupId=UNKNOWN), "[BackupId]")
-        self.refused(230, lambda: self.call("DescribeURedisBackup", GroupId=GROUP, BackupId=UNKNOWN), "[BackupId]")
-        self.refused(230, lambda: self.call("DescribeURedisBackup", GroupId="nowhere"), "[GroupId]")
-        self.refused(230, lambda: self.call("CreateURedisBackup", GroupId="nowhere", BackupName=name()), "[GroupId]")
-        self.refused(230, lambda: self.call("DescribeUMem", Protocol="redis", ResourceId="nowhere"), "[ResourceId]")
+        for action, unknown, parameters in (
+                ("DescribeURedisBackupURL", "BackupId", {"BackupId": UNKNOWN}),
+                ("DescribeURedisBackup", "BackupId", {"GroupId": GROUP, "BackupId": UNKNOWN}),
+                ("DescribeURedisBackup", "GroupId", {"GroupId": "nowhere"}),
+                ("CreateURedisBackup", "GroupId", {"GroupId": "nowhere", "BackupName": name()}),
+                ("DescribeUMemBackup", "SpaceId", {"SpaceId": "nowhere", "Zone": ZONE}),
+                ("DescribeUMem", "ResourceId", {"Protocol": "redis", "ResourceId": "nowhere"})):
+            with self.subTest(parameters):
+                self.refused(230, lambda: self.call(action, **parameters), f"[{unknown}]")
 
     def test_a_backup_of_another_group_does_not_exist(self):
         backup = self.back_up()["BackupId"]
-        self.refused(230, lambda: self.call("DescribeURedisBackupURL", BackupId=backup, GroupId=ZONED), "[BackupId]")
+        self.refused(230, lambda: self.call(
+            "DescribeURedisBackupURL", BackupId=backup, GroupId=ZONED), "[BackupId]")
 
     def test_a_viewer_may_only_look(self):
         self.assertTrue(self.instances(VIEWER))
@@ -371,7 +391,8 @@ class FormTest(UcloudCase):
     def test_nested_json_as_the_go_sdk_sends_it(self):
         more = {"Disks": [{"Size": 20, "Boot": True}], "Tags": ["b", "a"]}
         self.assertEqual("DisksBoottrueSize20Tagsba", text(more))
-        self.assertEqual((0, [GROUP]), self.send(query={"Action": "DescribeUMem"}, body=signed(**self.ASKED, **more)))
+        asked = signed(**self.ASKED, **more)
+        self.assertEqual((0, [GROUP]), self.send(query={"Action": "DescribeUMem"}, body=asked))
 
     def test_a_changed_request(self):
         self.assertEqual((171, []), self.send(form=signed(**self.ASKED) | {"ResourceId": ZONED}))
