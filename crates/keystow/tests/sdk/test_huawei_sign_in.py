@@ -1,6 +1,7 @@
 """Huawei Cloud: projects of regions, tokens, temporary keys, host names and limits."""
 
 import logging
+from datetime import datetime, timedelta, timezone
 
 import huaweicloudsdkdcs.v2 as dcs
 import huaweicloudsdkdds.v3 as dds
@@ -47,7 +48,9 @@ class TokenTest(HuaweiCase):
                     Content_Type="application/json;charset=utf8")
 
     def token(self, *login):
-        """A token."""
+        """A token, by default the one that all tests may use."""
+        if not login:
+            return self.operators
         status, headers, body = self.login(*login)
         self.assertEqual(201, status, body)
         return headers["X-Subject-Token"]
@@ -62,6 +65,7 @@ class TokenTest(HuaweiCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.row = cls().back_up("for-tokens")
+        cls.operators = cls().token(OPERATOR)
 
     def test_a_token_gets_a_link_that_needs_none(self):
         status, headers, body = self.login(scope={"project": {"name": "cn-north-4"}})
@@ -126,6 +130,17 @@ class TokenTest(HuaweiCase):
         status, _, body = send("GET", f"/v3/{PROJECT}/instances", X_Auth_Token=token)
         self.assertEqual((200, [PROJECT_INSTANCE]), (status, [one["id"] for one in body["instances"]]))
 
+    def test_a_signature_beside_a_token_counts(self):
+        signature = f"SDK-HMAC-SHA256 Access={OPERATOR[0]}, SignedHeaders=x-sdk-date, Signature={'0' * 64}"
+        status, _, body = send("GET", f"/v3/{ACCOUNT}/instances", X_Auth_Token=self.token(),
+                               Authorization=signature, X_Sdk_Date="20261121T080000Z")
+        self.assertEqual((401, "APIGW.0301"), (status, body["error_code"]))
+        self.assertNotIn("token", body["error_msg"])
+
+    def test_the_project_of_the_header_must_be_that_of_the_path(self):
+        self.assertEqual((400, "DBS.280408"), self.code(
+            send("GET", f"/v3/{ACCOUNT}/instances", X_Auth_Token=self.token(), X_Project_Id=PROJECT)))
+
     def test_projects_and_the_account_are_listed(self):
         token = self.token()
         projects = send("GET", "/v3/auth/projects", X_Auth_Token=token)[2]["projects"]
@@ -133,8 +148,9 @@ class TokenTest(HuaweiCase):
                          [(one["id"], one["name"]) for one in projects if one["id"] in (ACCOUNT, PROJECT)])
         domains = send("GET", "/v3/auth/domains", X_Auth_Token=token)[2]["domains"]
         self.assertEqual([ACCOUNT], [one["id"] for one in domains])
-        one, = send("GET", "/v3/projects?name=cn-north-4", X_Auth_Token=token)[2]["projects"]
-        self.assertEqual(ACCOUNT, one["id"])
+        for name, project in (("cn-north-4", ACCOUNT), ("huawei%20shop", PROJECT)):
+            one, = send("GET", f"/v3/projects?name={name}", X_Auth_Token=token)[2]["projects"]
+            self.assertEqual(project, one["id"])
 
     def test_temporary_keys_are_not_made(self):
         status, _, body = send("POST", "/v3.0/OS-CREDENTIAL/securitytokens", {}, X_Auth_Token=self.token())
@@ -183,7 +199,7 @@ class ConfiguredTest(HuaweiCase):
     def setUpClass(cls):
         super().setUpClass()
         file = world().lab.dir("config") / "keystow.toml"
-        file.write_text('[dialects.huawei]\nrate = 1000\nhosts = ["cache.keystow.test"]\n'
+        file.write_text('[links.ttl]\nhuawei = "5m"\n[dialects.huawei]\nrate = 1000\nhosts = ["cache.keystow.test"]\n'
                         '[dialects.huawei.rates]\nListBackups = 1\n')
         cls.keystow = world().lab.keystow("--config", file)
         for region in ("cn-north-4", "cn-south-1"):
@@ -203,7 +219,15 @@ class ConfiguredTest(HuaweiCase):
             for _ in range(5):
                 call(client, gemini, "ListBackups")
         self.assertIn("429", str(caught.exception))
-        self.assertEqual([], call(self.client(retry_times=5), gemini, "ListBackups").backups)
+        patient = self.client(retry_times=5)
+        self.assertEqual([], call(patient, gemini, "ListBackups", backup_type="Auto").backups)
+
+    def test_a_link_lives_as_long_as_the_operator_says(self):
+        backup = self.keystow.json("backup", "create", "of-cn-north-4", "--wait")["id"]
+        answer = call(self.client(dds), dds, "ShowBackupDownloadLink", instance_id="of-cn-north-4",
+                      backup_id=backup)
+        expires = datetime.strptime(answer.files[0].link_expired_time, "%Y-%m-%dT%H:%M:%S%z")
+        self.assertLess(abs(expires - datetime.now(timezone.utc) - timedelta(minutes=5)), timedelta(seconds=5))
 
     def test_a_host_name_of_the_vendors_form_narrows_what_is_seen(self):
         auth = {"identity": {"methods": ["password"], "password": {"user": {

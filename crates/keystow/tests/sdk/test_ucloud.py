@@ -187,6 +187,8 @@ class GroupTest(UcloudCase):
         self.refused(230, lambda: self.call("DescribeURedisBackupURL", BackupId=backup, **both | {
             "Zone": "cn-bj2-03"}), "GroupId")
         self.refused(230, lambda: self.call("DescribeURedisGroup", GroupId=ZONED, Region="cn-sh2"), "GroupId")
+        one_zone = {"BackupId": self.row["BackupId"], "GroupId": GROUP, "RegionFlag": True}
+        self.refused(230, lambda: self.call("DescribeURedisBackupURL", **one_zone), "GroupId")
 
     def test_there_is_no_copy_in_another_region(self):
         self.refused(230, lambda: self.link(IsCrossRegion=True), "BackupId")
