@@ -11,6 +11,8 @@ from huawei import ACCOUNT, CLIENTS, INSTANCE, PROJECT, PROJECT_INSTANCE, Huawei
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.exceptions.exceptions import SdkException
 from huaweicloudsdkcore.http.http_config import HttpConfig
+from huaweicloudsdkcore.sdk_request import SdkRequest
+from huaweicloudsdkcore.signer.signer import DerivationAKSKSigner, Signer
 from world import OPERATOR, STRANGER, VIEWER, get, world
 
 SESSION = ("HSTAtemporaryKeyOfOurs", "temporary-secret-0123456789abcdef")
@@ -192,6 +194,34 @@ class TemporaryKeyTest(HuaweiCase):
             self.refused(401, "APIGW.0301", lambda: self.instances(token), "decrypt token fail")
 
 
+class SignerTest(HuaweiCase):
+    """The SDK's signers, told when and for whom to sign."""
+
+    def instances(self, *scope, signer=Signer, late=timedelta()):
+        """A list of instances with a date of the caller's own: status and message."""
+        date = (datetime.now(timezone.utc) + late).strftime("%Y%m%dT%H%M%SZ")
+        path, host = f"/v3/{ACCOUNT}/instances", f"127.0.0.1:{world().keystow.api}"
+        request = SdkRequest("GET", "http", host, path, query_params=[], body="",
+                             header_params={"X-Sdk-Date": date, "X-Project-Id": ACCOUNT})
+        signer(BasicCredentials(*OPERATOR, ACCOUNT)).sign(request, *scope)
+        status, _, body = send("GET", path, **request.header_params)
+        return status, body.get("error_msg", "")
+
+    def test_a_request_may_be_a_quarter_of_an_hour_off(self):
+        for minutes in (-14, 14):
+            self.assertEqual((200, ""), self.instances(late=timedelta(minutes=minutes)))
+        for minutes in (-16, 16):
+            status, message = self.instances(late=timedelta(minutes=minutes))
+            self.assertEqual(401, status)
+            self.assertIn("signature expired, signature time:", message)
+
+    def test_a_derived_key_may_name_any_region_and_service(self):
+        for scope in (("dds", "cn-north-4"), ("x", "anywhere")):
+            self.assertEqual((200, ""), self.instances(*scope, signer=DerivationAKSKSigner))
+        late = timedelta(hours=-1)
+        self.assertEqual(401, self.instances(*scope, signer=DerivationAKSKSigner, late=late)[0])
+
+
 class ConfiguredTest(HuaweiCase):
     """A server that says which host names are this vendor's, and how often it may be called."""
 
@@ -199,7 +229,7 @@ class ConfiguredTest(HuaweiCase):
     def setUpClass(cls):
         super().setUpClass()
         file = world().lab.dir("config") / "keystow.toml"
-        file.write_text('[links.ttl]\nhuawei = "5m"\n[dialects.huawei]\nrate = 1000\nhosts = ["cache.keystow.test"]\n'
+        file.write_text('[limits]\nbody_bytes = 10000\n[links.ttl]\nhuawei = "5m"\n[dialects.huawei]\nrate = 1000\nhosts = ["cache.keystow.test"]\n'
                         '[dialects.huawei.rates]\nListBackups = 1\n')
         cls.keystow = world().lab.keystow("--config", file)
         for region in ("cn-north-4", "cn-south-1"):
@@ -228,6 +258,11 @@ class ConfiguredTest(HuaweiCase):
                       backup_id=backup)
         expires = datetime.strptime(answer.files[0].link_expired_time, "%Y-%m-%dT%H:%M:%S%z")
         self.assertLess(abs(expires - datetime.now(timezone.utc) - timedelta(minutes=5)), timedelta(seconds=5))
+
+    def test_a_body_may_be_too_large(self):
+        body = {"name": "nightly-1", "description": "x" * 10000}
+        self.refused(413, "APIGW.0201", lambda: call(
+            self.client(), gemini, "CreateBack", instance_id="of-cn-north-4", body=body))
 
     def test_a_host_name_of_the_vendors_form_narrows_what_is_seen(self):
         auth = {"identity": {"methods": ["password"], "password": {"user": {

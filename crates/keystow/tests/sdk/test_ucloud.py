@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import vendors
 from lab import wait_until
-from ucloud.core.exc import RetCodeException, ValidationException
+from ucloud.core.exc import HTTPStatusException, RetCodeException, ValidationException
 from world import VIEWER, examples, get, run, world
 
 KEY = ("ucloudsomeone@example.com1296235120854146120==", "46f09bb9fab4f12dfc160dae12273d5332b5debe")
@@ -321,11 +321,25 @@ class RefusedTest(UcloudCase):
         self.assertEqual(200, get(link)[0])
         self.refused(299, lambda: self.call("DescribeURedisBackup", self.bound, PROJECT, GroupId=GROUP))
 
-    def test_too_many_calls(self):
+
+class ConfiguredTest(UcloudCase):
+    """A server that says how long links live and how often it may be called."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
         file = world().lab.dir("config") / "keystow.toml"
-        file.write_text("[dialects.ucloud.rates]\nDescribeUMem = 1\n")
-        keystow = world().lab.keystow("--config", file)
-        client = vendors.ucloud(keystow.api, *keystow.admin())
+        file.write_text('[limits]\nbody_bytes = 10000\n[links.ttl]\nucloud = "5m"\n'
+                        "[dialects.ucloud.rates]\nDescribeUMem = 1\n")
+        cls.keystow = world().lab.keystow("--config", file)
+        cls.keystow.cli("instance", "add", world().redis.url, "--id", GROUP)
+
+    def client(self):
+        """A client of that server."""
+        return vendors.ucloud(self.keystow.api, *self.keystow.admin())
+
+    def test_too_many_calls_of_one_action(self):
+        client = self.client()
 
         def often():
             for _ in range(5):
@@ -333,6 +347,16 @@ class RefusedTest(UcloudCase):
         self.refused(153, often)
         for _ in range(5):
             client.umem().describe_uredis_group({})
+
+    def test_a_link_lives_as_long_as_the_operator_says(self):
+        backup = self.keystow.json("backup", "create", GROUP, "--wait")["id"]
+        link = self.client().umem().describe_uredis_backup_url({"BackupId": backup})["BackupPath"]
+        self.assertLess(abs(int(parse_qs(urlsplit(link).query)["Expires"][0]) - time.time() - 300), 5)
+
+    def test_a_body_may_be_too_large(self):
+        with self.assertRaises(HTTPStatusException) as caught:
+            self.client().umem().describe_uredis_group({"GroupId": "x" * 10000})
+        self.assertEqual(413, caught.exception.status_code)
 
 
 def text(value):
