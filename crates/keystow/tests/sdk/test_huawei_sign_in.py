@@ -243,6 +243,19 @@ class ConfiguredTest(HuaweiCase):
         return (CLIENTS[service].new_builder().with_credentials(credentials)
                 .with_http_config(HttpConfig(**config)).with_endpoint(self.keystow.server).build())
 
+    def token(self):
+        """A token of that server; the account is named by its id."""
+        auth = {"identity": {"methods": ["password"], "password": {"user": {
+            "name": self.key[0], "password": self.key[1], "domain": {"id": ACCOUNT}}}}}
+        login = send("POST", "/v3/auth/tokens", {"auth": auth}, self.keystow, Content_Type="application/json")
+        return login[1]["X-Subject-Token"]
+
+    def test_too_many_calls_are_told_how_long_to_wait(self):
+        token = self.token()
+        for _ in range(3):
+            status, headers, body = send("GET", f"/v4/{ACCOUNT}/backups", None, self.keystow, X_Auth_Token=token)
+        self.assertEqual((429, "APIGW.0308", "1"), (status, body["error_code"], headers["Retry-After"]))
+
     def test_too_many_calls_are_refused_and_repeated_by_the_sdk(self):
         logging.getLogger("HuaweiCloud-SDK-GaussDBforNoSQLClient").disabled = True
         client = self.client()
@@ -267,10 +280,7 @@ class ConfiguredTest(HuaweiCase):
             self.client(), gemini, "CreateBack", instance_id="of-cn-north-4", body=body))
 
     def test_a_host_name_of_the_vendors_form_narrows_what_is_seen(self):
-        auth = {"identity": {"methods": ["password"], "password": {"user": {
-            "name": self.key[0], "password": self.key[1], "domain": {"id": ACCOUNT}}}}}
-        login = send("POST", "/v3/auth/tokens", {"auth": auth}, self.keystow, Content_Type="application/json")
-        token = login[1]["X-Subject-Token"]
+        token = self.token()
         for host, regions in (("dds.cn-north-4.keystow.test", ["cn-north-4"]),
                               ("dcs.cn-south-1.keystow.test:7360", ["cn-south-1"]),
                               ("cache.keystow.test", ["cn-north-4", "cn-south-1"])):
