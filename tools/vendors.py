@@ -8,7 +8,10 @@ from aliyunsdkcore.auth.credentials import StsTokenCredential
 from aliyunsdkcore.client import AcsClient
 from alibabacloud_r_kvstore20150101.client import Client as TeaClient
 from alibabacloud_tea_openapi.models import Config
+<<<<<<< HEAD
 from QcloudApi.qcloudapi import QcloudApi
+=======
+>>>>>>> sdk-huawei
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.region.region import Region
 from tencentcloud.common.credential import Credential
@@ -54,6 +57,7 @@ def alibaba_tea(port, access_key_id, secret, token=None, algorithm=None):
         endpoint=f"127.0.0.1:{port}", protocol="HTTP", signature_algorithm=algorithm))
 
 
+<<<<<<< HEAD
 def tencent(port, access_key_id, secret, sign_method="TC3-HMAC-SHA256", method="POST", *,
             region=TENCENT_REGION, host="127.0.0.1", token=None, language="en-US", ca=None):
     """tencentcloud-sdk-python-redis: API 3.0; https with `ca`."""
@@ -80,6 +84,13 @@ class TencentV2:
     def url(self, action, **parameters):
         """The signed URL of a call."""
         return self._api.generateUrl(action, parameters)
+=======
+def tencent(port, access_key_id, secret, sign_method="TC3-HMAC-SHA256", method="POST"):
+    """tencentcloud-sdk-python-redis: API 3.0."""
+    http = HttpProfile(protocol="http", endpoint=f"127.0.0.1:{port}", reqMethod=method, reqTimeout=30)
+    profile = ClientProfile(signMethod=sign_method, httpProfile=http, language="en-US")
+    return RedisClient(Credential(access_key_id, secret), TENCENT_REGION, profile)
+>>>>>>> sdk-huawei
 
 
 def huawei(service, port, access_key_id, secret, project, token=None):

@@ -117,7 +117,8 @@ fn codes(fault: &Fault, action: Option<Action>) -> Codes {
         Fault::TooLarge => return Codes::Gateway(413, "APIGW.0201"),
         Fault::MalformedRequest(_) if action.is_none() => return Codes::Gateway(400, "APIGW.0201"),
         Fault::WrongPassword => ((400, "DBS.301024"), (400, "DCS.4062"), 401),
-        Fault::ActionDenied | Fault::InstanceDenied => ((403, "DBS.280032"), (403, "DCS.2003"), 403),
+        Fault::ActionDenied => ((403, "DBS.280032"), (403, "DCS.2003"), 403),
+        Fault::InstanceDenied => ((400, "DBS.200010"), (403, "DCS.2003"), 403),
         Fault::NotAllowListed | Fault::ClusterOnly | Fault::DownloadClosed => {
             ((403, "DBS.280042"), (403, "DCS.2003"), 403)
         }
@@ -206,6 +207,7 @@ fn cache_parameter(name: &str) -> (u16, &'static str) {
 fn text(code: &str) -> (&'static str, &'static str) {
     match code {
         "DBS.200002" => ("The DB instance does not exist.", "实例不存在。"),
+        "DBS.200010" => ("Authentication failed.", "鉴权失败。"),
         "DBS.200011" => ("The operation is not allowed in the current state.", "当前状态不允许执行该操作。"),
         "DBS.200019" => ("Another operation is being performed.", "正在执行其他操作。"),
         "DBS.200998" => ("The system is busy.", "系统繁忙。"),

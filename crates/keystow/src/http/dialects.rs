@@ -75,7 +75,11 @@ impl Dialects {
         let request = Request::from_parts(parts, body.unwrap_or_default());
         let spoken = self.rules.pinned(&request).or_else(|| keystow_dialects::recognise(&request));
         let Some(dialect) = spoken else {
-            return problem::unknown_route(&request_id, request.uri().path());
+            return if too_large {
+                problem::too_large(&request_id)
+            } else {
+                problem::unknown_route(&request_id, request.uri().path())
+            };
         };
         let exchange = Exchange { request_id: &request_id, now: self.engine.clock().now().into() };
         if let Some(response) = dialect.open_answer(&request, &exchange) {

@@ -3,12 +3,15 @@
 import atexit
 import functools
 import logging
+import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 import warnings
 
 import sample
-from lab import Lab, LabError
+from lab import ROOT, Lab, LabError, clean_environment
 
 ALIBABA_INSTANCE = "r-bp1zxszhcgatnx"
 TENCENT_INSTANCE = "crs-c7xq4kqu"
@@ -68,9 +71,25 @@ def world():
     return made
 
 
-def get(url, method="GET", **headers):
+def run(program, key, shell=(sys.executable, "-c")):
+    """What a program prints that takes the access key from the environment, as our snippets and pages do."""
+    environment = clean_environment() | {"KEYSTOW_ACCESS_KEY_SECRET": key[1], "AK": key[0], "SK": key[1]}
+    done = subprocess.run([*shell, program], env=environment, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise LabError(done.stdout + done.stderr)
+    return done.stdout
+
+
+def examples(page, language, instance):
+    """The programs of a page under docs/dialects, asking this world's server for that instance."""
+    text = (ROOT / "docs" / "dialects" / page).read_text()
+    text = text.replace("http://127.0.0.1:7360", world().keystow.server).replace("prod-cache", instance)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def get(url, method="GET", data=None, **headers):
     """(status, headers, body) of a plain request, whatever the status."""
-    request = urllib.request.Request(url, method=method, headers=headers)
+    request = urllib.request.Request(url, data, headers, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=30) as response:

@@ -106,13 +106,13 @@ pub(super) fn answer(policy: &Policy) -> Value {
     }})
 }
 
-/// `ShowBackupDownloadPolicy`.
+/// `ListBackupDownloadPolicy`.
 pub(super) fn show_download(asked: &Asked<'_>) -> Result<Call, Fault> {
     Query::read(asked.request, &[])?;
     Ok(Call::ShowRestriction(ShowRestriction { place: asked.place.clone() }))
 }
 
-/// `CreateBackupDownloadPolicy` and `UpdateBackupDownloadPolicy`. There is one policy for all, so that its id
+/// `SaveBackupDownloadPolicy` and `UpdateBackupDownloadPolicy`. There is one policy for all, so that its id
 /// chooses nothing.
 pub(super) fn set_download(asked: &Asked<'_>) -> Result<Call, Fault> {
     let members = body(asked.request)?;

@@ -64,7 +64,7 @@ fn done(action: Action, job: Option<u64>) -> Answer {
             Answer::no_content()
         }
         Action::BatchDeleteBackup => Answer::ok(json!({})),
-        Action::CreateDownloadPolicy | Action::UpdateDownloadPolicy => policy::download_changed(),
+        Action::SaveDownloadPolicy | Action::UpdateDownloadPolicy => policy::download_changed(),
         _ => backups::job(job),
     }
 }

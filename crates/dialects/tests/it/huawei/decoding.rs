@@ -137,7 +137,8 @@ fn requests_are_recognised_by_path_or_header() {
     {
         assert_eq!(name(path), Some("huawei"), "{path}");
     }
-    for path in ["/", "/v2/index.php", "/v2", "/v5/x", "/api/v1/x", "/v33", "/x/v3/"] {
+    assert_eq!(name("/v2/index.php"), Some("tencent_v2"));
+    for path in ["/", "/v2", "/v5/x", "/api/v1/x", "/v33", "/x/v3/"] {
         assert_eq!(name(path), None, "{path}");
     }
     let marked = |header: &str, value: &str, path: &str| {
@@ -152,7 +153,7 @@ fn requests_are_recognised_by_path_or_header() {
         ("x-sdk-date", "x"),
     ] {
         assert_eq!(marked(header, value, "/"), Some("huawei"));
-        assert_eq!(marked(header, value, "/v2/index.php"), None, "another vendor's path");
+        assert_eq!(marked(header, value, "/v2/index.php"), Some("tencent_v2"), "another vendor's path");
         assert_eq!(marked(header, value, "/api/v1/x"), None, "the server's own API");
     }
     assert_eq!(marked("authorization", "Basic eDp5", "/"), None);

@@ -68,7 +68,7 @@ fn codes_and_texts_of_dds_and_geminidb_are_the_vendors() {
     }
     for (fault, status, code) in [
         (Fault::ActionDenied, 403, "DBS.280032"),
-        (Fault::InstanceDenied, 403, "DBS.280032"),
+        (Fault::InstanceDenied, 400, "DBS.200010"),
         (Fault::InstanceBusy(x()), 403, "DBS.200019"),
         (Fault::BackupProtected(x()), 403, "DBS.200011"),
         (Fault::NotSupported(x()), 400, "DBS.280343"),

@@ -76,20 +76,35 @@ fn written(status: StatusCode, problem: &Problem) -> Response {
 
 /// The answer to a request that is nobody's.
 pub(in crate::http) fn unknown_route(request_id: &str, path: &str) -> Response {
-    let status = StatusCode::NOT_FOUND;
     let path: String = path.chars().take(200).collect();
+    let hint = "the native API is under /api/v1; a vendor's request carries that vendor's marks";
+    let detail = format!("nothing is served at {path}");
+    nobodys(request_id, StatusCode::NOT_FOUND, "UNKNOWN_ROUTE", detail, hint)
+}
+
+/// The answer to a request whose body was not read to its end, so that nothing tells whose it is.
+pub(in crate::http) fn too_large(request_id: &str) -> Response {
+    let detail = "the request's body is too large".to_owned();
+    nobodys(request_id, StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail, "see limits.body_bytes")
+}
+
+fn nobodys(
+    request_id: &str,
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    hint: &'static str,
+) -> Response {
     written(
         status,
         &Problem {
             kind: "about:blank".to_owned(),
             title: title(status).to_owned(),
             status: status.as_u16(),
-            detail: format!("nothing is served at {path}"),
-            code: "UNKNOWN_ROUTE".to_owned(),
+            detail,
+            code: code.to_owned(),
             cause: None,
-            hint: Some(
-                "the native API is under /api/v1; a vendor's request carries that vendor's marks".to_owned(),
-            ),
+            hint: Some(hint.to_owned()),
             request_id: request_id.to_owned(),
         },
     )
