@@ -216,8 +216,9 @@ class Redis:
 class Keystow:
     """A `keystow serve` of our own, and its command line."""
 
-    def __init__(self, data_dir, *options, prefix=()):
+    def __init__(self, data_dir, *options, prefix=(), ca=None):
         self.program = binary()
+        self.ca = ca
         self.data_dir = Path(data_dir)
         self._options = options
         self._prefix = prefix
@@ -253,7 +254,7 @@ class Keystow:
     @property
     def server(self):
         """The address of the API: native and of every dialect."""
-        return f"http://127.0.0.1:{self.api}"
+        return f"https://localhost:{self.api}" if self.ca else f"http://127.0.0.1:{self.api}"
 
     def admin(self):
         """The first access key: (id, secret)."""
@@ -264,6 +265,8 @@ class Keystow:
         """Run the command line; the finished process, whatever its exit code."""
         environment = clean_environment()
         environment.update(KEYSTOW_SERVER=self.server, KEYSTOW_DATA_DIR=str(self.data_dir))
+        if self.ca:
+            environment["SSL_CERT_FILE"] = str(self.ca)
         return subprocess.run([self.program, *map(str, words)], env=environment, text=True,
                               stdin=subprocess.DEVNULL, capture_output=True, timeout=600)
 
@@ -313,9 +316,9 @@ class Lab(ExitStack):
         self.callback(redis.stop)
         return redis
 
-    def keystow(self, *options, data_dir=None, prefix=()):
-        """Start a keystow server."""
-        keystow = Keystow(data_dir or self.dir("keystow"), *options, prefix=prefix)
+    def keystow(self, *options, data_dir=None, prefix=(), ca=None):
+        """Start a keystow server; `ca` is the authority behind its API's certificate, if it has one."""
+        keystow = Keystow(data_dir or self.dir("keystow"), *options, prefix=prefix, ca=ca)
         self.callback(keystow.stop)
         return keystow
 
@@ -331,7 +334,7 @@ class Lab(ExitStack):
 def clean_environment():
     """Our environment without anybody's KEYSTOW_* settings and without proxies for 127.0.0.1."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KEYSTOW_")}
-    return kept | {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+    return kept | {"NO_PROXY": "127.0.0.1,localhost", "no_proxy": "127.0.0.1,localhost"}
 
 
 def _interrupt(*_):
