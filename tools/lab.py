@@ -245,10 +245,11 @@ class Keystow:
 
     def _listen(self, pipe, ready):
         """Keep what the server says on stderr; `ready` is set by that line or by the end."""
-        for line in pipe:
-            self.log.append(line)
-            if line.strip() == "ready":
-                ready.set()
+        with pipe:
+            for line in pipe:
+                self.log.append(line)
+                if line.strip() == "ready":
+                    ready.set()
         ready.set()
 
     @property

@@ -11,7 +11,6 @@ from QcloudApi.qcloudapi import QcloudApi
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
-from tencentcloud.common.retry import StandardRetryer
 from tencentcloud.redis.v20180412.redis_client import RedisClient
 
 ALIBABA_REGION = "cn-hangzhou"
@@ -46,28 +45,26 @@ def alibaba_tea(port, access_key_id, secret):
 
 
 def tencent(port, access_key_id, secret, sign_method="TC3-HMAC-SHA256", method="POST", *,
-            region=TENCENT_REGION, token=None, language="en-US", ca=None, patient=True):
-    """tencentcloud-sdk-python-redis: API 3.0; https with `ca`. A patient client waits when it is throttled."""
-    host, protocol = ("localhost", "https") if ca else ("127.0.0.1", "http")
-    http = HttpProfile(protocol=protocol, endpoint=f"{host}:{port}", reqMethod=method, reqTimeout=30,
-                       certification=ca and str(ca))
-    profile = ClientProfile(signMethod=sign_method, httpProfile=http, language=language,
-                            retryer=StandardRetryer() if patient else None)
+            region=TENCENT_REGION, host="127.0.0.1", token=None, language="en-US", ca=None):
+    """tencentcloud-sdk-python-redis: API 3.0; https with `ca`."""
+    http = HttpProfile(protocol="https" if ca else "http", endpoint=f"{host}:{port}", reqMethod=method,
+                       reqTimeout=30, certification=ca and str(ca))
+    profile = ClientProfile(signMethod=sign_method, httpProfile=http, language=language)
     return RedisClient(Credential(access_key_id, secret, token), region, profile)
 
 
 class TencentV2:
-    """qcloudapi-sdk-python: API v2. It speaks https only, and finds a private authority through the environment."""
+    """qcloudapi-sdk-python: API v2. It speaks https only, and learns of an authority by the environment."""
 
     def __init__(self, port, access_key_id, secret, sign_method, method, *, ca, region="gz", token=None):
         self._ca = ca
         self._api = QcloudApi("crs", {
             "secretId": access_key_id, "secretKey": secret, "SignatureMethod": sign_method, "method": method,
-            "Region": region, "endpoint": f"localhost:{port}", **({"Token": token} if token else {})})
+            "Region": region, "Token": token or "", "endpoint": f"localhost:{port}"})
 
     def call(self, action, **parameters):
         """One call; the answer, which the SDK leaves unread."""
-        with mock.patch.dict(os.environ, SSL_CERT_FILE=str(self._ca)):
+        with mock.patch.dict(os.environ, SSL_CERT_FILE=str(self._ca), https_proxy="", HTTPS_PROXY=""):
             return json.loads(self._api.call(action, parameters))
 
     def url(self, action, **parameters):

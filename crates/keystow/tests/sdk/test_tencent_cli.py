@@ -47,8 +47,8 @@ class TencentCliTest(unittest.TestCase):
         task = self.tccli("ManualBackupInstance", *instance, "--Remark", "by tccli")["TaskId"]
         wait_until(lambda: self.tccli("DescribeTaskInfo", "--TaskId", task)["Status"] == "succeed", 60,
                    "the task", pause=0.2)
-        rows = self.tccli("DescribeInstanceBackups", *instance, "--Status", "[2]", "--Limit", 100)["BackupSet"]
-        backup, = (row["BackupId"] for row in rows if row["Remark"] == "by tccli")
+        listed = self.tccli("DescribeInstanceBackups", *instance, "--Status", "[2]", "--Limit", 100)
+        backup, = (row["BackupId"] for row in listed["BackupSet"] if row["Remark"] == "by tccli")
         links, = self.tccli("DescribeBackupUrl", *instance, "--BackupId", backup, "--LimitType", "Customize",
                             "--LimitIp", '["127.0.0.1"]')["BackupInfos"]
         for url in (links["DownloadUrl"], links["InnerDownloadUrl"]):
@@ -64,4 +64,4 @@ class TencentCliTest(unittest.TestCase):
         self.assert_fails("InvalidParameterValue.BackupNotExists", "DescribeBackupUrl", *backup)
         self.assert_fails("UnauthorizedOperation.NoCAMAuthed", "DescribeBackupUrl", *backup, key=VIEWER)
         self.assert_fails("AuthFailure.SignatureFailure", "DescribeInstances", key=(OPERATOR[0], "wrong"))
-        self.assert_fails("UnsupportedOperation", "DescribeAutoBackupConfig", "--InstanceId", TENCENT_INSTANCE)
+        self.assert_fails("UnsupportedOperation", "DescribeAutoBackupConfig", *backup[:2])

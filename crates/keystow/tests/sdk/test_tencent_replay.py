@@ -4,11 +4,11 @@ import unittest
 from unittest import mock
 
 import requests
+import vendors
 from configured import Certificate, import_key, server
 from lab import wait_until
 from requests.adapters import HTTPAdapter
 from test_tencent import TencentCalls
-import vendors
 from world import OPERATOR, TENCENT_INSTANCE, world
 
 
@@ -49,10 +49,6 @@ class ReplayContract(TencentCalls):
         import_key(cls.keystow, OPERATOR, "operator")
         cls.keystow.cli("instance", "add", world().redis.url, "--id", TENCENT_INSTANCE)
 
-    @classmethod
-    def client(cls, key=OPERATOR, **options):
-        return vendors.tencent(cls.keystow.api, *key, cls.sign_method, cls.method, **options)
-
     def sent(self, action, **parameters):
         """One call as the SDK sent it."""
         with Overheard() as overheard:
@@ -62,13 +58,14 @@ class ReplayContract(TencentCalls):
 
     def backups(self):
         """All backups of the instance."""
-        return self.call("DescribeInstanceBackups", InstanceId=TENCENT_INSTANCE, Status=[1, 2, -1])["TotalCount"]
+        listed = self.call("DescribeInstanceBackups", InstanceId=TENCENT_INSTANCE, Status=[1, 2, -1])
+        return listed["TotalCount"]
 
     def assert_replayed(self, request):
         """It is not answered once more."""
         answer = again(request, self.keystow)
         self.assertEqual("AuthFailure.SignatureFailure", answer["Error"]["Code"])
-        self.assertIn("sent before", answer["Error"]["Message"])
+        self.assertEqual("The nonce was used before.", answer["Error"]["Message"])
 
     def test_a_request_works_once(self):
         request = self.sent("DescribeInstances")
@@ -78,8 +75,7 @@ class ReplayContract(TencentCalls):
     def test_a_change_works_once_also_across_a_restart(self):
         before = self.backups()
         request = self.sent("ManualBackupInstance", InstanceId=TENCENT_INSTANCE)
-        wait_until(lambda: self.call("DescribeInstanceBackups", InstanceId=TENCENT_INSTANCE)["TotalCount"] > before,
-                   60, "the backup")
+        wait_until(lambda: self.backups() > before, 60, "the backup")
         self.keystow.stop()
         self.keystow.start()
         self.assert_replayed(request)
