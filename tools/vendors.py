@@ -56,9 +56,10 @@ def tencent(port, access_key_id, secret, sign_method="TC3-HMAC-SHA256", method="
 class TencentV2:
     """qcloudapi-sdk-python: API v2. It speaks https only, and learns of an authority by the environment."""
 
-    def __init__(self, port, access_key_id, secret, sign_method, method, *, ca, region="gz", token=None):
+    def __init__(self, port, access_key_id, secret, sign_method, method, *, ca, region="gz", token=None,
+                 module="crs"):
         self._ca = ca
-        self._api = QcloudApi("crs", {
+        self._api = QcloudApi(module, {
             "secretId": access_key_id, "secretKey": secret, "SignatureMethod": sign_method, "method": method,
             "Region": region, "Token": token or "", "endpoint": f"localhost:{port}"})
 

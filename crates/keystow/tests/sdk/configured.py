@@ -17,13 +17,13 @@ keyUsage = critical, keyCertSign
 subjectKeyIdentifier = hash
 [server]
 basicConstraints = CA:FALSE
-subjectAltName = DNS:localhost, IP:127.0.0.1
+subjectAltName = DNS:localhost, DNS:redis.api.qcloud.com, IP:127.0.0.1
 authorityKeyIdentifier = keyid
 """
 
 
 class Certificate:
-    """A private authority, and a certificate of it for localhost."""
+    """A private authority, and a certificate of it for localhost and one name of a vendor's."""
 
     def __init__(self, folder):
         self.config = folder / "openssl.cnf"

@@ -7,6 +7,7 @@ import unittest
 import uuid
 from datetime import datetime, timedelta, timezone
 from unittest import mock
+from urllib.parse import parse_qs, urlsplit
 
 import vendors
 from configured import import_key, server
@@ -137,6 +138,11 @@ class TencentContract(TencentCalls):
         self.assertEqual(self.row["BackupSize"], info["FileSize"])
         world().assert_restores(self, info["DownloadUrl"], info["FileSize"])
         world().assert_restores(self, info["InnerDownloadUrl"], info["FileSize"])
+
+    def test_a_link_lives_six_hours(self):
+        for url in self.link():
+            first, last = parse_qs(urlsplit(url).query)["q-sign-time"][0].split(";")
+            self.assertEqual(6 * 3600, int(last) - int(first))
 
     def test_a_backup_is_kept_as_long_as_asked_and_tells_beijings_time(self):
         start, end, expiry = (datetime.strptime(self.row[name], "%Y-%m-%d %H:%M:%S").replace(tzinfo=BEIJING)

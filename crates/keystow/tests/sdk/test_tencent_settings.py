@@ -17,6 +17,7 @@ body_bytes = 65536
 
 [dialects.tencent_v3]
 allow_list = ["listed"]
+hosts = ["redis.example.net"]
 [dialects.tencent_v3.rates]
 DescribeTaskList = 1
 
@@ -158,6 +159,16 @@ class SettingsTest(unittest.TestCase):
         with mock.patch("socket.getaddrinfo", lambda _, *rest, **more: resolve("127.0.0.1", *rest, **more)):
             self.assertEqual({FINANCE}, self.ids(region=BANK, host=f"redis.{BANK}.example.org"))
             self.refused("UnsupportedRegion", "DescribeInstances", region=BANK, host="redis.example.org")
+
+    def test_a_client_may_have_signed_a_configured_name_that_a_proxy_replaced(self):
+        for name, code in (("redis.example.net", None), ("redis.example.com", "AuthFailure.SignatureFailure")):
+            client = vendors.tencent(self.keystow.api, *LISTED)
+            client.profile.httpProfile.endpoint = name
+            client.profile.httpProfile.apigw_endpoint = f"127.0.0.1:{self.keystow.api}"
+            try:
+                self.assertIsNone(code, client.call_json("DescribeInstances", {}))
+            except TencentCloudSDKException as failure:
+                self.assertEqual(code, failure.get_code())
 
     def test_more_than_twenty_calls_a_second_are_too_many(self):
         def attempt(_):

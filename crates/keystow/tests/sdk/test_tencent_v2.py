@@ -1,6 +1,7 @@
 """Tencent's older API, redis.api.qcloud.com/v2/index.php, through its SDK over https."""
 
 import signal
+import socket
 import time
 import unittest
 import uuid
@@ -11,6 +12,7 @@ import vendors
 from configured import Certificate, import_key, server
 from lab import wait_until
 from QcloudApi.common.api_exception import ApiClientNetworkException
+from QcloudApi.modules.redis import Redis
 from world import ALIBABA_INSTANCE, OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, get, world
 
 BEIJING = timezone(timedelta(hours=8))
@@ -201,6 +203,20 @@ class QcloudContract:
             with self.subTest(action, **parameters):
                 self.refused(11201, "InvalidParameter", action, **parameters)
 
+    def test_the_sdks_own_module_takes_another_host(self):
+        with mock.patch.object(Redis, "requestHost", f"localhost:{keystow.api}"):
+            self.assertEqual(0, self.client(module="redis").call("DescribeRedis", **PAGE)["code"])
+
+    def test_the_vendors_own_name_may_lead_here(self):
+        connect, asked = socket.create_connection, []
+
+        def here(address, *rest, **more):
+            asked.append(address)
+            return connect(("127.0.0.1", keystow.api), *rest, **more)
+        with mock.patch("socket.create_connection", here):
+            self.assertEqual(0, self.client(module="redis").call("DescribeRedis", **PAGE)["code"])
+        self.assertEqual([("redis.api.qcloud.com", 443)], asked)
+
     def test_a_certificate_of_nobody_known_is_not_believed(self):
         stranger = Certificate(world().lab.dir("tls"))
         with self.assertRaises(ApiClientNetworkException) as caught:
@@ -224,6 +240,20 @@ class QcloudHmacSha256PostTest(QcloudContract, unittest.TestCase):
         self.assertEqual(2, self.finished(self.started(TENCENT_INSTANCE, remark=remark)))
         self.assertIn(remark, [row["remark"] for row in self.rows()])
         self.refused(4100, "AuthFailure", "DescribeRedis", redisName=remark, **PAGE)
+
+    def test_a_restriction_of_api_3_holds_here_too(self):
+        restrict = lambda limits: vendors.tencent(keystow.api, *OPERATOR, ca=certificate.ca).call_json(
+            "ModifyBackupDownloadRestriction", limits)
+        linked = lambda: self.call("GetBackupDownloadUrl", **self.backup)["data"]
+        statuses = lambda: [get(linked()[network])[0] for network in ("extranet", "intranet")]
+        self.addCleanup(restrict, {"LimitType": "NoLimit"})
+        restrict({"LimitType": "Customize", "LimitIp": ["203.0.113.7"]})
+        self.assertEqual([403, 403], statuses())
+        restrict({"LimitType": "LimitOnlyIntranet"})
+        self.assertEqual("", linked()["extranet"])
+        self.assertEqual(200, get(linked()["intranet"])[0])
+        restrict({"LimitType": "NoLimit"})
+        self.assertEqual([200, 200], statuses())
 
     def test_an_unfinished_backup_locks_the_instance_and_has_no_link(self):
         redis = world().lab.redis()
