@@ -45,6 +45,7 @@ redis() {
 }
 
 # The vendors' SDKs, in an environment of their own in .tools/py; renewed when their list or Python changes.
+# OpenSSL makes the certificates of the tests.
 sdk() {
     need openssl openssl
     wanted="$("$python" --version) $(cksum <tools/requirements.txt)"

@@ -25,7 +25,7 @@ pub enum Spelling {
     Cos,
     /// Tencent's older Redis API: one nameless value, which no shell cuts.
     Crs,
-    /// UCloud US3.
+    /// `UCloud` US3.
     Us3,
     /// Huawei Cloud OBS.
     Obs,

@@ -316,6 +316,11 @@ class TencentContract(TencentCalls):
         self.refused("InvalidParameterValue", send("ManualBackupInstance", InstanceId=TENCENT_INSTANCE,
                                                    StorageDays=2000))
 
+    def test_a_remark_may_be_too_long(self):
+        failure = self.refused("InvalidParameterValue", lambda: self.call(
+            "ManualBackupInstance", InstanceId=TENCENT_INSTANCE, Remark="x" * 1025))
+        self.assertIn("remark is not valid: is longer than 1024 bytes", failure.get_message())
+
     def test_an_unknown_action_is_invalid(self):
         self.refused("InvalidAction", lambda: self.client().call_json("DescribeBackupPhotos", {}))
 
@@ -358,6 +363,10 @@ class TencentTc3PostTest(TencentContract, unittest.TestCase):
         detail = client.call_json("DescribeBackupDetail", {
             "InstanceId": TENCENT_INSTANCE, "BackupId": self.row["BackupId"]})
         self.assertEqual(self.remark, detail["Response"]["Remark"])
+
+    def test_an_unsigned_request_is_refused(self):
+        self.refused("AuthFailure.InvalidAuthorization", lambda: self.client().call_json(
+            "DescribeInstances", {}, options={"SkipSign": True}))
 
     def test_the_generic_client_may_send_multipart(self):
         answer = self.client().call_json("DescribeBackupUrl", {

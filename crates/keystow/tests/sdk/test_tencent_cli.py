@@ -1,6 +1,7 @@
 """Tencent Cloud's command line, tccli, unmodified."""
 
 import json
+import os
 import subprocess
 import sys
 import unittest
@@ -58,6 +59,18 @@ class TencentCliTest(unittest.TestCase):
         self.assert_fails("InvalidParameter.InvalidParameter", "ModifyBackupDownloadRestriction",
                           "--cli-unfold-argument", "--LimitType", "Customize",
                           "--LimitVpc.0.Region", "ap-guangzhou", "--LimitVpc.0.VpcList", "vpc-nowhere")
+
+    def test_the_snippets_of_our_own_command_line_work_as_they_are(self):
+        keystow = world().keystow
+        programs = {"tccli": ["sh", "-c"], "tencent": [sys.executable, "-c"]}
+        environment = {**clean_environment(), "HOME": str(self.home),
+                       "KEYSTOW_ACCESS_KEY_SECRET": OPERATOR[1], "PATH": f"{TCCLI.parent}:{os.environ['PATH']}"}
+        for client, program in programs.items():
+            snippet = keystow.cli("key", "snippet", OPERATOR[0], "--for", client)
+            done = subprocess.run([*program, snippet], env=environment, text=True, capture_output=True,
+                                  stdin=subprocess.DEVNULL, timeout=60)
+            self.assertEqual((0, ""), (done.returncode, done.stderr), snippet)
+            self.assertIn(TENCENT_INSTANCE, done.stdout)
 
     def test_failures_have_the_vendors_codes(self):
         backup = ("--InstanceId", TENCENT_INSTANCE, "--BackupId", "2147483646")
