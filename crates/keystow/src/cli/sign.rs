@@ -27,7 +27,7 @@ use crate::failure::{Exit, Failure};
     Exit code 4 means that the request carries another signature."
 )]
 pub(crate) struct SignArgs {
-    /// Whose signature: tencent_v3, tencent_v2, ucloud, huawei or alibaba
+    /// Whose signature: `tencent_v3`, `tencent_v2`, ucloud, huawei or alibaba
     dialect: String,
     /// Where the request goes
     #[arg(required_unless_present = "request")]

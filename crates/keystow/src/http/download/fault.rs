@@ -85,7 +85,7 @@ impl Refusal {
         (code, message.to_owned())
     }
 
-    /// The number that UCloud's store gives such a refusal.
+    /// The number that `UCloud`'s store gives such a refusal.
     fn us3_code(&self) -> i64 {
         match self {
             Self::Link(DeliveryFault::Gone) => -148_654,
@@ -108,7 +108,7 @@ impl Refusal {
         match spelling {
             Spelling::Cos | Spelling::Crs => fields.push(("TraceId", request_id.to_owned())),
             Spelling::Native | Spelling::Oss | Spelling::Obs | Spelling::Us3 => {
-                fields.push(("HostId", "keystow".to_owned()))
+                fields.push(("HostId", "keystow".to_owned()));
             }
         }
         match self {
