@@ -45,7 +45,9 @@ redis() {
 }
 
 # The vendors' SDKs, in an environment of their own in .tools/py; renewed when their list or Python changes.
+# OpenSSL makes the certificates of the tests.
 sdk() {
+    need openssl openssl
     wanted="$("$python" --version) $(cksum <tools/requirements.txt)"
     [ "$(cat .tools/py/.installed 2>/dev/null)" = "$wanted" ] && return 0
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or later is needed"

@@ -8,10 +8,7 @@ from aliyunsdkcore.auth.credentials import StsTokenCredential
 from aliyunsdkcore.client import AcsClient
 from alibabacloud_r_kvstore20150101.client import Client as TeaClient
 from alibabacloud_tea_openapi.models import Config
-<<<<<<< HEAD
 from QcloudApi.qcloudapi import QcloudApi
-=======
->>>>>>> sdk-huawei
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkcore.region.region import Region
 from tencentcloud.common.credential import Credential
@@ -57,7 +54,6 @@ def alibaba_tea(port, access_key_id, secret, token=None, algorithm=None):
         endpoint=f"127.0.0.1:{port}", protocol="HTTP", signature_algorithm=algorithm))
 
 
-<<<<<<< HEAD
 def tencent(port, access_key_id, secret, sign_method="TC3-HMAC-SHA256", method="POST", *,
             region=TENCENT_REGION, host="127.0.0.1", token=None, language="en-US", ca=None):
     """tencentcloud-sdk-python-redis: API 3.0; https with `ca`."""
@@ -70,9 +66,10 @@ def tencent(port, access_key_id, secret, sign_method="TC3-HMAC-SHA256", method="
 class TencentV2:
     """qcloudapi-sdk-python: API v2. It speaks https only, and learns of an authority by the environment."""
 
-    def __init__(self, port, access_key_id, secret, sign_method, method, *, ca, region="gz", token=None):
+    def __init__(self, port, access_key_id, secret, sign_method, method, *, ca, region="gz", token=None,
+                 module="crs"):
         self._ca = ca
-        self._api = QcloudApi("crs", {
+        self._api = QcloudApi(module, {
             "secretId": access_key_id, "secretKey": secret, "SignatureMethod": sign_method, "method": method,
             "Region": region, "Token": token or "", "endpoint": f"localhost:{port}"})
 
@@ -84,13 +81,6 @@ class TencentV2:
     def url(self, action, **parameters):
         """The signed URL of a call."""
         return self._api.generateUrl(action, parameters)
-=======
-def tencent(port, access_key_id, secret, sign_method="TC3-HMAC-SHA256", method="POST"):
-    """tencentcloud-sdk-python-redis: API 3.0."""
-    http = HttpProfile(protocol="http", endpoint=f"127.0.0.1:{port}", reqMethod=method, reqTimeout=30)
-    profile = ClientProfile(signMethod=sign_method, httpProfile=http, language="en-US")
-    return RedisClient(Credential(access_key_id, secret), TENCENT_REGION, profile)
->>>>>>> sdk-huawei
 
 
 def huawei(service, port, access_key_id, secret, project, token=None):

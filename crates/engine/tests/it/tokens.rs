@@ -57,5 +57,5 @@ async fn a_token_for_a_project_sees_that_project_only() {
     assert!(narrowed.in_project(&"shop".parse().unwrap()).is_none(), "it only gets narrower");
     let token = world.engine.issue_token(&narrowed).await.unwrap();
     let who = world.engine.sign_in_with_token(token.text.expose()).await.unwrap();
-    assert_eq!(who.project().map(|project| project.as_str()), Some("web"));
+    assert_eq!(who.project().map(keystow_engine::model::ProjectId::as_str), Some("web"));
 }

@@ -19,7 +19,7 @@ pub(super) fn fault(error: &Error, request_id: &str) -> Fault {
         tracing::error!(request = request_id, code = error.code, %error, "a request failed");
     }
     match error.kind {
-        Kind::Invalid => Fault::BadParameter { name: error.code.to_owned(), why: error.to_string() },
+        Kind::Invalid => bad_value(&error.to_string()),
         Kind::Unauthenticated => Fault::UnknownKey,
         Kind::Denied if error.code == "ROLE_DENIED" => Fault::ActionDenied,
         Kind::Denied => Fault::InstanceDenied,
@@ -31,6 +31,16 @@ pub(super) fn fault(error: &Error, request_id: &str) -> Fault {
         Kind::Conflict | Kind::Unreachable => Fault::Unavailable(error.to_string()),
         Kind::Cancelled | Kind::Corrupt | Kind::NoSpace | Kind::Internal => Fault::Internal,
     }
+}
+
+/// Our text names the value in its first words, such as "the remark is longer than 1024 bytes".
+fn bad_value(text: &str) -> Fault {
+    let named = text.strip_prefix("the ").and_then(|text| text.split_once(" is "));
+    let (name, why) = match named {
+        Some((name, why)) if !name.contains(' ') => (name, format!("is {why}")),
+        _ => ("value", text.to_owned()),
+    };
+    Fault::BadParameter { name: name.to_owned(), why }
 }
 
 fn topology(topology: model::Topology) -> Topology {
@@ -208,5 +218,19 @@ pub(super) fn restriction(kept: &LinkRestriction) -> Restriction {
                 vpcs: limit.vpcs.clone(),
             },
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_does_not_fit_is_named() {
+        let bad = |name: &str, why: &str| Fault::BadParameter { name: name.to_owned(), why: why.to_owned() };
+        let told = |text: &'static str| fault(&Error::invalid(text), "id");
+        assert_eq!(told("the remark is longer than 1024 bytes"), bad("remark", "is longer than 1024 bytes"));
+        let other = "a backup is kept for at most 36500 days";
+        assert_eq!(told(other), bad("value", other));
     }
 }
