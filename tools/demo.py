@@ -7,10 +7,10 @@ import sys
 import urllib.request
 from datetime import datetime, timedelta, timezone
 
-import certificate
 import sample
 import vendors
 from aliyunsdkr_kvstore.request.v20150101.DescribeBackupsRequest import DescribeBackupsRequest
+from certificate import Certificate
 from huaweicloudsdkdds.v3 import DdsClient, ShowBackupDownloadLinkRequest
 from lab import Lab, LabError, sha256
 from tencentcloud.redis.v20180412 import models
@@ -136,7 +136,9 @@ def tell(lab):
 
     say("Tencent Cloud's first SDK speaks https only: the same server with a certificate")
     keystow.stop()
-    keystow = lab.keystow("--config", tls_file(lab), data_dir=keystow.data_dir, ca=lab.folder / "cert.pem")
+    certificate = Certificate(lab.folder)
+    keystow = lab.keystow(
+        "--config", tls_file(lab, certificate), data_dir=keystow.data_dir, ca=certificate.ca)
     print(f"$ keystow serve --config keystow.toml --api 127.0.0.1:{keystow.api} …\n  ready")
     download(folder, {"tencent_v2": tencent_v2_link(keystow, backup)}, part)
 
@@ -148,11 +150,10 @@ def tell(lab):
     say("equal")
 
 
-def tls_file(lab):
-    """A configuration that gives the API a certificate of ours."""
-    cert, key = certificate.write(lab.folder)
+def tls_file(lab, certificate):
+    """A configuration that gives the API that certificate."""
     file = lab.folder / "keystow.toml"
-    file.write_text(f'[tls.api]\ncert = "{cert}"\nkey = "{key}"\n')
+    file.write_text(f'[tls.api]\ncert = "{certificate.cert}"\nkey = "{certificate.key}"\n')
     return file
 
 

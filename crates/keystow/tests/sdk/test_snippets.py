@@ -8,8 +8,9 @@ import sys
 import unittest
 from pathlib import Path
 
-import certificate
 from alibaba import minute
+from certificate import Certificate
+from configured import server
 from lab import ROOT, clean_environment
 from world import ALIBABA_INSTANCE, OPERATOR, TENCENT_INSTANCE, world
 
@@ -57,11 +58,7 @@ class SnippetTest(unittest.TestCase):
 @functools.cache
 def over_https():
     """A server whose API speaks https, for the SDK that knows nothing else; its authority."""
-    lab = world().lab
-    folder = lab.dir("https")
-    cert, key = certificate.write(folder)
-    (folder / "keystow.toml").write_text(f'[tls.api]\ncert = "{cert}"\nkey = "{key}"\n')
-    keystow = lab.keystow("--config", folder / "keystow.toml", ca=cert)
+    keystow = server("", certificate=Certificate(world().lab.dir("https")))
     keystow.cli("instance", "add", world().redis.url, "--id", TENCENT_INSTANCE)
     return keystow
 

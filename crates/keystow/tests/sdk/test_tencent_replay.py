@@ -5,7 +5,8 @@ from unittest import mock
 
 import requests
 import vendors
-from configured import Certificate, import_key, server
+from certificate import Certificate
+from configured import import_key, server
 from lab import wait_until
 from requests.adapters import HTTPAdapter
 from test_tencent import TencentCalls

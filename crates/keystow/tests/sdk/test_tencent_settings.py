@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import vendors
-from configured import Certificate, import_key, server
+from certificate import Certificate
+from configured import import_key, server
 from lab import wait_until
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from world import OPERATOR, TENCENT_INSTANCE, get, world

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta, timezone
 from unittest import mock
 
 import vendors
-from configured import Certificate, import_key, server
+from certificate import Certificate
+from configured import import_key, server
 from lab import wait_until
 from QcloudApi.common.api_exception import ApiClientNetworkException
 from QcloudApi.modules.redis import Redis

@@ -1,5 +1,7 @@
 //! The API's own description.
 
+use std::sync::LazyLock;
+
 use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Info, OpenApi, Server};
@@ -17,7 +19,8 @@ fn document() -> OpenApi {
     document
 }
 
-/// `GET /api/v1/openapi.json`: public, as it says nothing of this server.
-pub(super) async fn answer() -> Json<OpenApi> {
-    Json(document())
+/// `GET /api/v1/openapi.json`: public, as it says nothing of this server. Made once: nobody signs in for it.
+pub(super) async fn answer() -> Json<&'static OpenApi> {
+    static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(document);
+    Json(&DOCUMENT)
 }
