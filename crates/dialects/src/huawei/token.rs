@@ -40,7 +40,7 @@ impl Login {
             password: text(&user["password"], "user.password")?
                 .map(Secret::new)
                 .ok_or_else(|| missing("user.password"))?,
-            asked: IssueToken { project: project(&body["auth"]["scope"], user)?, account: Some(domain) },
+            asked: asked(&body["auth"]["scope"], user, domain)?,
         })
     }
 
@@ -61,14 +61,16 @@ impl Login {
 
 /// The project that the token is for. If an account is named beside it, the project counts; one
 /// account that is not the user's is refused.
-fn project(scope: &Value, user: &Value) -> Result<Option<String>, Fault> {
+fn asked(scope: &Value, user: &Value, domain: String) -> Result<IssueToken, Fault> {
     for kind in ["name", "id"] {
         let (asked, own) = (&scope["domain"][kind], &user["domain"][kind]);
         if !asked.is_null() && !own.is_null() && asked != own {
             return Err(bad("auth.scope.domain", "is not the user's"));
         }
     }
-    name_or_id(&scope["project"], "scope.project")
+    let project_id = text(&scope["project"]["id"], "scope.project")?;
+    let project = text(&scope["project"]["name"], "scope.project")?;
+    Ok(IssueToken { project_id, project, account: Some(domain) })
 }
 
 fn name_or_id(value: &Value, what: &str) -> Result<Option<String>, Fault> {

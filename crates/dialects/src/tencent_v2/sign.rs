@@ -63,6 +63,9 @@ fn check_shape(request: &Request) -> Result<(), Fault> {
     }
 }
 
+/// Longer than any number that a client draws; both are kept for as long as a copy could be sent.
+const LONGEST_NUMBER: usize = 64;
+
 /// A parameter that a signed request must have.
 fn field<'a>(parameters: &'a Parameters, name: &'static str) -> Result<&'a str, Fault> {
     parameters.get(name).map(String::as_str).filter(|value| !value.is_empty()).ok_or(Fault::Unsigned(name))
@@ -74,6 +77,9 @@ pub(super) fn verify(request: &Request, secret: &Secret, now: SystemTime) -> Res
     let parameters = parameters(request)?;
     let claim = claim_of(&parameters)?;
     let (timestamp, nonce) = (field(&parameters, "Timestamp")?, field(&parameters, "Nonce")?);
+    if nonce.len() > LONGEST_NUMBER || timestamp.len() > LONGEST_NUMBER {
+        return Err(Fault::BadParameter { name: "Nonce".to_owned(), why: "is too long".to_owned() });
+    }
     check_age(timestamp, now)?;
     let signature = field(&parameters, "Signature")?;
     let mut readings = readings(request, &parameters, secret)?;

@@ -486,6 +486,9 @@ pub struct SetRestriction {
 pub struct IssueToken {
     /// The account's id or name, as the caller gave it.
     pub account: Option<String>,
-    /// The project's id or name that the token is for; `None` = the whole account.
+    /// The id of the project that the token is for; it must exist.
+    pub project_id: Option<String>,
+    /// Its name; a name that no project has, such as a region's, means the default one. With neither, the token
+    /// is for the whole account.
     pub project: Option<String>,
 }

@@ -46,8 +46,15 @@ impl Principal {
             None => None,
         };
         let proof = check(&secret, token.as_ref())?;
-        if key.revoked_at.is_some() || key.expires_at.is_some_and(|end| end <= now) {
+        let over = key.expires_at.is_some_and(|end| end <= now);
+        if key.revoked_at.is_some() || (over && token.is_none()) {
             return Err(unknown_key().into());
+        }
+        if over {
+            let error =
+                Error::new(Kind::Unauthenticated, "SESSION_OVER", "the temporary credentials have ended")
+                    .hint("get new ones");
+            return Err(error.into());
         }
         let principal = Self {
             key_id: key.id.clone(),

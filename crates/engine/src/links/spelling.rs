@@ -204,10 +204,14 @@ fn ranges(texts: &[String]) -> Result<Vec<AddressRange>, LinkFault> {
     texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(|_| LinkFault::BadSignature)
 }
 
-/// A query of one value without a name. Base64 may end in `=`.
+/// A query that begins with a value without a name. Base64 may end in `=`; what follows it somebody else added.
 fn is_nameless(query: &str) -> bool {
-    let text = query.trim_end_matches(['=', '\n', '\r', ' ']);
-    !text.is_empty() && !text.contains(['=', '&'])
+    let text = first_piece(query).trim_end_matches(['=', '\n', '\r', ' ']);
+    !text.is_empty() && !text.contains('=')
+}
+
+fn first_piece(query: &str) -> &str {
+    query.split('&').next().unwrap_or_default()
 }
 
 /// The one value of a [`Spelling::Crs`] link.
@@ -217,7 +221,7 @@ fn nameless(access_key: &str, expires: i64, packed: &str, mac: &[u8]) -> String 
 
 /// The same link with our own parameter names.
 fn named(query: &str) -> Option<String> {
-    let text = decoded(query);
+    let text = decoded(first_piece(query));
     let text = String::from_utf8(from_base64(text.trim_end())?).ok()?;
     let mut fields = text.split('\n').map(|field| utf8_percent_encode(field, UNRESERVED));
     let names = Spelling::Crs.names();

@@ -41,7 +41,7 @@ fn issue(claims: &LinkClaims) -> (String, String) {
 
 #[test]
 fn every_spelling_reads_back() {
-    for spelling in [Spelling::Native, Spelling::Oss, Spelling::Cos] {
+    for spelling in [Spelling::Native, Spelling::Oss, Spelling::Cos, Spelling::Us3, Spelling::Obs] {
         let (path, query) = issue(&claims(spelling));
         assert_eq!(*signer().read(&path, &query, at(START)).unwrap(), claims(spelling));
         assert_eq!(
@@ -72,7 +72,7 @@ fn a_link_that_was_good_ends_all_the_same() {
 
 #[test]
 fn any_changed_byte_is_refused() {
-    for spelling in [Spelling::Native, Spelling::Oss, Spelling::Cos] {
+    for spelling in [Spelling::Native, Spelling::Oss, Spelling::Cos, Spelling::Us3, Spelling::Obs] {
         let (path, query) = issue(&claims(spelling));
         let link = format!("{path}?{query}");
         for index in 0..link.len() {

@@ -41,7 +41,7 @@ pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use instances::{InstanceAddress, NewInstance};
 pub use keys::{IssuedKey, NewKey};
 pub use request_backup::BackupOrder;
-pub use share_backup::{IssuedLink, LinkOrder};
+pub use share_backup::{IssuedLink, LinkOrder, MOST_RANGES};
 pub use sweep::Swept;
 pub use tokens::Token;
 

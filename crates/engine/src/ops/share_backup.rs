@@ -14,6 +14,9 @@ use crate::model::{
     RememberedLink, RevocationScope, Right,
 };
 
+/// Address ranges that a link may carry: it must stay short enough for a mail, a shell and our own reading of it.
+pub const MOST_RANGES: usize = 32;
+
 /// The links that somebody asks for.
 #[derive(Debug, Clone)]
 pub struct LinkOrder {
@@ -191,7 +194,8 @@ impl Engine {
     /// Ends every link to any backup of an instance that was issued before now.
     pub async fn revoke_instance_links(&self, who: &Principal, id: &InstanceId) -> Result<()> {
         let scope = who.with(Right::Link)?;
-        self.visible_instance(&scope, id).await?;
+        // An instance's backups, and their links, outlive it.
+        self.known_instance(&scope, id).await?;
         self.revoke(&scope, &RevocationScope::Instance(id.clone())).await
     }
 
@@ -220,6 +224,9 @@ fn check(backup: &Backup, order: &LinkOrder, longest: Duration) -> Result<()> {
     if order.ttl.is_zero() || order.ttl > longest {
         let message = format!("a link lives from 1 second to {} hours", longest.as_secs() / 3600);
         return Err(Error::invalid(message).hint("choose another --ttl, or raise links.max_ttl"));
+    }
+    if order.addresses.len() + order.denied.len() > MOST_RANGES {
+        return Err(Error::invalid(format!("a link carries at most {MOST_RANGES} address ranges")));
     }
     if order.networks.is_empty() || order.deliveries == Some(0) {
         return Err(Error::invalid("a link needs a network and at least one delivery"));

@@ -27,7 +27,9 @@ impl Engine {
         key_id: &str,
         check: impl FnOnce(&Secret, Option<&Secret>) -> Result<T, E> + Send,
     ) -> Result<Option<(Principal, T)>, E> {
-        let Some(key) = self.usable_key(key_id).await? else { return Ok(None) };
+        let Some(key) = self.known_key(key_id).await?.filter(|key| self.may_prove(key)) else {
+            return Ok(None);
+        };
         Principal::prove(&self.sealer, &key, self.clock.now(), check).map(Some)
     }
 
@@ -41,10 +43,23 @@ impl Engine {
     /// A key that is neither revoked nor over.
     pub(super) async fn usable_key(&self, id: &str) -> Result<Option<Arc<AccessKey>>> {
         let now = self.clock.now();
-        let key = match self.keys.get(id, now) {
+        let key = self.known_key(id).await?;
+        Ok(key.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| end > now)))
+    }
+
+    /// A key, whatever became of it.
+    async fn known_key(&self, id: &str) -> Result<Option<Arc<AccessKey>>> {
+        let now = self.clock.now();
+        Ok(match self.keys.get(id, now) {
             Some(key) => Some(key),
             None => self.catalog.key(id).await?.map(|key| self.keys.insert(id.to_owned(), key, now)),
-        };
-        Ok(key.filter(|key| key.revoked_at.is_none() && key.expires_at.is_none_or(|end| end > now)))
+        })
+    }
+
+    /// Whether a key is worth a proof: temporary credentials that are over are, so that whoever proves to have them
+    /// is told so. Any other key that ended is as good as unknown.
+    fn may_prove(&self, key: &AccessKey) -> bool {
+        let over = key.expires_at.is_some_and(|end| end <= self.clock.now());
+        key.revoked_at.is_none() && (!over || key.sealed_session_token.is_some())
     }
 }

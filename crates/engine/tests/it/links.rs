@@ -277,6 +277,7 @@ async fn a_link_without_names_survives_an_unquoted_shell() {
     assert!(query.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{query}");
     let open = async |query: &str| world.engine.open_link(&path, query, Network::Public, ANYWHERE).await;
     assert!(open(&format!("{query}%0A")).await.is_ok(), "what copying leaves at the end is forgiven");
+    assert!(open(&format!("{query}&utm_source=x")).await.is_ok(), "so is what a tracker adds");
     for at in 0..query.len() {
         let mut changed = query.clone().into_bytes();
         changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };

@@ -1,5 +1,7 @@
 //! Roles, projects and accounts: what a caller may do and see.
 
+use std::time::Duration;
+
 use keystow_engine::access::Principal;
 use keystow_engine::model::{BackupFilter, BackupRef, InstanceFilter, JobFilter, Page, Role, Secret};
 use keystow_engine::ops::{BackupOrder, LinkOrder, NewInstance, NewKey};
@@ -190,4 +192,35 @@ async fn a_key_signs_in_with_its_own_secret_only() {
     }
     let over = NewKey { expires_at: Some(world.clock.now()), ..NewKey::default() };
     assert_eq!(code(engine.create_key(&world.admin, over).await), "INVALID_VALUE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_proves_temporary_credentials_that_ended_is_told_so() {
+    let world = World::new().await;
+    let end = world.clock.now() + Duration::from_mins(1);
+    let secret = || Some(Secret::new("Gu5t9xGARNpq86cd98joQYCN3EXAMPLE"));
+    for (id, token) in [("AKtemporary", Some(Secret::new("token"))), ("AKpermanent", None)] {
+        let new = NewKey {
+            id: Some(id.to_owned()),
+            secret: secret(),
+            session_token: token,
+            expires_at: Some(end),
+            ..NewKey::default()
+        };
+        world.engine.create_key(&world.admin, new).await.unwrap();
+    }
+    let prove = async |id: &str, good: bool| {
+        let check = |_: &Secret, _: Option<&Secret>| {
+            if good { Ok(()) } else { Err(keystow_engine::Error::invalid("another signature")) }
+        };
+        match world.engine.sign_in_by(id, check).await {
+            Ok(signed_in) => signed_in.map_or("unknown", |_| "in").to_owned(),
+            Err(error) => error.code.to_owned(),
+        }
+    };
+    assert_eq!(prove("AKtemporary", true).await, "in");
+    world.clock.advance(Duration::from_mins(1));
+    assert_eq!(prove("AKtemporary", true).await, "SESSION_OVER");
+    assert_eq!(prove("AKtemporary", false).await, "INVALID_VALUE", "nothing is told to anybody else");
+    assert_eq!(prove("AKpermanent", true).await, "unknown");
 }

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::Listener;
+use super::body::Timely;
 use super::entrance::{Connection, Socket};
 use super::patience::Patient;
 
@@ -102,7 +103,7 @@ impl Serve for Routed {
             let router = self.0.clone();
             let client = trusted.client(peer, tls, request.headers());
             async move {
-                let mut request = request.map(Body::new);
+                let mut request = request.map(|body| Body::new(Timely::new(body, limits.idle_timeout)));
                 request.extensions_mut().insert(ConnectInfo(client.address));
                 request.extensions_mut().insert(client);
                 router.oneshot(request).await.map_err(|never: Infallible| match never {})

@@ -23,12 +23,15 @@ use keystow_engine::ops::Engine;
 use keystow_engine::{Error, Kind};
 use uuid::Uuid;
 
+use super::body::Late;
 use super::native::problem;
 use asked::Asking;
 use replay::Replays;
 pub(crate) use rules::{DialectRules, LinkLives, Region, Rules, VpcNetwork};
 use throttle::Throttle;
 
+/// Letters of a refusal that the log keeps.
+const LONGEST_FAULT: usize = 300;
 /// Longest name of an action that is looked at; no vendor's is half as long.
 const LONGEST_ACTION: usize = 64;
 
@@ -71,6 +74,9 @@ impl Dialects {
         let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, self.body_bytes).await;
+        if body.as_ref().is_err_and(is_late) {
+            return problem::too_slow(&request_id);
+        }
         let too_large = body.is_err();
         let request = Request::from_parts(parts, body.unwrap_or_default());
         let spoken = self.rules.pinned(&request).or_else(|| keystow_dialects::recognise(&request));
@@ -100,7 +106,9 @@ impl Dialects {
             match &outcome {
                 Ok(_) => tracing::info!(request = request_id, dialect, action, peer = ?peer, "answered"),
                 Err(fault) => {
-                    tracing::info!(request = request_id, dialect, action, peer = ?peer, %fault, "refused");
+                    // Repeats what the caller wrote: cut, and recorded as a value, which escapes line ends.
+                    let fault: String = fault.to_string().chars().take(LONGEST_FAULT).collect();
+                    tracing::info!(request = request_id, dialect, action, peer = ?peer, fault, "refused");
                 }
             }
         }
@@ -114,6 +122,9 @@ impl Dialects {
     ) -> Result<Reply, Refused> {
         let (who, nonce) = self.sign_in(dialect, request).await?;
         self.admit(dialect, request, &who)?;
+        if let Some((nonce, ttl)) = &nonce {
+            self.replays.admit(who.key_id(), nonce.clone(), *ttl, self.engine.clock().now())?;
+        }
         let call = dialect.decode(request)?;
         if let Some((nonce, ttl)) = nonce
             && call.changes()
@@ -155,6 +166,18 @@ impl Dialects {
             _ => (Spelling::Native, lives.native),
         }
     }
+}
+
+/// Whether a body could not be read because it did not arrive in time.
+fn is_late(error: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<Late>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The vendor's name of what is asked for, cut to a length that is safe to keep and to log.

@@ -71,11 +71,17 @@ impl Entrance {
         mut peer: SocketAddr,
         limits: Limits,
     ) -> io::Result<Connection> {
+        let mut trusted = self.trusted.clone();
         if self.proxy_protocol {
             if !self.trusted.trusts(peer.ip()) {
                 return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not from a trusted proxy"));
             }
-            peer = proxy_header::read(&mut socket).await?.unwrap_or(peer);
+            match proxy_header::read(&mut socket).await? {
+                Some(client) => peer = client,
+                // The proxy names nobody and does not look into HTTP: what the client writes there of itself
+                // must not count as the proxy's word.
+                None => trusted = Arc::default(),
+            }
         }
         let socket = match &self.tls {
             None => Socket::Plain(socket),
@@ -89,7 +95,7 @@ impl Entrance {
                 Socket::Tls(Box::new(accepted))
             }
         };
-        Ok(self.connection(socket, peer))
+        Ok(Connection { socket, peer, trusted })
     }
 
     fn connection(&self, socket: Socket, peer: SocketAddr) -> Connection {

@@ -1,6 +1,7 @@
 //! Everything that listens: one listener for the APIs, two for downloads.
 
 mod accept;
+mod body;
 mod client;
 mod dialects;
 mod download;

@@ -185,3 +185,19 @@ fn a_damaged_file_is_not_verified() {
     assert_eq!(report["ok"], false);
     assert!(report["error"]["reason"].is_string(), "{report}");
 }
+
+#[test]
+fn a_body_that_never_arrives_is_not_waited_for() {
+    let server = Server::start_with(&[("KEYSTOW_LIMITS__IDLE_TIMEOUT", "1s")]);
+    for (head, code) in [
+        ("POST / HTTP/1.1\r\nHost: h\r\nX-TC-Action: DescribeInstances\r\n", "BODY_TOO_SLOW"),
+        ("POST /api/v1/keys HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n", ""),
+    ] {
+        let mut socket = TcpStream::connect(("127.0.0.1", server.api)).unwrap();
+        socket.write_all(format!("{head}Content-Length: 1000\r\n\r\n{{").as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+        assert!(answer.contains(code), "{answer}");
+    }
+}

@@ -85,7 +85,11 @@ fn recorded_others() -> Vec<(&'static str, Call)> {
     let instance = text("5560df16-cebf-4473-95c4-d1b573c16e79");
     let cache = LinkBackup::new(place(), Some(instance), text("4631832a-14c6-45b0-a0b3-3abd8f591ad1"));
     let cache = Call::LinkBackup(LinkBackup { ttl: Some(Duration::from_mins(30)), ..cache });
-    let token = IssueToken { account: Some(text("keystow-domain")), project: Some(text("cn-north-4")) };
+    let token = IssueToken {
+        account: Some(text("keystow-domain")),
+        project: Some(text("cn-north-4")),
+        ..IssueToken::default()
+    };
     vec![
         ("03", create),
         ("06", link()),
@@ -620,14 +624,19 @@ fn tokens_are_asked_for_in_one_form() {
         assert!(whole.contains(from), "{from}");
         decode(&post("/v3/auth/tokens", &whole.replace(from, to)))
     };
-    let asked = |project: Option<&str>| {
-        Ok(Call::IssueToken(IssueToken { account: Some(text("keystow-domain")), project: project.map(text) }))
+    let asked = |id: Option<&str>, name: Option<&str>| {
+        Ok(Call::IssueToken(IssueToken {
+            account: Some(text("keystow-domain")),
+            project_id: id.map(text),
+            project: name.map(text),
+        }))
     };
-    assert_eq!(with(r#"{"name": "cn-north-4"}"#, r#"{"id": "p"}"#), asked(Some("p")));
-    assert_eq!(with(r#"{"project": {"name": "cn-north-4"}}"#, "null"), asked(None));
+    assert_eq!(with(r#"{"name": "cn-north-4"}"#, r#"{"id": "p"}"#), asked(Some("p"), None));
+    assert_eq!(with("cn-north-4", "p"), asked(None, Some("p")));
+    assert_eq!(with(r#"{"project": {"name": "cn-north-4"}}"#, "null"), asked(None, None));
     assert_eq!(
         with(r#"{"project": {"name": "cn-north-4"}}"#, r#"{"domain": {"name": "keystow-domain"}}"#),
-        asked(None)
+        asked(None, None)
     );
     for (from, to) in [
         (r#""methods": ["password"]"#, r#""methods": ["token"]"#),

@@ -7,33 +7,44 @@ use std::time::Duration;
 use jiff::Timestamp;
 use keystow_dialects::Fault;
 
-/// Values kept at once. 20 requests a second for half an hour, of 27 keys at the same time.
-const MOST: usize = 1_000_000;
+/// Values kept of one key: more than 50 requests a second for half an hour. A key that sends more waits, the others
+/// do not.
+const MOST_OF_A_KEY: usize = 100_000;
+/// How often a key's values are looked through for those that are over.
+const SWEEP: Duration = Duration::from_mins(1);
+/// How often, when there is no more room.
+const HASTY_SWEEP: Duration = Duration::from_secs(1);
 
 /// The one-time values in use, by access key.
 #[derive(Default)]
-pub(super) struct Replays(Mutex<Seen>);
+pub(super) struct Replays(Mutex<HashMap<String, Seen>>);
 
+/// Those of one key.
 #[derive(Default)]
 struct Seen {
-    until: HashMap<(String, String), Timestamp>,
+    until: HashMap<String, Timestamp>,
     swept_at: Option<Timestamp>,
 }
 
 impl Replays {
     /// Takes a value in; a second time is a replay. Only for requests whose signature is right.
     pub(super) fn admit(&self, key: &str, nonce: String, ttl: Duration, now: Timestamp) -> Result<(), Fault> {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let sweep =
-            seen.swept_at.is_none_or(|at| now.duration_since(at).unsigned_abs() > Duration::from_mins(1));
-        if sweep || seen.until.len() >= MOST {
-            seen.until.retain(|_, until| *until >= now);
-            seen.swept_at = Some(now);
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.entry(key.to_owned()).or_default().admit(nonce, ttl, now)
+    }
+}
+
+impl Seen {
+    fn admit(&mut self, nonce: String, ttl: Duration, now: Timestamp) -> Result<(), Fault> {
+        let pause = if self.until.len() >= MOST_OF_A_KEY { HASTY_SWEEP } else { SWEEP };
+        if self.swept_at.is_none_or(|at| now.duration_since(at).unsigned_abs() >= pause) {
+            self.until.retain(|_, until| *until >= now);
+            self.swept_at = Some(now);
         }
-        if seen.until.len() >= MOST {
+        if self.until.len() >= MOST_OF_A_KEY {
             return Err(Fault::Throttled);
         }
-        match seen.until.insert((key.to_owned(), nonce), now + ttl) {
+        match self.until.insert(nonce, now + ttl) {
             Some(until) if until >= now => Err(Fault::Replayed),
             _ => Ok(()),
         }
@@ -54,5 +65,19 @@ mod tests {
         assert_eq!(admit("b", start), Ok(()));
         assert_eq!(admit("a", start), Err(Fault::Replayed));
         assert_eq!(admit("a", start + Duration::from_secs(5000)), Ok(()));
+    }
+
+    #[test]
+    fn a_key_without_room_waits_and_the_others_do_not() {
+        let replays = Replays::default();
+        let start = Timestamp::from_second(1_795_309_200).unwrap();
+        let ttl = Duration::from_mins(10);
+        for count in 0..MOST_OF_A_KEY {
+            assert_eq!(replays.admit("busy", count.to_string(), ttl, start), Ok(()));
+        }
+        assert_eq!(replays.admit("busy", "one more".to_owned(), ttl, start), Err(Fault::Throttled));
+        assert_eq!(replays.admit("other", "one".to_owned(), ttl, start), Ok(()));
+        let later = start + ttl + Duration::from_secs(1);
+        assert_eq!(replays.admit("busy", "one more".to_owned(), ttl, later), Ok(()));
     }
 }

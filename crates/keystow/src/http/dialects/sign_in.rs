@@ -15,8 +15,7 @@ use super::{Dialects, Refused};
 pub(super) type Nonce = (String, Duration);
 
 impl Dialects {
-    /// Who calls, and the one-time value of the request, if it has one. A copy of a request that this node has seen
-    /// is refused.
+    /// Who calls, and the one-time value of the request, if it has one.
     pub(super) async fn sign_in(
         &self,
         dialect: &dyn Dialect,
@@ -48,11 +47,7 @@ impl Dialects {
             let _ = self.verified(dialect, request, &Secret::new("absent"), now);
             return Err(Fault::UnknownKey.into());
         };
-        let nonce = verified.nonce.map(|nonce| (nonce, verified.nonce_ttl));
-        if let Some((nonce, ttl)) = &nonce {
-            self.replays.admit(who.key_id(), nonce.clone(), *ttl, now)?;
-        }
-        Ok((who, nonce))
+        Ok((who, verified.nonce.map(|nonce| (nonce, verified.nonce_ttl))))
     }
 
     /// Checks the signature with the host as it arrived, then with the names that the operator says clients use:

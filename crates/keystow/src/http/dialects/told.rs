@@ -20,6 +20,7 @@ pub(super) fn fault(error: &Error, request_id: &str) -> Fault {
     }
     match error.kind {
         Kind::Invalid => bad_value(&error.to_string()),
+        Kind::Unauthenticated if error.code == "SESSION_OVER" => Fault::BadToken,
         Kind::Unauthenticated => Fault::UnknownKey,
         Kind::Denied if error.code == "ROLE_DENIED" => Fault::ActionDenied,
         Kind::Denied => Fault::InstanceDenied,

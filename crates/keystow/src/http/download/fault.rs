@@ -58,8 +58,12 @@ impl Refusal {
             Self::Link(DeliveryFault::Link(LinkFault::BadSignature)) => {
                 ("SignatureDoesNotMatch", "The signature of this link is not right. Was it changed or cut?")
             }
-            Self::Link(DeliveryFault::Link(LinkFault::Expired { .. })) => {
-                ("AccessDenied", "Request has expired. Ask the API for a new link.")
+            Self::Link(DeliveryFault::Link(LinkFault::Expired { at })) => {
+                let ended = at.strftime("%Y-%m-%d %H:%M:%S");
+                let message = format!(
+                    "Request has expired: the link ended at {ended} UTC. Ask the API for a new link."
+                );
+                return ("AccessDenied", message);
             }
             Self::Link(DeliveryFault::OtherNetwork) => {
                 ("AccessDenied", "This link is for the other network. Ask the API for a link of this one.")
@@ -83,6 +87,11 @@ impl Refusal {
             Self::Range { .. } => ("InvalidRange", "The requested range does not exist."),
         };
         (code, message.to_owned())
+    }
+
+    /// Seconds after which another try may succeed.
+    pub(super) fn retry_after(&self) -> Option<u32> {
+        (self.status() == StatusCode::SERVICE_UNAVAILABLE).then_some(1)
     }
 
     /// The number that `UCloud`'s store gives such a refusal.
@@ -133,4 +142,64 @@ fn document(fields: &[(&str, String)]) -> std::io::Result<Vec<u8>> {
         Ok(())
     })?;
     Ok(writer.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: &str = "0b9d8ba8-3a4f-4f1c-9d2a-3c1f6b0d7e11";
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_795_309_200 + second).unwrap()
+    }
+
+    fn refusals() -> [(Refusal, u16, &'static str); 6] {
+        let link = |fault| Refusal::Link(DeliveryFault::Link(fault));
+        [
+            (link(LinkFault::Expired { at: at(0) }), 403, "AccessDenied"),
+            (link(LinkFault::Incomplete), 403, "AccessDenied"),
+            (link(LinkFault::BadSignature), 403, "SignatureDoesNotMatch"),
+            (link(LinkFault::UnknownKey), 403, "InvalidAccessKeyId"),
+            (Refusal::Link(DeliveryFault::Gone), 404, "NoSuchKey"),
+            (Refusal::Range { total: 7 }, 416, "InvalidRange"),
+        ]
+    }
+
+    #[test]
+    fn a_refusal_has_the_shape_of_the_store_that_the_link_looks_like() {
+        let named = [
+            (Spelling::Native, &["HostId"][..]),
+            (Spelling::Oss, &["HostId"]),
+            (Spelling::Cos, &["Resource", "TraceId"]),
+            (Spelling::Crs, &["Resource", "TraceId"]),
+            (Spelling::Obs, &["Resource", "HostId"]),
+        ];
+        for (refusal, status, code) in refusals() {
+            assert_eq!(refusal.status().as_u16(), status);
+            for (spelling, fields) in named {
+                let body = refusal.body(spelling, REQUEST, "/b/1/x.rdb", at(9));
+                let body = std::str::from_utf8(&body).unwrap();
+                assert!(body.contains(&format!("<Error><Code>{code}</Code><Message>")), "{body}");
+                for field in fields.iter().chain(&["RequestId"]) {
+                    assert!(body.contains(&format!("<{field}>")), "{field} in {body}");
+                }
+            }
+            let body = refusal.body(Spelling::Us3, REQUEST, "/b/1/x.rdb", at(9));
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            let number = if status == 404 { -148_654 } else { -148_643 };
+            assert_eq!(body["RetCode"], number);
+            assert!(body["ErrMsg"].as_str().is_some_and(|text| text.len() > 10), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_expired_link_says_when_it_ended_in_every_shape() {
+        let [(refusal, ..), ..] = refusals();
+        for spelling in [Spelling::Oss, Spelling::Cos, Spelling::Obs, Spelling::Us3, Spelling::Native] {
+            let body = refusal.body(spelling, REQUEST, "/b/1/x.rdb", at(9));
+            let body = std::str::from_utf8(&body).unwrap();
+            assert!(body.contains("Request has expired: the link ended at 2026-11-22"), "{body}");
+        }
+    }
 }

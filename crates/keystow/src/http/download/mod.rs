@@ -158,6 +158,9 @@ fn refused(refusal: &Refusal, spelling: Spelling, body: Bytes, head: bool) -> An
         Refusal::Range { total } => header!(headers, "content-range: bytes */{total}"),
         _ => {}
     }
+    if let Some(seconds) = refusal.retry_after() {
+        header!(headers, "retry-after: {seconds}");
+    }
     Answer {
         status: refusal.status(),
         headers,

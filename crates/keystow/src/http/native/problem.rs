@@ -88,6 +88,12 @@ pub(in crate::http) fn too_large(request_id: &str) -> Response {
     nobodys(request_id, StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE", detail, "see limits.body_bytes")
 }
 
+/// The answer to a request whose body did not arrive in time.
+pub(in crate::http) fn too_slow(request_id: &str) -> Response {
+    let detail = "the request's body did not arrive in time".to_owned();
+    nobodys(request_id, StatusCode::REQUEST_TIMEOUT, "BODY_TOO_SLOW", detail, "see limits.idle_timeout")
+}
+
 fn nobodys(
     request_id: &str,
     status: StatusCode,

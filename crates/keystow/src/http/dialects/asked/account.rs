@@ -73,9 +73,13 @@ impl Asking<'_> {
         if call.account.is_some_and(|asked| asked != account.id && asked != account.name) {
             return Err(Fault::WrongPassword.into());
         }
-        let project = match &call.project {
-            Some(name) => one_for(self.project_rows().await?, name),
-            None => None,
+        let project = match (&call.project_id, &call.project) {
+            (Some(id), _) => {
+                let known = self.project_rows().await?.into_iter().find(|row| row.id == *id);
+                Some(known.ok_or_else(|| Fault::NoSuchProject(super::short(id)))?)
+            }
+            (None, Some(name)) => one_for(self.project_rows().await?, name),
+            (None, None) => None,
         };
         let narrowed = match &project {
             Some(row) if row.id != account.id => {

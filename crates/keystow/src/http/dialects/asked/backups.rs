@@ -52,17 +52,12 @@ impl Asking<'_> {
         };
         let listed = self.engine().backups(self.who, filter).await?;
         // A list is shown without links to a key that may see but not download.
-        let order = if call.links && self.who.role().allows(Right::Link) {
-            Some(self.order(Networks::Both, AddressLimit::Default, None).await?)
-        } else {
-            None
-        };
+        let linked = call.links && self.who.role().allows(Right::Link);
         let mut rows = Vec::new();
         for backup in &listed.rows {
             let mut row = told::backup(backup, call.unit, self.region.as_deref());
-            if let Some(order) = &order
-                && backup.state == BackupState::Available
-            {
+            if linked && backup.state == BackupState::Available {
+                let order = &self.order(backup, Networks::Both, AddressLimit::Default, None).await?;
                 row.parts = told::links(backup, self.engine().issue_links(self.who, backup, order).await?);
             }
             rows.push(row);

@@ -63,7 +63,8 @@ impl Asking<'_> {
         let places = listed.rows.iter().filter_map(|row| Some((row.region.as_deref()?, row.zone.as_deref())));
         let mut rows = self.rules().listed(self.request, places);
         if rows.is_empty() {
-            let zones = listed.rows.iter().filter_map(|row| row.zone.clone()).collect::<HashSet<_>>();
+            let nowhere = listed.rows.iter().filter(|row| row.region.is_none());
+            let zones = nowhere.filter_map(|row| row.zone.clone()).collect::<HashSet<_>>();
             rows.push(RegionRow { id: ANY_REGION.to_owned(), zones: zones.into_iter().collect() });
         }
         Ok(Reply::Regions(rows))

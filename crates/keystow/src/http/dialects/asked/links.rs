@@ -5,13 +5,10 @@ use std::time::Duration;
 use keystow_dialects::{AddressLimit, Fault, LinkBackup, Networks, Reply, Restriction, SetRestriction};
 use keystow_engine::links::AddressRange;
 use keystow_engine::model::{Backup, Instance, LinkLimit, LinkRestriction, Network, Right, Topology};
-use keystow_engine::ops::LinkOrder;
+use keystow_engine::ops::{LinkOrder, MOST_RANGES};
 
 use super::{Asking, short};
 use crate::http::dialects::{Refused, told};
-
-/// Ranges that a link may carry: it must stay short enough for a mail and a shell.
-const MOST_RANGES: usize = 32;
 
 impl Asking<'_> {
     /// Whether the caller may is asked before whether the thing exists.
@@ -33,7 +30,8 @@ impl Asking<'_> {
             return Err(Fault::NoSuchBackup(short(&call.backup)).into());
         }
         let shard = call.shard.as_deref().map(|node| shard(&backup, node)).transpose()?;
-        let order = LinkOrder { shard, ..self.order(call.networks, call.limit, call.ttl).await? };
+        let order = self.order(&backup, call.networks, call.limit, call.ttl).await?;
+        let order = LinkOrder { shard, ..order };
         let links =
             self.engine().issue_links(self.who, &backup, &order).await.map_err(|error| match error.code {
                 "BACKUP_NOT_AVAILABLE" => Refused::Fault(Fault::BackupNotReady(short(&call.backup))),
@@ -45,14 +43,14 @@ impl Asking<'_> {
     /// Links as this vendor's look, with the limits asked for or, without any, those that the account has set.
     pub(super) async fn order(
         &self,
+        backup: &Backup,
         networks: Networks,
         limit: AddressLimit,
         ttl: Option<Duration>,
     ) -> Result<LinkOrder, Refused> {
         let (networks, limit) = match limit {
             AddressLimit::Default => {
-                let region = self.rules().canonical(self.region.as_deref());
-                let kept = told::restriction(&self.engine().link_restriction(self.who, &region).await?);
+                let kept = self.kept_restriction(backup).await?;
                 let narrowest = if networks == Networks::Intranet { networks } else { kept.networks };
                 (narrowest, kept.limit)
             }
@@ -73,6 +71,22 @@ impl Asking<'_> {
             deliveries: None,
             remember: false,
             unverified: false,
+        })
+    }
+
+    /// What the account has set for the region that the backup is in, whatever region the caller names, together with
+    /// what it has set without a region, which holds everywhere.
+    async fn kept_restriction(&self, backup: &Backup) -> Result<Restriction, Refused> {
+        let region = self.rules().canonical(backup.region.as_deref().or(self.region.as_deref()));
+        let everywhere = told::restriction(&self.engine().link_restriction(self.who, "").await?);
+        if region.is_empty() {
+            return Ok(everywhere);
+        }
+        let there = told::restriction(&self.engine().link_restriction(self.who, &region).await?);
+        let intranet = [there.networks, everywhere.networks].contains(&Networks::Intranet);
+        Ok(Restriction {
+            networks: if intranet { Networks::Intranet } else { Networks::Both },
+            limit: if there.limit == AddressLimit::None { everywhere.limit } else { there.limit },
         })
     }
 
