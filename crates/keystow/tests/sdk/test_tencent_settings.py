@@ -1,11 +1,15 @@
 """What an operator may set about Tencent's APIs: allow-lists, layouts, rates, networks, regions."""
 
+import json
 import socket
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import vendors
+from alibaba import minute
+from aliyunsdkcore.client import AcsClient
+from aliyunsdkcore.request import CommonRequest
 from certificate import Certificate
 from configured import import_key, server
 from lab import wait_until
@@ -141,6 +145,24 @@ class SettingsTest(unittest.TestCase):
             self.assertEqual(("Customize", vpc, []), (kept["LimitType"], kept["LimitVpc"], kept["LimitIp"]))
             self.assertEqual([403, 403], self.statuses(region=region))
         self.assertEqual("NoLimit", self.call("DescribeBackupDownloadRestriction", region=NORTH)["LimitType"])
+
+    def test_a_restriction_holds_whatever_region_and_vendor_the_caller_names(self):
+        self.addCleanup(self.call, "ModifyBackupDownloadRestriction", {"LimitType": "NoLimit"}, region=SOUTH)
+        self.assertTrue(self.alibaba_link())
+        self.call("ModifyBackupDownloadRestriction", {"LimitType": "LimitOnlyIntranet"}, region=SOUTH)
+        answer = self.call("DescribeBackupUrl", self.linked, region="")
+        self.assertEqual(([], 1), (answer["DownloadUrl"], len(answer["InnerDownloadUrl"])))
+        self.assertFalse(self.alibaba_link())
+
+    def alibaba_link(self):
+        """The public link that Alibaba's list shows to a caller who names no region."""
+        client = AcsClient(*LISTED, "", port=self.keystow.api)
+        request = CommonRequest(domain="127.0.0.1", version="2015-01-01", action_name="DescribeBackups")
+        asked = {"InstanceId": TENCENT_INSTANCE, "StartTime": minute(-1), "EndTime": minute(1)}
+        for name, value in asked.items():
+            request.add_query_param(name, value)
+        row = json.loads(client.do_action_with_exception(request))["Backups"]["Backup"][-1]
+        return row.get("BackupDownloadURL")
 
     def test_a_region_is_one_place_in_every_spelling(self):
         for region in (SOUTH, SOUTH_TOO):
