@@ -9,24 +9,24 @@ use keystow_dialects::{
 };
 use std::time::Duration;
 
-use super::{BACKUP, INSTANCE, MOMENT, PROJECT, decode, get, recorded, refused, request, unsigned};
+use super::{BACKUP, INSTANCE, MOMENT, PROJECT, decode, get, recorded, refused, request};
 use crate::shared::{at, text};
 
 const DAY: u64 = 86_400;
 
-fn place() -> Place {
+pub(super) fn place() -> Place {
     Place { project: Some(text(PROJECT)), ..Place::default() }
 }
 
-fn page(offset: u64, limit: u64) -> Page {
+pub(super) fn page(offset: u64, limit: u64) -> Page {
     Page { offset, limit }
 }
 
-fn put(target: &str, body: &str) -> keystow_dialects::Request {
+pub(super) fn put(target: &str, body: &str) -> keystow_dialects::Request {
     request(&Method::PUT, target, body)
 }
 
-fn post(target: &str, body: &str) -> keystow_dialects::Request {
+pub(super) fn post(target: &str, body: &str) -> keystow_dialects::Request {
     request(&Method::POST, target, body)
 }
 
@@ -486,196 +486,5 @@ fn jobs_are_listed_or_one_is_shown() {
         ("start_time=2026-10-22T07:59:59Z&end_time=2026-11-21T08:00:00Z", "DBS.280068"),
     ] {
         assert_eq!(refused(&get(&format!("/v3/{{p}}/jobs?{query}"))), code, "{query}");
-    }
-}
-
-#[test]
-fn dcs_is_spoken_too() {
-    let create = |remark: Option<&str>| {
-        let remark = remark.map(text);
-        Ok(Call::CreateBackup(CreateBackup {
-            place: place(),
-            instance: text("i"),
-            remark,
-            ..CreateBackup::default()
-        }))
-    };
-    assert_eq!(decode(&post("/v2/{p}/instances/i/backups", "")), create(None));
-    assert_eq!(
-        decode(&post("/v2/{p}/instances/i/backups", r#"{"remark":"r","backup_format":"rdb"}"#)),
-        create(Some("r"))
-    );
-    let list = ListBackups {
-        place: place(),
-        instance: Some(text("i")),
-        since: Some(at(MOMENT)),
-        page: page(0, 10),
-        ..ListBackups::default()
-    };
-    assert_eq!(
-        decode(&get("/v2/{p}/instances/i/backups?begin_time=20261121080000")),
-        Ok(Call::ListBackups(list))
-    );
-    let delete = DeleteBackups { place: place(), instance: Some(text("i")), backups: vec![text("b")] };
-    let target = "/v2/{p}/instances/i/backups/b";
-    assert_eq!(decode(&request(&Method::DELETE, target, "")), Ok(Call::DeleteBackups(delete)));
-    let from = RestoreFrom::Backup(text("b"));
-    let restore = Restore { place: place(), instance: text("i"), from, password: None };
-    assert_eq!(
-        decode(&post("/v2/{p}/instances/i/restores", r#"{"backup_id":"b","remark":"r"}"#)),
-        Ok(Call::Restore(restore))
-    );
-    let jobs = ListJobs {
-        place: place(),
-        instance: Some(text("i")),
-        kinds: vec![JobKind::Restore],
-        page: page(0, 1000),
-        ..ListJobs::default()
-    };
-    assert_eq!(decode(&get("/v2/{p}/instances/i/restores?limit=1000")), Ok(Call::ListJobs(jobs)));
-    let one = ListInstances { place: place(), ids: vec![text("i")], ..ListInstances::default() };
-    assert_eq!(decode(&get("/v2/{p}/instances/i")), Ok(Call::ListInstances(one.clone())));
-    let named = ListInstances { ids: Vec::new(), name: Some(text("n")), page: page(0, 10), ..one };
-    let query = "name=n&name_equal=true&status=RUNNING&include_failure=true&include_delete=false";
-    assert_eq!(decode(&get(&format!("/v2/{{p}}/instances?{query}"))), Ok(Call::ListInstances(named.clone())));
-    let search = ListInstances { name: None, search: Some(text("n")), ..named };
-    assert_eq!(decode(&get("/v2/{p}/instances?name=n")), Ok(Call::ListInstances(search)));
-}
-
-#[test]
-fn dcs_links_live_as_long_as_asked() {
-    let links = |body: &str| post("/v2/{p}/instances/i/backups/b/links", body);
-    for (seconds, good) in [
-        ("300", true),
-        ("86400", true),
-        ("299", false),
-        ("86401", false),
-        ("\"300\"", false),
-        ("300.5", false),
-    ] {
-        let request = links(&format!(r#"{{"expiration":{seconds}}}"#));
-        assert_eq!(decode(&request).is_ok(), good, "{seconds}");
-        if !good {
-            assert_eq!(refused(&request), "DCS.4062");
-        }
-    }
-    assert_eq!(refused(&links("{}")), "DCS.4062");
-    assert_eq!(refused(&links("")), "DCS.4004");
-    assert_eq!(refused(&links("x")), "DCS.4005");
-}
-
-#[test]
-fn dcs_policies_are_read_in_their_zone() {
-    let set = |policy: &str| put("/v2/{p}/instances/i", &format!(r#"{{"instance_backup_policy":{policy}}}"#));
-    let plan = |plan: &str| {
-        set(&format!(r#"{{"backup_type":"auto","save_days":7,"periodical_backup_plan":{plan}}}"#))
-    };
-    let change = |request| match decode(&request) {
-        Ok(Call::SetPolicy(set)) => set.change,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(change(set(r#"{"backup_type":"manual"}"#)).enabled, Some(false));
-    let monday_in_china =
-        r#"{"backup_at":[1],"period_type":"weekly","begin_at":"00:00-01:00","timezone_offset":"+0800"}"#;
-    let expected = PolicyChange {
-        enabled: Some(true),
-        weekdays: Some([false, false, false, false, false, false, true]),
-        start_minute: Some(16 * 60),
-        keep_days: Some(7),
-    };
-    assert_eq!(change(plan(monday_in_china)), expected);
-    for (request, code) in [
-        (set(r#"{"backup_type":"x"}"#), "DCS.4072"),
-        (set(r#"{"backup_type":"auto","save_days":8}"#), "DCS.4073"),
-        (plan(r#"{"backup_at":[8],"period_type":"weekly","begin_at":"00:00-01:00"}"#), "DCS.4074"),
-        (plan(r#"{"backup_at":[],"period_type":"weekly","begin_at":"00:00-01:00"}"#), "DCS.4074"),
-        (plan(r#"{"backup_at":[1],"period_type":"daily","begin_at":"00:00-01:00"}"#), "DCS.4075"),
-        (plan(r#"{"backup_at":[1],"period_type":"weekly","begin_at":"00:00-02:00"}"#), "DCS.4076"),
-        (put("/v2/{p}/instances/i", r#"{"name":"new"}"#), "DCS.4062"),
-        (post("/v2/{p}/instances/i/backups", &format!(r#"{{"remark":"{}"}}"#, "é".repeat(129))), "DCS.4098"),
-        (post("/v2/{p}/instances/i/backups", r#"{"backup_format":"aof"}"#), "DCS.4062"),
-        (get("/v2/{p}/instances?status=ERROR"), "DCS.4062"),
-        (get("/v2/{p}/instances?ip=10.0.0.1"), "DCS.4062"),
-    ] {
-        assert_eq!(refused(&request), code);
-    }
-}
-
-#[test]
-fn iam_is_asked_for_projects_and_accounts() {
-    let projects =
-        |one_for: Option<&str>| Ok(Call::ListProjects(ListProjects { one_for: one_for.map(text) }));
-    assert_eq!(
-        decode(&get("/v3/projects?name=a&enabled=true&is_domain=false&page=1&per_page=10")),
-        projects(Some("a"))
-    );
-    assert_eq!(decode(&get("/v3/projects")), projects(None));
-    assert_eq!(decode(&get("/v3/auth/projects")), projects(None));
-    assert_eq!(decode(&get("/v3/auth/domains")), Ok(Call::ShowAccount));
-    for query in ["domain_id=x", "enabled=false", "is_domain=true", "page=2", "per_page=0", "x=y"] {
-        assert!(decode(&get(&format!("/v3/projects?{query}"))).is_err(), "{query}");
-    }
-}
-
-#[test]
-fn tokens_are_asked_for_in_one_form() {
-    let whole = String::from_utf8(unsigned("13").body().to_vec()).unwrap();
-    let with = |from: &str, to: &str| {
-        assert!(whole.contains(from), "{from}");
-        decode(&post("/v3/auth/tokens", &whole.replace(from, to)))
-    };
-    let asked = |id: Option<&str>, name: Option<&str>| {
-        Ok(Call::IssueToken(IssueToken {
-            account: Some(text("keystow-domain")),
-            project_id: id.map(text),
-            project: name.map(text),
-        }))
-    };
-    assert_eq!(with(r#"{"name": "cn-north-4"}"#, r#"{"id": "p"}"#), asked(Some("p"), None));
-    assert_eq!(with("cn-north-4", "p"), asked(None, Some("p")));
-    assert_eq!(with(r#"{"project": {"name": "cn-north-4"}}"#, "null"), asked(None, None));
-    assert_eq!(
-        with(r#"{"project": {"name": "cn-north-4"}}"#, r#"{"domain": {"name": "keystow-domain"}}"#),
-        asked(None, None)
-    );
-    for (from, to) in [
-        (r#""methods": ["password"]"#, r#""methods": ["token"]"#),
-        (r#""methods": ["password"]"#, r#""methods": ["password", "totp"]"#),
-        (r#""password": "keystow-fake-password""#, r#""password": 1"#),
-        (r#""name": "backup-user", "#, ""),
-        (r#"{"name": "keystow-domain"}"#, "{}"),
-        (r#"{"project": {"name": "cn-north-4"}}"#, r#"{"domain": {"name": "another"}}"#),
-    ] {
-        let fault = with(from, to).unwrap_err();
-        assert!(matches!(fault, Fault::BadParameter { .. } | Fault::MissingParameter(_)), "{to}: {fault:?}");
-        assert!(!fault.to_string().contains("fake-password"));
-    }
-    assert!(matches!(decode(&post("/v3/auth/tokens", "x")), Err(Fault::MalformedRequest(_))));
-}
-
-#[test]
-fn what_is_not_done_here_says_so() {
-    for (method, target) in [
-        (Method::POST, "/v3.0/OS-CREDENTIAL/securitytokens"),
-        (Method::POST, "/v3/{p}/instances"),
-        (Method::POST, "/v3/{p}/redis/instances/{i}/recovery"),
-        (Method::PUT, "/v3/{p}/redis/instances/{i}/pitr"),
-        (Method::GET, "/v3/{p}/redis/instances/{i}/pitr"),
-        (Method::GET, "/v3/{p}/redis/instances/{i}/pitr/policy"),
-        (Method::PUT, "/v3/{p}/redis/instances/{i}/pitr/policy"),
-        (Method::GET, "/v3/{p}/redis/instances/{i}/pitr/restorable-time-periods"),
-        (Method::GET, "/v3/{p}/backups/{b}/restorable-instances"),
-    ] {
-        assert!(matches!(decode(&request(&method, target, "{}")), Err(Fault::NotSupported(_))), "{target}");
-    }
-    for (method, target) in [
-        (Method::GET, "/v3/{p}/backups/{b}"),
-        (Method::GET, "/v3//backups"),
-        (Method::GET, "/v3/{p}"),
-        (Method::POST, "/v3/projects"),
-        (Method::HEAD, "/v3/{p}/backups"),
-        (Method::GET, "/v2/{p}/backups"),
-    ] {
-        assert!(matches!(decode(&request(&method, target, "")), Err(Fault::UnknownAction(_))), "{target}");
     }
 }

@@ -2,6 +2,8 @@
 
 mod answers;
 mod decoding;
+mod decoding_dcs;
+mod decoding_iam;
 mod faults;
 mod hostile;
 mod round_trip;
