@@ -103,7 +103,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("limits.connections", "4096", "connections at once, on each listener"),
     setting("limits.body_bytes", "10485760", "longest request body"),
     setting("limits.header_timeout", r#""10s""#, "time to send a request's headers"),
-    setting("limits.idle_timeout", r#""60s""#, "time that a download may stand still"),
+    setting(
+        "limits.idle_timeout",
+        r#""60s""#,
+        "time that a download may stand still, and that a request's body has to arrive",
+    ),
     setting("limits.drain", r#""60s""#, "time that running downloads get at a shutdown"),
     setting("source.reply_timeout", r#""10s""#, "time that a source has to connect or reply"),
     setting("source.silence_timeout", r#""90s""#, "time that a source may be silent during a snapshot"),
