@@ -30,6 +30,14 @@ impl AddressRange {
     }
 }
 
+impl AddressRange {
+    /// The addresses that both hold: the narrower of two ranges of which one holds the other.
+    pub fn meet(self, other: Self) -> Option<Self> {
+        let (wide, narrow) = if self.prefix <= other.prefix { (self, other) } else { (other, self) };
+        wide.contains(narrow.network).then_some(narrow)
+    }
+}
+
 impl FromStr for AddressRange {
     type Err = Error;
 
@@ -80,6 +88,21 @@ mod tests {
         for (range, address, holds) in cases {
             let range: AddressRange = range.parse().unwrap();
             assert_eq!(range.contains(address.parse().unwrap()), holds, "{range} {address}");
+        }
+    }
+
+    #[test]
+    fn two_ranges_meet_in_the_narrower_one_or_nowhere() {
+        let range = |text: &str| text.parse::<AddressRange>().unwrap();
+        for (one, other, both) in [
+            ("10.0.0.0/8", "10.1.0.0/16", Some("10.1.0.0/16")),
+            ("10.1.2.3", "10.0.0.0/8", Some("10.1.2.3/32")),
+            ("10.0.0.0/8", "10.0.0.0/8", Some("10.0.0.0/8")),
+            ("10.0.0.0/8", "11.0.0.0/8", None),
+            ("0.0.0.0/0", "2001:db8::/32", None),
+        ] {
+            let met = range(one).meet(range(other));
+            assert_eq!(met.map(|met| met.to_string()).as_deref(), both, "{one} {other}");
         }
     }
 

@@ -10,6 +10,9 @@ use keystow_engine::ops::{LinkOrder, MOST_RANGES};
 use super::{Asking, short};
 use crate::http::dialects::{Refused, told};
 
+/// The addresses that may use a link, none = all, and those that may not.
+type Ranges = (Vec<AddressRange>, Vec<AddressRange>);
+
 impl Asking<'_> {
     /// Whether the caller may is asked before whether the thing exists.
     pub(super) async fn link(&self, call: LinkBackup) -> Result<Reply, Refused> {
@@ -48,15 +51,10 @@ impl Asking<'_> {
         limit: AddressLimit,
         ttl: Option<Duration>,
     ) -> Result<LinkOrder, Refused> {
-        let (networks, limit) = match limit {
-            AddressLimit::Default => {
-                let kept = self.kept_restriction(backup).await?;
-                let narrowest = if networks == Networks::Intranet { networks } else { kept.networks };
-                (narrowest, kept.limit)
-            }
-            limit => (networks, limit),
+        let (networks, (addresses, denied)) = match limit {
+            AddressLimit::Default => self.kept(backup, networks).await?,
+            limit => (networks, self.ranges(&limit)?),
         };
-        let (addresses, denied) = self.ranges(&limit)?;
         let (spelling, usual) = self.dialects.style(self.dialect);
         Ok(LinkOrder {
             networks: match networks {
@@ -74,24 +72,19 @@ impl Asking<'_> {
         })
     }
 
-    /// What the account has set for the region that the backup is in, whatever region the caller names, together with
+    /// What the account has set for the region that the backup is in, whatever region the caller names, narrowed by
     /// what it has set without a region, which holds everywhere.
-    async fn kept_restriction(&self, backup: &Backup) -> Result<Restriction, Refused> {
+    async fn kept(&self, backup: &Backup, asked: Networks) -> Result<(Networks, Ranges), Refused> {
         let region = self.rules().canonical(backup.region.as_deref().or(self.region.as_deref()));
         let everywhere = told::restriction(&self.engine().link_restriction(self.who, "").await?);
-        if region.is_empty() {
-            return Ok(everywhere);
-        }
         let there = told::restriction(&self.engine().link_restriction(self.who, &region).await?);
-        let intranet = [there.networks, everywhere.networks].contains(&Networks::Intranet);
-        Ok(Restriction {
-            networks: if intranet { Networks::Intranet } else { Networks::Both },
-            limit: if there.limit == AddressLimit::None { everywhere.limit } else { there.limit },
-        })
+        let intranet = [asked, there.networks, everywhere.networks].contains(&Networks::Intranet);
+        let networks = if intranet { Networks::Intranet } else { Networks::Both };
+        Ok((networks, both(self.ranges(&there.limit)?, self.ranges(&everywhere.limit)?)))
     }
 
     /// The addresses that may, and those that may not.
-    fn ranges(&self, limit: &AddressLimit) -> Result<(Vec<AddressRange>, Vec<AddressRange>), Fault> {
+    fn ranges(&self, limit: &AddressLimit) -> Result<Ranges, Fault> {
         let AddressLimit::Custom { except, addresses, vpcs } = limit else {
             return Ok((Vec::new(), Vec::new()));
         };
@@ -146,6 +139,26 @@ impl Asking<'_> {
     }
 }
 
+/// Who may by two limits: whom both allow and neither denies.
+fn both(one: Ranges, other: Ranges) -> Ranges {
+    let (mut allowed, mut denied) = match (one.0.as_slice(), other.0.as_slice()) {
+        ([], _) => (other.0.clone(), Vec::new()),
+        (_, []) => (one.0.clone(), Vec::new()),
+        (ones, others) => {
+            let met =
+                ones.iter().flat_map(|one| others.iter().filter_map(|other| one.meet(*other))).collect();
+            (met, Vec::new())
+        }
+    };
+    if allowed.is_empty() && !one.0.is_empty() {
+        // An empty list means everybody, so that nobody is said by denying what one of the two allows.
+        allowed.clone_from(&one.0);
+        denied.clone_from(&one.0);
+    }
+    denied.extend(one.1.into_iter().chain(other.1));
+    (allowed, denied)
+}
+
 fn is_cluster(instance: Option<&Instance>, backup: &Backup) -> bool {
     let facts = backup.server.as_ref().or(instance.and_then(|instance| instance.facts.as_ref()));
     facts.is_some_and(|facts| facts.topology == Topology::Cluster)
@@ -158,4 +171,37 @@ fn shard(backup: &Backup, node: &str) -> Result<u32, Fault> {
         name: "BlockId".to_owned(),
         why: format!("the backup has no file of {}", short(node)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether `8.8.8.8`, `10.1.0.1` and `10.2.0.1` may.
+    fn may((allowed, denied): &Ranges) -> [bool; 3] {
+        ["8.8.8.8", "10.1.0.1", "10.2.0.1"].map(|address| {
+            let address = address.parse().unwrap();
+            let holds = |ranges: &[AddressRange]| ranges.iter().any(|range| range.contains(address));
+            (allowed.is_empty() || holds(allowed)) && !holds(denied)
+        })
+    }
+
+    #[test]
+    fn two_lasting_limits_narrow_each_other() {
+        let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
+        let limits = [
+            (list(&[]), list(&[])),
+            (list(&["10.0.0.0/8"]), list(&[])),
+            (list(&["10.1.0.0/16", "8.8.8.8"]), list(&[])),
+            (list(&["10.2.0.0/16"]), list(&[])),
+            (list(&[]), list(&["10.1.0.0/16"])),
+        ];
+        for one in &limits {
+            for other in &limits {
+                let (first, second) = (may(one), may(other));
+                let expected = [0, 1, 2].map(|at| first[at] && second[at]);
+                assert_eq!(may(&both(one.clone(), other.clone())), expected, "{one:?} {other:?}");
+            }
+        }
+    }
 }
