@@ -1,18 +1,15 @@
-//! What a snapshot says, in the order it says it. Values are proven by the reader but not handed out.
+//! What a snapshot says, in the order it says it. What values hold is for a [`Visitor`](crate::Visitor).
 
 use std::fmt;
+
+use crate::format::{Encoding, Format};
 
 /// One thing that the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'a> {
     /// The first nine bytes. Comes before a fault about the version, so that a report can name it.
-    Header {
-        /// The family of servers that the magic stands for.
-        flavour: Flavour,
-        /// The RDB version behind the magic.
-        version: u16,
-    },
+    Header(Format),
     /// A named note about the file or the server (opcode 250).
     Aux {
         /// Such as `redis-ver` or `ctime`; unknown names are legal.
@@ -41,10 +38,15 @@ pub enum Event<'a> {
         /// Those of them with an expiry.
         with_expiry: u64,
     },
+    /// A range of cluster slots that was being moved to this server (opcode 243 of Valkey 9).
+    SlotImport {
+        /// The name of the move: 40 characters.
+        job: &'a [u8],
+    },
     /// A function library (opcode 245).
     Function {
-        /// Length of its source code.
-        bytes: u64,
+        /// Its source code.
+        code: &'a [u8],
     },
     /// Data that a module keeps outside of keys (opcode 247).
     ModuleAux {
@@ -72,8 +74,8 @@ pub struct Entry<'a> {
     pub key: &'a [u8],
     /// What the value is to its users.
     pub kind: Kind,
-    /// The type byte: how the value is written (`RDB_TYPE_*` in Redis `src/rdb.h`).
-    pub encoding: u8,
+    /// How the value is written.
+    pub encoding: Encoding,
     /// Absolute expiry in Unix milliseconds; may lie in the past or be negative.
     pub expires_ms: Option<i64>,
     /// Seconds since the last access, where the server's eviction policy is LRU.
@@ -137,35 +139,6 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// The family of servers that a file's magic stands for; the same version number means different things in each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Flavour {
-    /// `REDIS`: every Redis, `KeyDB`, and Valkey up to 8.
-    #[default]
-    Redis,
-    /// `VALKEY`: Valkey 9 and later.
-    Valkey,
-}
-
-impl Flavour {
-    /// The nine bytes that a file of this version begins with.
-    pub fn magic(self, version: u16) -> String {
-        match self {
-            Self::Redis => format!("REDIS{version:04}"),
-            Self::Valkey => format!("VALKEY{version:03}"),
-        }
-    }
-}
-
-impl fmt::Display for Flavour {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Redis => "Redis",
-            Self::Valkey => "Valkey",
-        })
     }
 }
 

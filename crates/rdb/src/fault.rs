@@ -2,7 +2,7 @@
 
 use std::{error, fmt, io};
 
-use crate::event::Flavour;
+use crate::format::{Encoding, Format};
 
 /// The first thing that is wrong with a file. Reading stops there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,14 @@ pub enum Reason {
         /// The source's own words.
         message: Box<str>,
     },
+    /// Whoever was to see the values could not take them; nothing is said about the file.
+    #[error("cannot hand on: {message}")]
+    Output {
+        /// The taker's own kind.
+        kind: io::ErrorKind,
+        /// The taker's own words.
+        message: Box<str>,
+    },
     /// The file ends before its end mark and checksum.
     #[error("the file ends too early")]
     Truncated,
@@ -60,16 +68,14 @@ pub enum Reason {
     #[error("not an RDB file: it begins with \"{}\"", .0.escape_ascii())]
     BadMagic([u8; 9]),
     /// A version that this reader does not know.
-    #[error("RDB version {version} of {flavour} is not supported yet")]
+    #[error("{format} is not supported{}", since(*format))]
     UnsupportedVersion {
-        /// The family that the magic names.
-        flavour: Flavour,
-        /// The version behind it.
-        version: u16,
+        /// What the first nine bytes say.
+        format: Format,
     },
     /// A value type that this reader does not know; its length cannot be known either.
     #[error("value type {0} is not supported")]
-    UnknownType(u8),
+    UnknownType(Encoding),
     /// An opcode that has no meaning in this version.
     #[error("opcode {0} is not supported in this version")]
     UnknownOpcode(u8),
@@ -131,6 +137,9 @@ pub enum Reason {
     /// A broken intset.
     #[error("intset: {0}")]
     Intset(&'static str),
+    /// A range of slots on its way to a Valkey server that cannot be one.
+    #[error("slots being imported: a job's name is not of 40 bytes, or a range is no range of slots")]
+    SlotImport,
     /// A quicklist node of an unknown container.
     #[error("quicklist: container {0} does not exist")]
     QuicklistContainer(u64),
@@ -143,6 +152,15 @@ pub enum Reason {
     /// The same member or field twice.
     #[error("the same {0} twice")]
     Duplicate(&'static str),
+    /// An empty collection in a payload, which servers refuse there.
+    #[error("a collection without an element")]
+    Empty,
+    /// Bytes between a payload's value and its footer.
+    #[error("bytes behind the value")]
+    TrailingBytes,
+    /// A hash field's expiry that servers refuse.
+    #[error("hash: {0}")]
+    FieldExpiry(&'static str),
     /// A broken stream.
     #[error("stream: {0}")]
     Stream(&'static str),
@@ -156,6 +174,7 @@ impl Reason {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Io { .. } => "RDB_IO",
+            Self::Output { .. } => "RDB_OUTPUT",
             Self::Truncated => "RDB_TRUNCATED",
             Self::BadMagic(_) => "RDB_MAGIC",
             Self::UnsupportedVersion { .. } => "RDB_VERSION",
@@ -172,20 +191,35 @@ impl Reason {
             Self::Ziplist { .. } => "RDB_ZIPLIST",
             Self::Zipmap { .. } => "RDB_ZIPMAP",
             Self::Intset(_) => "RDB_INTSET",
+            Self::SlotImport => "RDB_SLOT_IMPORT",
             Self::QuicklistContainer(_) => "RDB_QUICKLIST",
             Self::Score => "RDB_SCORE",
             Self::Odd(_) => "RDB_ODD",
             Self::Duplicate(_) => "RDB_DUPLICATE",
+            Self::Empty => "RDB_EMPTY",
+            Self::TrailingBytes => "RDB_TRAILING",
+            Self::FieldExpiry(_) => "RDB_FIELD_EXPIRY",
             Self::Stream(_) => "RDB_STREAM",
             Self::Module(_) => "RDB_MODULE",
         }
+    }
+
+    pub(crate) fn output(error: &io::Error) -> Self {
+        Self::Output { kind: error.kind(), message: error.to_string().into() }
     }
 
     /// Whether the bytes may still be what the server wrote, although this reader cannot vouch for them:
     /// an unknown version or type, or a structure that a server might crash on. The checksum then decides
     /// ([`Reader::finish_unparsed`](crate::Reader::finish_unparsed)).
     pub fn is_unvouched(&self) -> bool {
-        !matches!(self, Self::Io { .. } | Self::Truncated | Self::BadMagic(_) | Self::Checksum { .. })
+        !matches!(
+            self,
+            Self::Io { .. }
+                | Self::Output { .. }
+                | Self::Truncated
+                | Self::BadMagic(_)
+                | Self::Checksum { .. }
+        )
     }
 
     /// Whether the place to name is where a string begins, and not how far reading came.
@@ -203,6 +237,11 @@ impl Reason {
                 | Self::Duplicate(_)
         )
     }
+}
+
+/// Who writes that version, for a message.
+fn since(format: Format) -> String {
+    format.first_server().map(|server| format!("; it is written since {server}")).unwrap_or_default()
 }
 
 // Inside this crate reasons are boxed: a fault is rare, but the result of reading a length is passed on

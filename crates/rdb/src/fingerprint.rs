@@ -22,12 +22,19 @@ pub(crate) struct Fingerprints {
     /// The table before it grew, kept so that growing again allocates nothing.
     spare: Vec<u64>,
     members: usize,
+    not_compared: u64,
     key: Key,
 }
 
 impl Fingerprints {
     pub(crate) fn new() -> Self {
-        Self { slots: vec![0; FEWEST_SLOTS], spare: Vec::new(), members: 0, key: Key::random() }
+        Self {
+            slots: vec![0; FEWEST_SLOTS],
+            spare: Vec::new(),
+            members: 0,
+            not_compared: 0,
+            key: Key::random(),
+        }
     }
 
     /// Forgets all members: the next ones are of another collection.
@@ -47,17 +54,37 @@ impl Fingerprints {
         self.members < MAX_MEMBERS
     }
 
+    /// Counts a member that is not compared.
+    #[cold]
+    pub(crate) fn pass_over(&mut self) {
+        self.not_compared += 1;
+    }
+
+    /// Members so far, of all collections, that were not compared.
+    pub(crate) fn not_compared(&self) -> u64 {
+        self.not_compared
+    }
+
     /// Adds a member; `what` names it when it was there before.
     #[inline]
     pub(crate) fn add(&mut self, member: Item<'_>, what: &'static str) -> Result<(), Box<Reason>> {
+        self.add_in(0, member, what)
+    }
+
+    /// Adds a member of one of several collections that are looked at together.
+    #[inline]
+    pub(crate) fn add_in(
+        &mut self,
+        collection: u64,
+        member: Item<'_>,
+        what: &'static str,
+    ) -> Result<(), Box<Reason>> {
         if !self.is_open() {
+            self.pass_over();
             return Ok(());
         }
-        if self.insert(self.key.of_item(member).max(1)) {
-            Ok(())
-        } else {
-            Err(Reason::Duplicate(what).into())
-        }
+        let fingerprint = self.key.of_item(member) ^ collection.wrapping_mul(self.key.0[1]);
+        if self.insert(fingerprint.max(1)) { Ok(()) } else { Err(Reason::Duplicate(what).into()) }
     }
 
     /// A keyed 64-bit number for sixteen raw bytes, such as a stream ID.

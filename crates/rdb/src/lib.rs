@@ -1,29 +1,36 @@
 //! Reads Redis and Valkey snapshots (RDB files): bytes in, events out, every structure proven on the way.
 //!
 //! The crate knows no files, sockets or clocks: it reads any [`std::io::BufRead`] in bounded memory.
-//! [`verify`] sums up a whole snapshot; [`Reader`] gives its events to callers with a loop of their own.
+//! [`verify`] sums up a whole snapshot; [`Reader`] gives its events to callers with a loop of their own, and
+//! hands values to a [`Visitor`].
 //!
-//! Read here: RDB 1 to 11 under the `REDIS` magic with value types 0 to 21. Anything newer is a clear
-//! [`Fault`], never a guess.
+//! Read here: RDB 1 to 13 under the `REDIS` magic and RDB 80 under `VALKEY`, with every value type of those.
+//! Anything newer is a clear [`Fault`], never a guess.
 //!
-//! Not looked for: duplicate keys within a database; duplicate members beyond the first million of one
-//! collection, or over 64 KiB each in collections whose members are strings of their own; the order of
-//! scores; what module data means.
+//! Not looked for: keys that stand twice beyond the first million of a file; members that do beyond the first
+//! million of one collection, or over 64 KiB each ([`NotCompared`] counts both); the order of scores; what
+//! module data means.
 
 mod crc;
+pub mod dump;
 mod event;
 mod fault;
 mod fingerprint;
+mod format;
+mod keys;
 mod length;
 mod lzf;
-mod packed;
+pub mod packed;
+mod part;
 mod reader;
 mod report;
 mod source;
 mod text;
 mod value;
 
-pub use event::{Checksum, Entry, Event, Flavour, Kind, ModuleId, ModuleWhen};
+pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
 pub use fault::{Fault, Reason};
-pub use reader::{Limits, Reader};
+pub use format::{Encoding, Flavour, Format};
+pub use part::{Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
+pub use reader::{Limits, NotCompared, Reader};
 pub use report::{DatabaseReport, Failure, KindReport, Report, Summary, verify};

@@ -3,34 +3,44 @@
 use std::io::{self, BufRead};
 
 use crate::{
-    event::{Checksum, Entry, Event, Flavour, ModuleId, ModuleWhen},
+    event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen},
     fault::{Fault, Reason},
+    format::{Encoding, Flavour, Format},
+    keys::Keys,
+    part::{Head, Out, Visitor, Want},
     source::{Source, give_back},
     value::{self, Seen, Value},
 };
 
-/// The newest version that is read; those above it add types whose layout differs between servers.
-const NEWEST_VERSION: u16 = 11;
 /// The first version with a checksum at its end (Redis `src/rdb.c`, `rdbLoadRioWithLoadingCtx`).
 const FIRST_WITH_CHECKSUM: u16 = 5;
 
+/// The first version with data of modules at keys (librdb `src/lib/parser.c`).
+const FIRST_WITH_KEY_META: u16 = 13;
+/// The highest cluster slot.
+const LAST_SLOT: u64 = 16_383;
+/// More classes of such data than a server keeps.
+const MAX_KEY_META: u64 = 8;
+
 /// Opcodes of `src/rdb.h` in Redis and Valkey.
-mod opcode {
+pub(crate) mod opcode {
+    /// Two of Redis Enterprise, each with one number that means nothing elsewhere (librdb `src/lib/defines.h`).
+    pub(super) const ENTERPRISE: [u8; 2] = [107, 121];
     pub(super) const HASH_TEMPLATE: u8 = 242;
     /// `KEY_META` in Redis from RDB 13 on, `SLOT_IMPORT` in Valkey 9.
-    pub(super) const KEY_META: u8 = 243;
+    pub(crate) const KEY_META_OR_SLOT_IMPORT: u8 = 243;
     pub(super) const SLOT_INFO: u8 = 244;
-    pub(super) const FUNCTION: u8 = 245;
+    pub(crate) const FUNCTION: u8 = 245;
     pub(super) const FUNCTION_PRE_GA: u8 = 246;
-    pub(super) const MODULE_AUX: u8 = 247;
-    pub(super) const IDLE: u8 = 248;
-    pub(super) const FREQUENCY: u8 = 249;
-    pub(super) const AUX: u8 = 250;
-    pub(super) const SIZE_HINT: u8 = 251;
-    pub(super) const EXPIRY_MS: u8 = 252;
+    pub(crate) const MODULE_AUX: u8 = 247;
+    pub(crate) const IDLE: u8 = 248;
+    pub(crate) const FREQUENCY: u8 = 249;
+    pub(crate) const AUX: u8 = 250;
+    pub(crate) const SIZE_HINT: u8 = 251;
+    pub(crate) const EXPIRY_MS: u8 = 252;
     pub(super) const EXPIRY_SECONDS: u8 = 253;
-    pub(super) const DATABASE: u8 = 254;
-    pub(super) const END: u8 = 255;
+    pub(crate) const DATABASE: u8 = 254;
+    pub(crate) const END: u8 = 255;
 }
 
 /// Bounds on what one file may make the reader do.
@@ -58,8 +68,8 @@ pub struct Reader<R: BufRead> {
     limits: Limits,
     seen: Seen,
     phase: Phase,
-    flavour: Flavour,
-    version: u16,
+    keys: Keys,
+    format: Format,
     database: u64,
     attributes: Attributes,
     key: Vec<u8>,
@@ -68,6 +78,21 @@ pub struct Reader<R: BufRead> {
     in_entry: bool,
     failed: Option<Fault>,
     checksum: Checksum,
+}
+
+/// How much a reader has not compared with the rest, so that its memory stays bounded: it would not notice if
+/// one of these stood twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NotCompared {
+    /// Keys after the first [`NotCompared::KEYS_COMPARED`].
+    pub keys: u64,
+    /// Members, fields, groups and the like: after the first million of one value, or over 64 KiB each.
+    pub members: u64,
+}
+
+impl NotCompared {
+    /// How many keys of a file are compared.
+    pub const KEYS_COMPARED: u64 = Keys::MOST;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +108,7 @@ struct Attributes {
     expires_ms: Option<i64>,
     idle_seconds: Option<u64>,
     frequency: Option<u8>,
+    has_key_meta: bool,
 }
 
 /// An event that does not borrow yet.
@@ -92,9 +118,10 @@ enum Step {
     Database,
     SizeHint { keys: u64, with_expiry: u64 },
     SlotInfo { slot: u64, keys: u64, with_expiry: u64 },
-    Function { bytes: u64 },
+    SlotImport,
+    Function,
     ModuleAux { module: ModuleId, when: ModuleWhen },
-    Entry { encoding: u8, start: u64, value: Value, attributes: Attributes },
+    Entry { encoding: Encoding, start: u64, value: Value, attributes: Attributes },
     End,
 }
 
@@ -106,8 +133,8 @@ impl<R: BufRead> Reader<R> {
             limits,
             seen: Seen::new(),
             phase: Phase::Magic,
-            flavour: Flavour::default(),
-            version: 0,
+            keys: Keys::new(),
+            format: Format::default(),
             database: 0,
             attributes: Attributes::default(),
             key: Vec::new(),
@@ -123,15 +150,28 @@ impl<R: BufRead> Reader<R> {
     /// # Errors
     /// The first fault; every further call gives the same.
     pub fn next_event(&mut self) -> Result<Option<Event<'_>>, Fault> {
+        self.next_event_with(&mut ())
+    }
+
+    /// The same, with the value handed to a visitor before the event of its entry.
+    ///
+    /// # Errors
+    /// The first fault, or what the visitor made of it; every further call gives the same.
+    pub fn next_event_with<V: Visitor>(&mut self, visitor: &mut V) -> Result<Option<Event<'_>>, Fault> {
         if let Some(fault) = &self.failed {
             return Err(fault.clone());
         }
-        let step = match self.step() {
+        let step = match self.step(visitor) {
             Ok(Some(step)) => step,
             Ok(None) => return Ok(None),
             Err(reason) => return Err(self.fail(*reason)),
         };
         Ok(Some(self.event(step)))
+    }
+
+    /// What could not be compared so far, because there was too much of it.
+    pub fn not_compared(&self) -> NotCompared {
+        NotCompared { keys: self.keys.not_compared(), members: self.seen.not_compared() }
     }
 
     /// Bytes read so far.
@@ -149,7 +189,7 @@ impl<R: BufRead> Reader<R> {
             return Ok(self.checksum);
         }
         let stored = self.source.drain()?;
-        if (1..FIRST_WITH_CHECKSUM).contains(&self.version) {
+        if (1..FIRST_WITH_CHECKSUM).contains(&self.format.version) {
             return Ok(Checksum::Absent);
         }
         let (stored, computed) = stored.ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -161,10 +201,10 @@ impl<R: BufRead> Reader<R> {
         self.source.into_inner()
     }
 
-    fn step(&mut self) -> Result<Option<Step>, Box<Reason>> {
+    fn step<V: Visitor>(&mut self, visitor: &mut V) -> Result<Option<Step>, Box<Reason>> {
         self.in_entry = false;
         match self.phase {
-            Phase::Body => self.body().map(Some),
+            Phase::Body => self.body(visitor).map(Some),
             Phase::Ended => Ok(None),
             Phase::Magic => {
                 self.magic()?;
@@ -189,16 +229,15 @@ impl<R: BufRead> Reader<R> {
             }
             version = version * 10 + u16::from(digit - b'0');
         }
-        (self.flavour, self.version) = (flavour, version);
+        self.format = Format { flavour, version };
         Ok(())
     }
 
     /// Everything behind the header, one event at a time.
-    fn body(&mut self) -> Result<Step, Box<Reason>> {
+    fn body<V: Visitor>(&mut self, visitor: &mut V) -> Result<Step, Box<Reason>> {
         // Refused only now: the header's event has told the version.
-        if self.flavour != Flavour::Redis || !(1..=NEWEST_VERSION).contains(&self.version) {
-            let (flavour, version) = (self.flavour, self.version);
-            return Err(Reason::UnsupportedVersion { flavour, version }.into());
+        if !self.format.is_read() {
+            return Err(Reason::UnsupportedVersion { format: self.format }.into());
         }
         self.source.settle()?;
         give_back(&mut self.key);
@@ -215,12 +254,14 @@ impl<R: BufRead> Reader<R> {
                 }
                 opcode::IDLE => self.attributes.idle_seconds = Some(self.source.length()?),
                 opcode::FREQUENCY => self.attributes.frequency = Some(self.source.byte()?),
-                other => return self.record(other, start),
+                opcode::KEY_META_OR_SLOT_IMPORT if self.has_key_meta() => self.key_meta()?,
+                code if opcode::ENTERPRISE.contains(&code) => drop(self.source.length()?),
+                other => return self.record(other, start, visitor),
             }
         }
     }
 
-    fn record(&mut self, opcode: u8, start: u64) -> Result<Step, Box<Reason>> {
+    fn record<V: Visitor>(&mut self, opcode: u8, start: u64, visitor: &mut V) -> Result<Step, Box<Reason>> {
         match opcode {
             opcode::AUX => self.aux(),
             opcode::DATABASE => {
@@ -238,21 +279,83 @@ impl<R: BufRead> Reader<R> {
                 keys: self.source.length()?,
                 with_expiry: self.source.length()?,
             }),
-            opcode::FUNCTION => Ok(Step::Function { bytes: self.source.skip_string()? }),
+            opcode::FUNCTION => {
+                self.aux_value.clear();
+                self.aux_value.extend_from_slice(self.source.string()?);
+                Ok(Step::Function)
+            }
             opcode::FUNCTION_PRE_GA => Err(Reason::PreReleaseFunction.into()),
-            opcode::MODULE_AUX => self.module_aux(),
+            opcode::MODULE_AUX => self.module_aux(visitor),
             opcode::END => self.end(),
-            opcode::HASH_TEMPLATE | opcode::KEY_META => Err(Reason::UnknownOpcode(opcode).into()),
-            encoding => self.entry(encoding, start),
+            opcode::KEY_META_OR_SLOT_IMPORT if self.format.flavour == Flavour::Valkey => self.slot_import(),
+            opcode::HASH_TEMPLATE | opcode::KEY_META_OR_SLOT_IMPORT => {
+                Err(Reason::UnknownOpcode(opcode).into())
+            }
+            encoding => self.entry(encoding, start, visitor),
         }
     }
 
-    fn entry(&mut self, encoding: u8, start: u64) -> Result<Step, Box<Reason>> {
+    fn entry<V: Visitor>(&mut self, number: u8, start: u64, visitor: &mut V) -> Result<Step, Box<Reason>> {
+        let encoding = Encoding { number, flavour: self.format.flavour };
         self.key.clear();
         self.key.extend_from_slice(self.source.string()?);
         self.in_entry = true;
-        let value = value::check(encoding, &mut self.source, &mut self.seen)?;
-        Ok(Step::Entry { encoding, start, value, attributes: std::mem::take(&mut self.attributes) })
+        self.keys.add(self.database, &self.key)?;
+        let attributes = std::mem::take(&mut self.attributes);
+        let want = if V::SEES { visitor.begin(&self.head(encoding, attributes)?) } else { Want::Nothing };
+        let value = with_tap(&mut self.source, Out { visitor, want }, |source, out| {
+            value::check(encoding, source, &mut self.seen, out)
+        })?;
+        Ok(Step::Entry { encoding, start, value, attributes })
+    }
+
+    fn head(&self, encoding: Encoding, attributes: Attributes) -> Result<Head<'_>, Box<Reason>> {
+        Ok(Head {
+            database: self.database,
+            key: &self.key,
+            kind: encoding.kind().ok_or(Reason::UnknownType(encoding))?,
+            encoding,
+            expires_ms: attributes.expires_ms,
+            idle_seconds: attributes.idle_seconds,
+            frequency: attributes.frequency,
+            has_key_meta: attributes.has_key_meta,
+        })
+    }
+
+    /// Whether opcode 243 is the data of modules at the next key.
+    fn has_key_meta(&self) -> bool {
+        self.format.flavour == Flavour::Redis && self.format.version >= FIRST_WITH_KEY_META
+    }
+
+    /// Data of modules at the next key: four bytes for its class, and values as modules write them.
+    fn key_meta(&mut self) -> Result<(), Box<Reason>> {
+        let classes = self.source.length()?;
+        if classes >= MAX_KEY_META {
+            return Err(Reason::Module("too much of it at one key").into());
+        }
+        for _ in 0..classes {
+            self.source.skip(4)?;
+            value::walk_module_values(&mut self.source, &mut Out { visitor: &mut (), want: Want::Nothing })?;
+        }
+        self.attributes.has_key_meta = true;
+        Ok(())
+    }
+
+    /// Slots on their way to the server (Valkey `src/cluster_migrateslots.c`): the job's name and the ranges.
+    fn slot_import(&mut self) -> Result<Step, Box<Reason>> {
+        const NAME_BYTES: usize = 40;
+        self.aux_value.clear();
+        self.aux_value.extend_from_slice(self.source.string()?);
+        if self.aux_value.len() != NAME_BYTES {
+            return Err(Reason::SlotImport.into());
+        }
+        for _ in 0..self.source.length()? {
+            let (first, last) = (self.source.length()?, self.source.length()?);
+            if first > last || last > LAST_SLOT {
+                return Err(Reason::SlotImport.into());
+            }
+        }
+        Ok(Step::SlotImport)
     }
 
     fn aux(&mut self) -> Result<Step, Box<Reason>> {
@@ -265,7 +368,7 @@ impl<R: BufRead> Reader<R> {
 
     /// A module's data outside of keys. The number before `when` is written like a module's own
     /// (Redis `src/rdb.c`, `rdbSaveSingleModuleAux`).
-    fn module_aux(&mut self) -> Result<Step, Box<Reason>> {
+    fn module_aux<V: Visitor>(&mut self, visitor: &mut V) -> Result<Step, Box<Reason>> {
         const UNSIGNED: u64 = 2;
         let module = ModuleId(self.source.length()?);
         if self.source.length()? != UNSIGNED {
@@ -276,13 +379,16 @@ impl<R: BufRead> Reader<R> {
             2 => ModuleWhen::AfterKeys,
             _ => return Err(Reason::Module("its place is neither before nor after the keys").into()),
         };
-        value::skip_module_values(&mut self.source)?;
+        let want = visitor.begin_module_aux(module, when);
+        with_tap(&mut self.source, Out { visitor, want }, |source, out| {
+            value::walk_module_values(source, out)
+        })?;
         Ok(Step::ModuleAux { module, when })
     }
 
     fn end(&mut self) -> Result<Step, Box<Reason>> {
         let computed = self.source.checksum()?;
-        if self.version >= FIRST_WITH_CHECKSUM {
+        if self.format.version >= FIRST_WITH_CHECKSUM {
             let stored = u64::from_le_bytes(self.source.array()?);
             self.checksum = Checksum::judge(stored, computed);
         }
@@ -298,7 +404,8 @@ impl<R: BufRead> Reader<R> {
             Step::Entry { encoding, start, value, attributes } => Event::Entry(Entry {
                 database: self.database,
                 key: &self.key,
-                kind: value.kind,
+                // A value of an unknown type has not been read.
+                kind: encoding.kind().unwrap_or(Kind::Module),
                 encoding,
                 expires_ms: attributes.expires_ms,
                 idle_seconds: attributes.idle_seconds,
@@ -307,12 +414,13 @@ impl<R: BufRead> Reader<R> {
                 stored_bytes: self.source.offset() - start,
                 module: value.module,
             }),
-            Step::Header => Event::Header { flavour: self.flavour, version: self.version },
+            Step::Header => Event::Header(self.format),
             Step::Aux => Event::Aux { name: &self.key, value: &self.aux_value },
             Step::Database => Event::Database { index: self.database },
             Step::SizeHint { keys, with_expiry } => Event::SizeHint { keys, with_expiry },
             Step::SlotInfo { slot, keys, with_expiry } => Event::SlotInfo { slot, keys, with_expiry },
-            Step::Function { bytes } => Event::Function { bytes },
+            Step::SlotImport => Event::SlotImport { job: &self.aux_value },
+            Step::Function => Event::Function { code: &self.aux_value },
             Step::ModuleAux { module, when } => Event::ModuleAux { module, when },
             Step::End => Event::End { checksum: self.checksum },
         }
@@ -333,4 +441,21 @@ impl<R: BufRead> Reader<R> {
         self.failed = Some(fault.clone());
         fault
     }
+}
+
+/// Reads something of which the visitor may want the bytes.
+#[inline]
+fn with_tap<R: BufRead, V: Visitor, T>(
+    source: &mut Source<R>,
+    mut out: Out<'_, V>,
+    read: impl FnOnce(&mut Source<R>, &mut Out<'_, V>) -> Result<T, Box<Reason>>,
+) -> Result<T, Box<Reason>> {
+    if !out.wants_raw() {
+        return read(source, &mut out);
+    }
+    source.tap();
+    let value = read(source, &mut out)?;
+    source.drain_tap(|bytes| out.visitor.raw(bytes))?;
+    source.untap();
+    Ok(value)
 }

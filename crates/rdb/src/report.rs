@@ -7,9 +7,10 @@ use std::{
 };
 
 use crate::{
-    event::{Checksum, Entry, Event, Flavour, Kind},
+    event::{Checksum, Entry, Event, Kind},
     fault::{Fault, Reason},
-    reader::{Limits, Reader},
+    format::{Flavour, Format},
+    reader::{Limits, NotCompared, Reader},
 };
 
 /// AUX fields worth keeping; others may be one per key (`KeyDB` writes `mvcc-tstamp` so) and are not.
@@ -48,7 +49,8 @@ pub fn verify<R: BufRead>(source: R, limits: Limits) -> Result<Report, Failure> 
             }
         }
     }
-    let mut report = summary.into_report(reader.offset());
+    let not_compared = reader.not_compared();
+    let mut report = Report { not_compared, ..summary.into_report(reader.offset()) };
     match count_trailing(reader.into_inner()) {
         Ok((bytes, is_end_mark)) => {
             report.trailing_bytes = bytes;
@@ -88,6 +90,8 @@ pub struct Report {
     pub modules: BTreeSet<String>,
     /// The state of the checksum; [`Checksum::Absent`] as long as the end was not reached.
     pub checksum: Checksum,
+    /// What was not looked at for standing twice. Filled by [`verify`]; others ask [`Reader::not_compared`].
+    pub not_compared: NotCompared,
     /// Bytes read, up to and with the checksum.
     pub bytes: u64,
     /// Bytes after the checksum; servers ignore them.
@@ -161,16 +165,19 @@ impl Summary {
     pub fn add(&mut self, event: &Event<'_>) {
         match event {
             Event::Entry(entry) => self.add_entry(entry),
-            Event::Header { flavour, version } => {
+            Event::Header(format @ Format { flavour, version }) => {
                 self.report.flavour = *flavour;
                 self.report.rdb_version = *version;
-                self.report.magic = flavour.magic(*version);
+                self.report.magic = format.magic();
             }
             Event::Aux { name, value } => self.add_aux(name, value),
             Event::Function { .. } => self.report.functions += 1,
             Event::ModuleAux { module, .. } => self.add_module(&module.name()),
             Event::End { checksum } => self.report.checksum = *checksum,
-            Event::Database { .. } | Event::SizeHint { .. } | Event::SlotInfo { .. } => {}
+            Event::Database { .. }
+            | Event::SizeHint { .. }
+            | Event::SlotInfo { .. }
+            | Event::SlotImport { .. } => {}
         }
     }
 

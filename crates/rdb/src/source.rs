@@ -31,8 +31,13 @@ pub(crate) struct Source<R> {
     gathered: Vec<u8>,
     /// Bytes that were written in another form: compressed, or as an integer.
     pub(crate) decoded: Vec<u8>,
-    /// Upper bound for `gathered` and `decoded`.
+    /// Upper bound for `gathered`, `decoded` and `tapped`.
     pub(crate) max_blob_bytes: u64,
+    /// Whether the bytes read are also wanted as they stand: those of earlier buffers, and where in the lent
+    /// one they go on.
+    tapping: bool,
+    tapped: Vec<u8>,
+    tapped_to: usize,
 }
 
 impl<R: BufRead> Source<R> {
@@ -48,6 +53,9 @@ impl<R: BufRead> Source<R> {
             gathered: Vec::new(),
             decoded: Vec::new(),
             max_blob_bytes,
+            tapping: false,
+            tapped: Vec::new(),
+            tapped_to: 0,
         }
     }
 
@@ -164,6 +172,41 @@ impl<R: BufRead> Source<R> {
         Ok(())
     }
 
+    /// From here on, bytes are also kept as they stand.
+    pub(crate) fn tap(&mut self) {
+        (self.tapping, self.tapped_to) = (true, self.taken);
+    }
+
+    /// Whether so much was kept that it should be handed on.
+    #[inline]
+    pub(crate) fn is_tap_full(&self) -> bool {
+        self.tapped.len() >= GROWTH_BYTES
+    }
+
+    /// Hands on what was kept.
+    pub(crate) fn drain_tap(
+        &mut self,
+        mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    ) -> Result<(), Box<Reason>> {
+        let mut hand_on = |bytes: &[u8]| match bytes {
+            [] => Ok(()),
+            bytes => take(bytes).map_err(|error| Reason::output(&error)),
+        };
+        hand_on(&self.tapped)?;
+        self.tapped.clear();
+        give_back(&mut self.tapped);
+        if self.tapped_to < self.taken {
+            hand_on(&self.inner.fill_buf()?[self.tapped_to..self.taken])?;
+            self.tapped_to = self.taken;
+        }
+        Ok(())
+    }
+
+    /// Bytes are no longer kept.
+    pub(crate) fn untap(&mut self) {
+        self.tapping = false;
+    }
+
     /// The checksum of all bytes read so far.
     pub(crate) fn checksum(&mut self) -> Result<u64, Box<Reason>> {
         self.sum()?;
@@ -189,6 +232,14 @@ impl<R: BufRead> Source<R> {
 
     #[cold]
     fn refill(&mut self) -> Result<(), Box<Reason>> {
+        if self.tapping {
+            let bytes = (self.tapped.len() + self.taken - self.tapped_to) as u64;
+            if bytes > self.max_blob_bytes {
+                return Err(Reason::TooLarge { bytes, limit: self.max_blob_bytes }.into());
+            }
+            self.tapped.extend_from_slice(&self.inner.fill_buf()?[self.tapped_to..self.taken]);
+            self.tapped_to = 0;
+        }
         Ok(self.refill_io()?)
     }
 

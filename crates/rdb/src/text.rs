@@ -7,6 +7,7 @@ use crate::{
     fault::Reason,
     length::Length,
     lzf,
+    packed::Item,
     source::{GROWTH_BYTES, Source},
 };
 
@@ -60,6 +61,15 @@ impl<R: BufRead> Source<R> {
                 self.prove_lzf(stored, plain)?;
                 Ok(plain)
             }
+        }
+    }
+
+    /// A whole string, numbers as numbers.
+    pub(crate) fn item(&mut self) -> Result<Item<'_>, Box<Reason>> {
+        match self.text()? {
+            Text::Integer(number) => Ok(Item::Integer(number)),
+            Text::Plain(bytes) => self.bytes(bytes).map(Item::Text),
+            text @ Text::Lzf { .. } => self.decode(text).map(Item::Text),
         }
     }
 

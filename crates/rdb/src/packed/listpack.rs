@@ -9,7 +9,8 @@ const END: u8 = 0xff;
 const UNKNOWN_COUNT: u16 = u16::MAX;
 
 /// A walk over a listpack that proves each entry as it comes.
-pub(crate) struct Listpack<'a> {
+#[derive(Debug, Clone)]
+pub struct Listpack<'a> {
     bytes: &'a [u8],
     at: usize,
     declared: u16,
@@ -18,7 +19,10 @@ pub(crate) struct Listpack<'a> {
 
 impl<'a> Listpack<'a> {
     /// Checks the header against the bytes.
-    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Box<Reason>> {
+    ///
+    /// # Errors
+    /// [`Reason::Listpack`].
+    pub fn open(bytes: &'a [u8]) -> Result<Self, Box<Reason>> {
         let header: &[u8; HEADER_BYTES] =
             bytes.first_chunk().ok_or_else(|| fault(0, "too short for a header"))?;
         let [t0, t1, t2, t3, c0, c1] = *header;

@@ -1,25 +1,30 @@
 //! The encodings that live inside one string: a small collection in one piece of memory.
 //! Each is walked in place, entry by entry, and proven to its last byte.
 
-pub(crate) mod intset;
-pub(crate) mod listpack;
-pub(crate) mod ziplist;
-pub(crate) mod zipmap;
+mod intset;
+mod listpack;
+mod ziplist;
+mod zipmap;
 
-pub(crate) use listpack::Listpack;
-pub(crate) use ziplist::Ziplist;
+pub use intset::Intset;
+pub use listpack::Listpack;
+pub use ziplist::Ziplist;
+pub use zipmap::Zipmap;
 
 use crate::fault::Reason;
 
 /// A proven walk over one packed sequence.
-pub(crate) trait Packed<'a> {
+pub trait Packed<'a> {
     /// The next entry; `None` once the end and the header's totals were found right.
+    ///
+    /// # Errors
+    /// The first rule that the bytes break.
     fn next_item(&mut self) -> Result<Option<Item<'a>>, Box<Reason>>;
 }
 
-/// One entry.
+/// One entry: an element, member, field or value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Item<'a> {
+pub enum Item<'a> {
     /// Written as a number; reads as its decimal text.
     Integer(i64),
     /// Written as text.
@@ -29,28 +34,65 @@ pub(crate) enum Item<'a> {
 impl Item<'_> {
     /// Numbers as numbers, even where they were written as text.
     #[inline]
-    pub(crate) fn canonical(self) -> Self {
+    pub fn canonical(self) -> Self {
         match self {
             Self::Text(text) => decimal(text).map_or(self, Self::Integer),
             Self::Integer(_) => self,
         }
     }
 
-    /// Whether this reads as a score: any number but NaN (`zzlStrtod` in Redis `src/t_zset.c`).
-    pub(crate) fn is_score(self) -> bool {
+    /// The number that this reads as, if it is one and not NaN (`zzlStrtod` in Redis `src/t_zset.c`).
+    pub(crate) fn score(self) -> Option<f64> {
         match self {
-            Self::Integer(_) => true,
-            Self::Text(text) => is_score(text),
+            #[expect(clippy::cast_precision_loss, reason = "a score is a double")]
+            Self::Integer(number) => Some(number as f64),
+            Self::Text(text) => score(text),
+        }
+    }
+
+    /// What it reads as: the text itself, or the number's decimal text, written into `scratch`.
+    pub fn bytes<'b>(&self, scratch: &'b mut Digits) -> &'b [u8]
+    where
+        Self: 'b,
+    {
+        match self {
+            Self::Text(text) => text,
+            Self::Integer(number) => scratch.write(*number),
         }
     }
 }
 
-/// Whether a text is a number and not NaN. Servers write `%.17g`, `inf` and `-inf`.
-pub(crate) fn is_score(text: &[u8]) -> bool {
-    std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse::<f64>().ok())
-        .is_some_and(|score| !score.is_nan())
+/// Room for the decimal text of a number.
+#[derive(Debug, Default)]
+pub struct Digits([u8; 20]);
+
+impl Digits {
+    /// The decimal text of a number, as servers write it.
+    pub fn write(&mut self, number: i64) -> &[u8] {
+        let mut at = self.0.len();
+        let mut rest = number.unsigned_abs();
+        loop {
+            at -= 1;
+            #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+            let digit = (rest % 10) as u8;
+            self.0[at] = b'0' + digit;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            at -= 1;
+            self.0[at] = b'-';
+        }
+        &self.0[at..]
+    }
+}
+
+/// The number that a text reads as, if it is one and not NaN. Servers write `%.17g`, `inf` and `-inf`.
+pub(crate) fn score(text: &[u8]) -> Option<f64> {
+    let score: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    (!score.is_nan()).then_some(score)
 }
 
 /// The number whose decimal text this is, written as a server would write it.
@@ -101,17 +143,20 @@ mod tests {
     #[test]
     fn scores_are_numbers_but_not_nan() {
         for text in ["1", "-1.5", "3.3e-17", "inf", "-inf", "1.7976931348623157e+308"] {
-            assert!(is_score(text.as_bytes()), "{text:?}");
+            assert!(score(text.as_bytes()).is_some(), "{text:?}");
         }
         for text in ["nan", "-nan", "", "abc", "1,5", "\u{ff}"] {
-            assert!(!is_score(text.as_bytes()), "{text:?}");
+            assert!(score(text.as_bytes()).is_none(), "{text:?}");
         }
     }
 
     proptest! {
         #[test]
         fn every_number_is_its_text(number: i64) {
-            prop_assert_eq!(decimal(number.to_string().as_bytes()), Some(number));
+            let text = number.to_string();
+            prop_assert_eq!(decimal(text.as_bytes()), Some(number));
+            let mut digits = Digits::default();
+            prop_assert_eq!(digits.write(number), text.as_bytes());
         }
     }
 }

@@ -11,7 +11,8 @@ const LONG_PREVIOUS: u8 = 254;
 const UNKNOWN_COUNT: u16 = u16::MAX;
 
 /// A walk over a ziplist that proves each entry as it comes.
-pub(crate) struct Ziplist<'a> {
+#[derive(Debug, Clone)]
+pub struct Ziplist<'a> {
     bytes: &'a [u8],
     at: usize,
     /// Where the last entry begins, says the header.
@@ -24,7 +25,10 @@ pub(crate) struct Ziplist<'a> {
 
 impl<'a> Ziplist<'a> {
     /// Checks the header against the bytes.
-    pub(crate) fn open(bytes: &'a [u8]) -> Result<Self, Box<Reason>> {
+    ///
+    /// # Errors
+    /// [`Reason::Ziplist`].
+    pub fn open(bytes: &'a [u8]) -> Result<Self, Box<Reason>> {
         let header: &[u8; HEADER_BYTES] =
             bytes.first_chunk().ok_or_else(|| fault(0, "too short for a header"))?;
         let [l0, l1, l2, l3, t0, t1, t2, t3, c0, c1] = *header;

@@ -1,32 +1,58 @@
 //! Zipmaps (Redis `src/zipmap.c`, `zipmapValidateIntegrity`), the small hashes before Redis 2.6.
 
-use super::{Item, position};
-use crate::{fault::Reason, fingerprint::Fingerprints};
+use super::{Item, Packed, position};
+use crate::fault::Reason;
 
 const END: u8 = 0xff;
 /// Announces a length of four more bytes; as the map's count it means "too many to say".
 const LONG: u8 = 254;
 
-/// Proves a zipmap and counts its fields.
-pub(crate) fn check(bytes: &[u8], seen: &mut Fingerprints) -> Result<u64, Box<Reason>> {
-    let declared = *bytes.first().ok_or_else(|| fault(0, "it is empty"))?;
-    let mut fields = 0;
-    let mut at = 1;
-    while let Some((field, next)) = take_text(bytes, at, 0)? {
-        let Some((_, next)) = take_text(bytes, next, 1)? else {
-            return Err(fault(next, "a field without a value").into());
+/// A walk over a zipmap, fields and values in turn, that proves each as it comes.
+#[derive(Debug, Clone)]
+pub struct Zipmap<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    declared: u8,
+    items: u64,
+}
+
+impl<'a> Zipmap<'a> {
+    /// Takes the header.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, Box<Reason>> {
+        let declared = *bytes.first().ok_or_else(|| fault(0, "it is empty"))?;
+        Ok(Self { bytes, at: 1, declared, items: 0 })
+    }
+
+    /// Judges the end mark's place and the header's count.
+    #[cold]
+    fn finish(&self) -> Result<(), Box<Reason>> {
+        if !self.items.is_multiple_of(2) {
+            return Err(fault(self.at, "a field without a value").into());
+        }
+        if self.at + 1 != self.bytes.len() {
+            return Err(fault(self.at, "an end mark before the end").into());
+        }
+        if self.declared < LONG && u64::from(self.declared) != self.items / 2 {
+            return Err(fault(0, "the header's count is not that of the fields").into());
+        }
+        Ok(())
+    }
+}
+
+impl<'a> Packed<'a> for Zipmap<'a> {
+    fn next_item(&mut self) -> Result<Option<Item<'a>>, Box<Reason>> {
+        // Behind a value's length stands how many bytes behind the value are unused.
+        let free_bytes = usize::from(!self.items.is_multiple_of(2));
+        let Some((text, next)) = take_text(self.bytes, self.at, free_bytes)? else {
+            return self.finish().map(|()| None);
         };
-        seen.add(Item::Text(field), "field")?;
-        at = next;
-        fields += 1;
+        self.at = next;
+        self.items += 1;
+        Ok(Some(Item::Text(text)))
     }
-    if at + 1 != bytes.len() {
-        return Err(fault(at, "an end mark before the end").into());
-    }
-    if declared < LONG && u64::from(declared) != fields {
-        return Err(fault(0, "the header's count is not that of the fields").into());
-    }
-    Ok(fields)
 }
 
 /// A text, behind it as many unused bytes as the `free_bytes` bytes after its length say; `None` at the end mark.

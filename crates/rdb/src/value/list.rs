@@ -2,49 +2,64 @@
 
 use std::io::BufRead;
 
-use super::count_items;
+use super::{Role, elements, hand_on, string};
 use crate::{
     fault::Reason,
     packed::{Listpack, Ziplist},
+    part::{Out, Visitor},
     source::Source,
 };
 
 /// Containers of a quicklist node (`QUICKLIST_NODE_CONTAINER_*` in Redis `src/quicklist.h`).
-const PLAIN_NODE: u64 = 1;
-const PACKED_NODE: u64 = 2;
+pub(crate) const PLAIN_NODE: u64 = 1;
+pub(crate) const PACKED_NODE: u64 = 2;
 
 /// Type 1: one string per element.
-pub(super) fn plain<R: BufRead>(source: &mut Source<R>) -> Result<u64, Box<Reason>> {
+pub(super) fn plain<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+) -> Result<u64, Box<Reason>> {
     let elements = source.length()?;
     for _ in 0..elements {
-        source.skip_string()?;
+        string(source, out, Role::Element)?;
     }
     Ok(elements)
 }
 
 /// Type 10: one ziplist.
-pub(super) fn ziplist<R: BufRead>(source: &mut Source<R>) -> Result<u64, Box<Reason>> {
-    count_items(Ziplist::open(source.string()?)?)
+pub(super) fn ziplist<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+) -> Result<u64, Box<Reason>> {
+    elements(Ziplist::open(source.string()?)?, out)
 }
 
 /// Type 14: ziplists. Empty ones are skipped by servers.
-pub(super) fn quicklist<R: BufRead>(source: &mut Source<R>) -> Result<u64, Box<Reason>> {
+pub(super) fn quicklist<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+) -> Result<u64, Box<Reason>> {
     let mut elements = 0;
     for _ in 0..source.length()? {
-        elements += ziplist(source)?;
+        elements += ziplist(source, out)?;
+        hand_on(source, out)?;
     }
     Ok(elements)
 }
 
 /// Type 18: nodes that are a listpack or one large element.
-pub(super) fn quicklist2<R: BufRead>(source: &mut Source<R>) -> Result<u64, Box<Reason>> {
-    let mut elements = 0;
+pub(super) fn quicklist2<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+) -> Result<u64, Box<Reason>> {
+    let mut count = 0;
     for _ in 0..source.length()? {
-        elements += match source.length()? {
-            PLAIN_NODE => source.skip_string().map(|_| 1)?,
-            PACKED_NODE => count_items(Listpack::open(source.string()?)?)?,
+        count += match source.length()? {
+            PLAIN_NODE => string(source, out, Role::Element).map(|()| 1)?,
+            PACKED_NODE => elements(Listpack::open(source.string()?)?, out)?,
             container => return Err(Reason::QuicklistContainer(container).into()),
         };
+        hand_on(source, out)?;
     }
-    Ok(elements)
+    Ok(count)
 }

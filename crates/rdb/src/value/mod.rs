@@ -1,5 +1,5 @@
 //! Values of every type: which bytes belong to one, and whether a server can be trusted with them.
-//! Nothing is handed out but the kind and the number of elements.
+//! What a value is made of is handed to a visitor on the way.
 
 mod hash;
 mod list;
@@ -12,22 +12,23 @@ mod stream_node;
 use std::io::BufRead;
 
 use crate::{
-    event::{Kind, ModuleId},
+    event::ModuleId,
     fault::Reason,
     fingerprint::Fingerprints,
+    format::{Encoding, Flavour},
     packed::{Item, Packed},
-    source::Source,
+    part::{Out, Part, Visitor},
+    source::{GROWTH_BYTES, Source},
     text::Text,
 };
 
-pub(crate) use module::skip_module_values;
+pub(crate) use module::walk_module_values;
 
 /// Longer members of plain sets, hashes and sorted sets are not compared with the others.
 const COMPARED_BYTES: u64 = 64 << 10;
 
 /// What was found of a value.
 pub(crate) struct Value {
-    pub(crate) kind: Kind,
     pub(crate) elements: u64,
     pub(crate) module: Option<ModuleId>,
 }
@@ -36,87 +37,193 @@ pub(crate) struct Value {
 pub(crate) struct Seen {
     /// Members, fields, or the consumers of one group.
     members: Fingerprints,
-    /// The groups of one stream.
+    /// The groups of one stream, or its producers.
     groups: Fingerprints,
+    /// The name of the group at hand.
+    name: Vec<u8>,
 }
 
 impl Seen {
     pub(crate) fn new() -> Self {
-        Self { members: Fingerprints::new(), groups: Fingerprints::new() }
+        Self { members: Fingerprints::new(), groups: Fingerprints::new(), name: Vec::new() }
+    }
+
+    /// Members so far that were not compared with the others of their collection.
+    pub(crate) fn not_compared(&self) -> u64 {
+        self.members.not_compared() + self.groups.not_compared()
     }
 }
 
 /// Proves the value that a type byte announces (`RDB_TYPE_*` in Redis `src/rdb.h`).
 #[inline]
-pub(crate) fn check<R: BufRead>(
-    encoding: u8,
+pub(crate) fn check<R: BufRead, V: Visitor>(
+    encoding: Encoding,
     source: &mut Source<R>,
     seen: &mut Seen,
+    out: &mut Out<'_, V>,
 ) -> Result<Value, Box<Reason>> {
-    if encoding == 0 {
-        source.skip_string()?;
-        return Ok(Value { kind: Kind::String, elements: 1, module: None });
+    if encoding.number == 0 {
+        string(source, out, Role::Text)?;
+        return Ok(Value { elements: 1, module: None });
     }
-    check_collection(encoding, source, seen)
+    check_collection(encoding, source, seen, out)
 }
 
-fn check_collection<R: BufRead>(
-    encoding: u8,
+fn check_collection<R: BufRead, V: Visitor>(
+    encoding: Encoding,
     source: &mut Source<R>,
     seen: &mut Seen,
+    out: &mut Out<'_, V>,
 ) -> Result<Value, Box<Reason>> {
     let mut module = None;
     let members = &mut seen.members;
-    let (kind, elements) = match encoding {
-        1 => (Kind::List, list::plain(source)?),
-        2 => (Kind::Set, set::plain(source, members)?),
-        3 => (Kind::SortedSet, sorted_set::plain_text(source, members)?),
-        4 => (Kind::Hash, hash::plain(source, members)?),
-        5 => (Kind::SortedSet, sorted_set::plain_binary(source, members)?),
-        7 => {
-            module = Some(module::check(source)?);
-            (Kind::Module, 1)
+    let elements = match (encoding.number, encoding.flavour) {
+        (1, _) => list::plain(source, out)?,
+        (2, _) => set::plain(source, members, out)?,
+        (3, _) => sorted_set::plain_text(source, members, out)?,
+        (4, _) => hash::plain(source, members, out)?,
+        (5, _) => sorted_set::plain_binary(source, members, out)?,
+        (7, _) => {
+            module = Some(module::check(source, out)?);
+            1
         }
-        9 => (Kind::Hash, hash::zipmap(source, members)?),
-        10 => (Kind::List, list::ziplist(source)?),
-        11 => (Kind::Set, set::intset(source)?),
-        12 => (Kind::SortedSet, sorted_set::ziplist(source, members)?),
-        13 => (Kind::Hash, hash::ziplist(source, members)?),
-        14 => (Kind::List, list::quicklist(source)?),
-        15 => (Kind::Stream, stream::check(source, stream::Layout::V1, seen)?),
-        16 => (Kind::Hash, hash::listpack(source, members)?),
-        17 => (Kind::SortedSet, sorted_set::listpack(source, members)?),
-        18 => (Kind::List, list::quicklist2(source)?),
-        19 => (Kind::Stream, stream::check(source, stream::Layout::V2, seen)?),
-        20 => (Kind::Set, set::listpack(source, members)?),
-        21 => (Kind::Stream, stream::check(source, stream::Layout::V3, seen)?),
+        (9, _) => hash::zipmap(source, members, out)?,
+        (10, _) => list::ziplist(source, out)?,
+        (11, _) => set::intset(source, out)?,
+        (12, _) => sorted_set::ziplist(source, members, out)?,
+        (13, _) => hash::ziplist(source, members, out)?,
+        (14, _) => list::quicklist(source, out)?,
+        (15, _) => stream::check(source, stream::Layout::V1, seen, out)?,
+        (16, _) => hash::listpack(source, members, out)?,
+        (17, _) => sorted_set::listpack(source, members, out)?,
+        (18, _) => list::quicklist2(source, out)?,
+        (19, _) => stream::check(source, stream::Layout::V2, seen, out)?,
+        (20, _) => set::listpack(source, members, out)?,
+        (21, _) => stream::check(source, stream::Layout::V3, seen, out)?,
+        (22, Flavour::Valkey) => hash::expiring_valkey(source, members, out)?,
+        (22, Flavour::Redis) => hash::expiring_pre_ga(source, members, out)?,
+        (23, Flavour::Redis) => hash::expiring_listpack_pre_ga(source, members, out)?,
+        (24, Flavour::Redis) => hash::expiring(source, members, out)?,
+        (25, Flavour::Redis) => hash::expiring_listpack(source, members, out)?,
+        (26, Flavour::Redis) => stream::check(source, stream::Layout::V4, seen, out)?,
         _ => return Err(Reason::UnknownType(encoding).into()),
     };
-    Ok(Value { kind, elements, module })
+    Ok(Value { elements, module })
+}
+
+/// What a string of its own is to the value that it belongs to.
+#[derive(Debug, Clone, Copy)]
+enum Role {
+    Text,
+    Element,
+    Member,
+    Field,
+    Value,
+}
+
+impl Role {
+    #[inline]
+    fn part(self, item: Item<'_>) -> Part<'_> {
+        match self {
+            Self::Text => Part::Text(item),
+            Self::Element => Part::Element(item),
+            Self::Member => Part::Member(item),
+            Self::Field => Part::Field(item),
+            Self::Value => Part::Value(item),
+        }
+    }
+}
+
+/// Proves a string and hands it out. Where only its bytes are wanted it is never held.
+#[inline]
+fn string<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+    role: Role,
+) -> Result<(), Box<Reason>> {
+    if out.wants_parts() {
+        return out.part(role.part(source.item()?));
+    }
+    if out.wants_raw() {
+        return raw_string(source, out);
+    }
+    source.skip_string().map(drop)
+}
+
+/// Proves a string of which the bytes are wanted, handing on those of a long one in steps.
+fn raw_string<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+) -> Result<(), Box<Reason>> {
+    match source.text()? {
+        Text::Plain(mut left) => {
+            while left > 0 {
+                let step = left.min(GROWTH_BYTES as u64);
+                source.skip(step)?;
+                hand_on(source, out)?;
+                left -= step;
+            }
+        }
+        text => drop(source.skip_text(text)?),
+    }
+    hand_on(source, out)
+}
+
+/// Hands on the value's bytes when enough have gathered. Called between the elements of every collection that
+/// has no bound.
+#[inline]
+fn hand_on<R: BufRead, V: Visitor>(source: &mut Source<R>, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
+    if out.wants_raw() && source.is_tap_full() {
+        source.drain_tap(|bytes| out.visitor.raw(bytes))?;
+    }
+    Ok(())
 }
 
 /// Proves a member that is a string of its own, and that it is new in its collection.
 #[inline]
-fn member<R: BufRead>(
+fn member<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     members: &mut Fingerprints,
+    out: &mut Out<'_, V>,
     what: &'static str,
+    role: Role,
 ) -> Result<(), Box<Reason>> {
+    hand_on(source, out)?;
     let text = source.text()?;
+    if out.wants_parts() {
+        let item = match text {
+            Text::Integer(number) => Item::Integer(number),
+            Text::Plain(bytes) => Item::Text(source.bytes(bytes)?),
+            Text::Lzf { .. } => Item::Text(source.decode(text)?),
+        };
+        members.add(item, what)?;
+        return out.part(role.part(item));
+    }
     let longest = COMPARED_BYTES.min(source.max_blob_bytes);
     match text {
-        _ if !members.is_open() => source.skip_text(text).map(drop),
+        _ if !members.is_open() => pass_over(source, members, text),
         Text::Integer(number) => members.add(Item::Integer(number), what),
         Text::Plain(bytes) if bytes <= longest => members.add(Item::Text(source.bytes(bytes)?), what),
         Text::Lzf { plain, .. } if plain <= longest => members.add(Item::Text(source.decode(text)?), what),
-        Text::Plain(_) | Text::Lzf { .. } => source.skip_text(text).map(drop),
+        Text::Plain(_) | Text::Lzf { .. } => pass_over(source, members, text),
     }
 }
 
-/// Counts the entries of a packed list.
-fn count_items<'a>(mut items: impl Packed<'a>) -> Result<u64, Box<Reason>> {
+/// Proves a member without comparing it.
+fn pass_over<R: BufRead>(
+    source: &mut Source<R>,
+    members: &mut Fingerprints,
+    text: Text,
+) -> Result<(), Box<Reason>> {
+    members.pass_over();
+    source.skip_text(text).map(drop)
+}
+
+/// Hands out the entries of a packed list and counts them.
+fn elements<'a, V: Visitor>(mut items: impl Packed<'a>, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
     let mut count = 0;
-    while items.next_item()?.is_some() {
+    while let Some(item) = items.next_item()? {
+        out.part(Part::Element(item))?;
         count += 1;
     }
     Ok(count)

@@ -3,17 +3,29 @@
 
 use std::io::BufRead;
 
-use crate::{event::ModuleId, fault::Reason, source::Source};
+use super::{hand_on, raw_string};
+use crate::{
+    event::ModuleId,
+    fault::Reason,
+    part::{Out, Visitor},
+    source::Source,
+};
 
 /// Type 7: the module's identity and its values.
-pub(super) fn check<R: BufRead>(source: &mut Source<R>) -> Result<ModuleId, Box<Reason>> {
+pub(super) fn check<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+) -> Result<ModuleId, Box<Reason>> {
     let module = ModuleId(source.length()?);
-    skip_module_values(source)?;
+    walk_module_values(source, out)?;
     Ok(module)
 }
 
 /// Walks a module's values up to their end mark (`RDB_MODULE_OPCODE_*` in Redis `src/rdb.h`).
-pub(crate) fn skip_module_values<R: BufRead>(source: &mut Source<R>) -> Result<(), Box<Reason>> {
+pub(crate) fn walk_module_values<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+) -> Result<(), Box<Reason>> {
     loop {
         match source.length()? {
             0 => return Ok(()),
@@ -21,8 +33,10 @@ pub(crate) fn skip_module_values<R: BufRead>(source: &mut Source<R>) -> Result<(
             1 | 2 => drop(source.length()?),
             3 => source.skip(4)?,
             4 => source.skip(8)?,
+            5 if out.wants_raw() => raw_string(source, out)?,
             5 => drop(source.skip_string()?),
             _ => return Err(Reason::Module("a kind of value that does not exist").into()),
         }
+        hand_on(source, out)?;
     }
 }

@@ -2,85 +2,96 @@
 
 use std::io::BufRead;
 
-use super::member;
+use super::{Role, member};
 use crate::{
     fault::Reason,
     fingerprint::Fingerprints,
     packed::{self, Listpack, Packed, Ziplist},
+    part::{Out, Part, Visitor},
     source::Source,
 };
 
 const MEMBER: &str = "member";
 
 /// Type 3: a member string and a score as text each.
-pub(super) fn plain_text<R: BufRead>(
+pub(super) fn plain_text<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     seen: &mut Fingerprints,
+    out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
     let members = source.length()?;
     for _ in 0..members {
-        member(source, seen, MEMBER)?;
-        text_score(source)?;
+        member(source, seen, out, MEMBER, Role::Member)?;
+        out.part(Part::Score(text_score(source)?))?;
     }
     Ok(members)
 }
 
 /// Type 5: a member string and a score as a binary double each.
-pub(super) fn plain_binary<R: BufRead>(
+pub(super) fn plain_binary<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     seen: &mut Fingerprints,
+    out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
     let members = source.length()?;
     for _ in 0..members {
-        member(source, seen, MEMBER)?;
-        if f64::from_le_bytes(source.array()?).is_nan() {
+        member(source, seen, out, MEMBER, Role::Member)?;
+        let score = f64::from_le_bytes(source.array()?);
+        if score.is_nan() {
             return Err(Reason::Score.into());
         }
+        out.part(Part::Score(score))?;
     }
     Ok(members)
 }
 
 /// Type 12: a ziplist of members and scores in turn.
-pub(super) fn ziplist<R: BufRead>(
+pub(super) fn ziplist<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     seen: &mut Fingerprints,
+    out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
-    scored(Ziplist::open(source.string()?)?, seen)
+    scored(Ziplist::open(source.string()?)?, seen, out)
 }
 
 /// Type 17: a listpack of members and scores in turn.
-pub(super) fn listpack<R: BufRead>(
+pub(super) fn listpack<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     seen: &mut Fingerprints,
+    out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
-    scored(Listpack::open(source.string()?)?, seen)
+    scored(Listpack::open(source.string()?)?, seen, out)
 }
 
-fn scored<'a>(mut items: impl Packed<'a>, seen: &mut Fingerprints) -> Result<u64, Box<Reason>> {
+fn scored<'a, V: Visitor>(
+    mut items: impl Packed<'a>,
+    seen: &mut Fingerprints,
+    out: &mut Out<'_, V>,
+) -> Result<u64, Box<Reason>> {
     seen.clear();
     let mut members = 0;
     while let Some(member) = items.next_item()? {
         seen.add(member, MEMBER)?;
         let score = items.next_item()?.ok_or(Reason::Odd("sorted set"))?;
-        if !score.is_score() {
-            return Err(Reason::Score.into());
-        }
+        let score = score.score().ok_or(Reason::Score)?;
+        out.part(Part::Member(member))?;
+        out.part(Part::Score(score))?;
         members += 1;
     }
     Ok(members)
 }
 
 /// A score of files before Redis 4 (Redis `src/rdb.c`, `rdbLoadDoubleValue`).
-fn text_score<R: BufRead>(source: &mut Source<R>) -> Result<(), Box<Reason>> {
+fn text_score<R: BufRead>(source: &mut Source<R>) -> Result<f64, Box<Reason>> {
     const NAN: u8 = 253;
     const INFINITE: u8 = 254;
     const MINUS_INFINITE: u8 = 255;
     match source.byte()? {
         NAN => Err(Reason::Score.into()),
-        INFINITE | MINUS_INFINITE => Ok(()),
-        length if packed::is_score(source.bytes(length.into())?) => Ok(()),
-        _ => Err(Reason::Score.into()),
+        INFINITE => Ok(f64::INFINITY),
+        MINUS_INFINITE => Ok(f64::NEG_INFINITY),
+        length => Ok(packed::score(source.bytes(length.into())?).ok_or(Reason::Score)?),
     }
 }

@@ -2,8 +2,14 @@
 
 use std::io::BufRead;
 
-use super::{Seen, stream_node};
-use crate::{fault::Reason, fingerprint::Fingerprints, packed::Item, source::Source};
+use super::{Seen, hand_on, stream_node};
+use crate::{
+    fault::Reason,
+    fingerprint::Fingerprints,
+    packed::Item,
+    part::{Out, Part, StreamFacts, StreamHistory, StreamId, Visitor},
+    source::Source,
+};
 
 /// Which fields a stream is written with; later layouts have all fields of earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,36 +20,54 @@ pub(super) enum Layout {
     V2,
     /// Type 21, Redis 7.2: when a consumer was last active.
     V3,
+    /// Type 26, Redis 8.6: what producers added (librdb `src/lib/parser.c`).
+    V4,
 }
 
-/// Types 15, 19 and 21. Gives the number of entries, as the stream itself counts them.
-pub(super) fn check<R: BufRead>(
+/// Types 15, 19, 21 and 26. Gives the number of entries, as the stream itself counts them.
+pub(super) fn check<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     layout: Layout,
     seen: &mut Seen,
+    out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
-    let live = check_nodes(source)?;
-    let entries = source.length()?;
+    let live = check_nodes(source, out)?;
+    let length = source.length()?;
     // Trimming in early Redis 5 left the length too high, and servers live with that; but one that finds no
     // entry at all in a stream with a length panics (`streamLastValidID`).
-    if live > entries || (live == 0 && entries > 0) {
+    if live > length || (live == 0 && length > 0) {
         return Err(Reason::Stream("its length is not the number of its entries").into());
     }
-    // Last ID; then first ID, highest deleted ID and entries added: two, two and one.
-    let numbers = if layout >= Layout::V2 { 2 + 5 } else { 2 };
-    for _ in 0..numbers {
-        source.length()?;
-    }
+    let last_id = id(source)?;
+    let history = match layout {
+        Layout::V1 => None,
+        _ => Some(StreamHistory {
+            first_id: id(source)?,
+            max_deleted_id: id(source)?,
+            entries_added: source.length()?,
+        }),
+    };
+    out.part(Part::StreamFacts(StreamFacts { length, last_id, history }))?;
     seen.groups.clear();
     for _ in 0..source.length()? {
-        seen.groups.add(Item::Text(source.string()?), "consumer group")?;
-        check_group(source, layout, &mut seen.members)?;
+        check_group(source, layout, seen, out)?;
     }
-    Ok(entries)
+    if layout >= Layout::V4 {
+        check_producers(source, &mut seen.groups, &mut seen.members, out)?;
+    }
+    Ok(length)
+}
+
+/// An ID as two lengths.
+fn id<R: BufRead>(source: &mut Source<R>) -> Result<StreamId, Box<Reason>> {
+    Ok(StreamId { ms: source.length()?, seq: source.length()? })
 }
 
 /// The nodes that hold the entries, each a listpack under the ID that its entries count from.
-fn check_nodes<R: BufRead>(source: &mut Source<R>) -> Result<u64, Box<Reason>> {
+fn check_nodes<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+) -> Result<u64, Box<Reason>> {
     let mut live = 0;
     let mut before: Option<[u8; 16]> = None;
     for _ in 0..source.length()? {
@@ -54,44 +78,113 @@ fn check_nodes<R: BufRead>(source: &mut Source<R>) -> Result<u64, Box<Reason>> {
             return Err(Reason::Stream("its nodes are not in order").into());
         }
         before = Some(id);
-        live += stream_node::check(source.string()?)?;
+        live += stream_node::check(StreamId::from_bytes(id), source.string()?, out)?;
+        hand_on(source, out)?;
     }
     Ok(live)
 }
 
 /// One consumer group: what is pending in it, and to which consumer each pending entry belongs.
-fn check_group<R: BufRead>(
+fn check_group<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     layout: Layout,
-    consumers: &mut Fingerprints,
+    seen: &mut Seen,
+    out: &mut Out<'_, V>,
 ) -> Result<(), Box<Reason>> {
-    // Last delivered ID; then the entries read.
-    let numbers = if layout >= Layout::V2 { 2 + 1 } else { 2 };
-    for _ in 0..numbers {
-        source.length()?;
-    }
+    let mut name = std::mem::take(&mut seen.name);
+    name.clear();
+    name.extend_from_slice(source.string()?);
+    seen.groups.add(Item::Text(&name), "consumer group")?;
+    let last_id = id(source)?;
+    let entries_read = match layout {
+        Layout::V1 => None,
+        // All ones stand for "not known".
+        _ => Some(source.length()?).filter(|read| *read != u64::MAX),
+    };
+    out.part(Part::Group { name: &name, last_id, entries_read })?;
+    seen.name = name;
+
+    let consumers = &mut seen.members;
     consumers.clear();
     let mut pending = Pending::default();
     for _ in 0..source.length()? {
-        pending.add(source.array()?, consumers)?;
-        // Delivery time and count.
-        source.skip(8)?;
-        source.length()?;
+        let id = source.array()?;
+        pending.add(id, consumers)?;
+        let (delivered_ms, deliveries) = (source.milliseconds()?, source.length()?);
+        out.part(Part::Pending { id: StreamId::from_bytes(id), delivered_ms, deliveries })?;
+        hand_on(source, out)?;
     }
-    let mut owners = Pending::default();
-    for _ in 0..source.length()? {
-        consumers.add(Item::Text(source.string()?), "consumer")?;
-        source.skip(if layout >= Layout::V3 { 16 } else { 8 })?;
-        owners.newest = None;
-        for _ in 0..source.length()? {
-            owners.add(source.array()?, consumers)?;
-        }
-    }
-    if owners.entries != pending.entries || owners.sum != pending.sum {
+    let owned = check_consumers(source, layout, consumers, out)?;
+    if owned.entries != pending.entries || owned.sum != pending.sum {
         return Err(
             Reason::Stream("the pending entries of its consumers are not those of their group").into()
         );
     }
+    Ok(())
+}
+
+/// The consumers of a group. Gives what is pending for all of them.
+fn check_consumers<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    layout: Layout,
+    consumers: &mut Fingerprints,
+    out: &mut Out<'_, V>,
+) -> Result<Pending, Box<Reason>> {
+    let mut owned = Pending::default();
+    let mut name = Vec::new();
+    for _ in 0..source.length()? {
+        let written = source.string()?;
+        consumers.add(Item::Text(written), "consumer")?;
+        if out.wants_parts() {
+            name.clear();
+            name.extend_from_slice(written);
+        }
+        let seen_ms = source.milliseconds()?;
+        let active_ms = match layout {
+            Layout::V1 | Layout::V2 => None,
+            // Minus one stands for "never".
+            _ => Some(source.milliseconds()?).filter(|ms| *ms != -1),
+        };
+        out.part(Part::Consumer { name: &name, seen_ms, active_ms })?;
+        owned.newest = None;
+        for _ in 0..source.length()? {
+            let id = source.array()?;
+            owned.add(id, consumers)?;
+            out.part(Part::ConsumerPending(StreamId::from_bytes(id)))?;
+        }
+        hand_on(source, out)?;
+    }
+    Ok(owned)
+}
+
+/// What producers added, so that a repeated addition is recognised.
+fn check_producers<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    producers: &mut Fingerprints,
+    iids: &mut Fingerprints,
+    out: &mut Out<'_, V>,
+) -> Result<(), Box<Reason>> {
+    let (seconds, max_entries) = (source.length()?, source.length()?);
+    out.part(Part::Idempotence { seconds, max_entries })?;
+    producers.clear();
+    let mut iid = Vec::new();
+    for _ in 0..source.length()? {
+        let producer = source.string()?;
+        producers.add(Item::Text(producer), "producer")?;
+        out.part(Part::Producer(producer))?;
+        iids.clear();
+        for _ in 0..source.length()? {
+            iid.clear();
+            iid.extend_from_slice(source.string()?);
+            iids.add(Item::Text(&iid), "producer's ID")?;
+            let id = id(source)?;
+            out.part(Part::Produced { iid: &iid, id })?;
+        }
+        hand_on(source, out)?;
+    }
+    // IDs ever added, and repeated ones.
+    source.length()?;
+    source.length()?;
     Ok(())
 }
 

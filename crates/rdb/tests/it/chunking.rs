@@ -60,13 +60,30 @@ fn events_are_the_same_in_any_pieces() {
     }
 }
 
+/// The file under a version that is not read, with the checksum that it then has.
+fn relabelled(mut bytes: Vec<u8>, name: &str) -> Vec<u8> {
+    bytes[7..9].copy_from_slice(b"99");
+    let mut reader = Reader::new(&bytes[..], Limits::default());
+    while reader.next_event().is_ok() {}
+    let keystow_rdb::Checksum::Bad { computed, .. } = reader.finish_unparsed().unwrap() else {
+        panic!("{name}: the checksum has changed");
+    };
+    let end = bytes.len() - 8;
+    bytes[end..].copy_from_slice(&computed.to_le_bytes());
+    bytes
+}
+
 #[test]
 fn checksum_of_the_unparsed_is_the_same_in_any_pieces() {
     for name in ["srv-redis-8.2.3-all.rdb", "srv-valkey-9.1.2-all.rdb", "lp-hash-odd.rdb"] {
-        let bytes = fixture(name);
+        let mut bytes = fixture(name);
+        if name != "lp-hash-odd.rdb" {
+            // A version to come; the checksum follows suit.
+            bytes = relabelled(bytes, name);
+        }
         for step in [1, 3, 8, 4096] {
             let mut reader = Reader::new(Drip { bytes: &bytes, step, calls: 0 }, Limits::default());
-            while reader.next_event().is_ok() {}
+            while reader.next_event().is_ok_and(|event| event.is_some()) {}
             assert_eq!(reader.finish_unparsed().unwrap(), keystow_rdb::Checksum::Ok, "{name}");
         }
     }

@@ -20,7 +20,7 @@ fn encodings(bytes: &[u8]) -> BTreeMap<String, u64> {
     let mut reader = Reader::new(bytes, Limits::default());
     while let Some(event) = reader.next_event().unwrap() {
         if let Event::Entry(entry) = event {
-            *found.entry(entry.encoding.to_string()).or_default() += 1;
+            *found.entry(entry.encoding.number.to_string()).or_default() += 1;
         }
     }
     found

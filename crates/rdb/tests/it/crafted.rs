@@ -29,6 +29,7 @@ fn each_wrong_file_is_refused_for_its_own_reason() {
         ("lp-total-bytes-wrong", "RDB_LISTPACK"),
         ("lp-backlen-wrong", "RDB_LISTPACK"),
         ("lp-no-terminator", "RDB_LISTPACK"),
+        ("key-dup", "RDB_DUPLICATE"),
         ("set-dup-member", "RDB_DUPLICATE"),
         ("zset1-bad-score", "RDB_SCORE"),
         ("intset-bad-encoding", "RDB_INTSET"),
@@ -93,5 +94,5 @@ fn fault_reads_as_one_line_with_place_and_key() {
     assert_eq!(failure.to_string(), "listpack, 8 bytes in: a wrong back length at byte 14, in key \"k\"");
     let failure = check(&fixture("ver-9999.rdb")).unwrap_err();
     assert_eq!(failure.report_so_far.magic, "REDIS9999");
-    assert_eq!(failure.to_string(), "RDB version 9999 of Redis is not supported yet at byte 9");
+    assert_eq!(failure.to_string(), "RDB version 9999 of Redis is not supported at byte 9");
 }
