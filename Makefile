@@ -22,7 +22,7 @@ release: ## Build the release program
 	$(CARGO) build --quiet --release --package keystow
 
 test: ## Install what is missing, then lint and run every test
-	@tools/setup.sh rust redis sdk
+	@tools/setup.sh rust servers sdk
 	@$(MAKE) --no-print-directory lint unit
 	@$(MAKE) --no-print-directory sdk
 	@$(MAKE) --no-print-directory faults KILLS=10
