@@ -22,7 +22,7 @@ release: ## Build the release program
 	$(CARGO) build --quiet --release --package keystow
 
 test: ## Install what is missing, then lint and run every test
-	@tools/setup.sh rust redis sdk
+	@tools/setup.sh rust servers sdk
 	@$(MAKE) --no-print-directory lint unit
 	@$(MAKE) --no-print-directory sdk
 	@$(MAKE) --no-print-directory faults KILLS=10
@@ -54,7 +54,7 @@ demo: ## Show the main job on a throw-away Redis
 	@$(MAKE) --no-print-directory release
 	@KEYSTOW_BIN=$(TARGET)/release/keystow $(tool_python) tools/demo.py
 
-bench: ## Measure against the peers (BENCH=capture, download, api or all)
+bench: ## Measure against the peers (BENCH=capture, download, api, rdb or all)
 	@tools/setup.sh rust redis sdk bench
 	@echo '==> building the release program (some minutes the first time)'
 	@$(MAKE) --no-print-directory release

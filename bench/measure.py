@@ -1,11 +1,28 @@
 """Clocks, medians and the table."""
 
+import json
 import os
 import statistics
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab import LabError, clean_environment
+
 TICK = os.sysconf("SC_CLK_TCK")
+
+# A child's peak memory is at least that of the process that starts it, so a small one does.
+STARTER = """
+import os, sys, time
+began = time.monotonic()
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ,
+                        file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)])
+_, status, usage = os.wait4(child, 0)
+wall = time.monotonic() - began
+print([wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024])
+sys.exit(abs(os.waitstatus_to_exitcode(status)))
+"""
 
 
 def cpu_seconds(pid):
@@ -20,6 +37,25 @@ def peak_mib(pid):
     """The largest resident size so far."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a whole process took: seconds, seconds of CPU, and MiB at its peak."""
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def spend(*command):
+    """Run a command to its end, its output discarded; failure raises with what it said on stderr."""
+    words = [str(word) for word in command]
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", STARTER, *words], env=clean_environment(),
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LabError(f"{' '.join(words)} failed ({done.returncode}):\n{done.stderr}")
+    return Spent(*json.loads(done.stdout))
 
 
 @dataclass

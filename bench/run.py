@@ -1,4 +1,4 @@
-"""Run the measurements and print one table. Usage: run.py capture|download|api|all"""
+"""Run the measurements and print one table. Usage: run.py capture|download|api|rdb|all"""
 
 import os
 import platform
@@ -7,10 +7,11 @@ import sys
 import api
 import capture
 import download
+import rdb
 from lab import Lab, LabError
 from measure import print_table
 
-PARTS = {"capture": capture, "download": download, "api": api}
+PARTS = {"capture": capture, "download": download, "api": api, "rdb": rdb}
 
 
 def main():

@@ -1,7 +1,7 @@
 """A throw-away laboratory: real servers on free ports of 127.0.0.1, stopped for certain.
 
-Only the standard library. Everything a `Lab` starts lives in one temporary folder and ends with it,
-also after Ctrl-C or SIGTERM:
+Only the standard library and our list of servers. Everything a `Lab` starts lives in one temporary folder and
+ends with it, also after Ctrl-C or SIGTERM:
 
     with Lab() as lab:
         redis = lab.redis()
@@ -22,6 +22,8 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
+
+import servers
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -147,22 +149,27 @@ class Resp:
 
 
 class Redis:
-    """A redis-server of our own."""
+    """A redis-server of our own: the one on the PATH, or a `version` that tools/servers.py knows."""
 
-    def __init__(self, folder, *options, dump=None, program="redis-server"):
+    def __init__(self, folder, *options, dump=None, version=None):
         self.folder = Path(folder)
         if dump:
             shutil.copyfile(dump, self.folder / "dump.rdb")
+        program = [servers.program(version)] if version else ["redis-server", "--enable-debug-command", "yes"]
         for _ in range(5):
             self.port = free_port()
-            command = [program, "--port", str(self.port), "--bind", "127.0.0.1",
-                       "--dir", str(self.folder), "--save", "", "--daemonize", "no",
-                       "--enable-debug-command", "yes", "--logfile", "redis.log", *options]
-            self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+            command = [*program, "--port", str(self.port), "--bind", "127.0.0.1",
+                       "--dir", str(self.folder), "--save", "", "--daemonize", "no", *options]
+            with open(self.folder / "redis.log", "wb") as log:
+                self.process = subprocess.Popen(command, stdout=log, stderr=log)
             if self._is_ours():
                 return
             stop(self.process)
-        raise LabError(f"redis-server does not start; see {self.folder}/redis.log")
+            log = (self.folder / "redis.log").read_text(errors="replace")
+            if "Address already in use" not in log:
+                break
+        last = "\n".join(log.splitlines()[-12:])
+        raise LabError(f"{version or 'redis-server'} does not start{f' with {dump}' if dump else ''}:\n{last}")
 
     def _is_ours(self):
         """True as soon as this very process answers, False when it ends or another one answers."""
@@ -311,9 +318,9 @@ class Lab(ExitStack):
         """A new folder in the laboratory."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
 
-    def redis(self, *options, dump=None):
-        """Start a redis-server, empty or with the contents of an RDB file."""
-        redis = Redis(self.dir("redis"), *options, dump=dump)
+    def redis(self, *options, dump=None, version=None):
+        """Start a redis-server, empty or with the contents of an RDB file; it may refuse the file: LabError."""
+        redis = Redis(self.dir("redis"), *options, dump=dump, version=version)
         self.callback(redis.stop)
         return redis
 
@@ -323,9 +330,9 @@ class Lab(ExitStack):
         self.callback(keystow.stop)
         return keystow
 
-    def digest_of(self, dump):
+    def digest_of(self, dump, version=None):
         """(DEBUG DIGEST, number of keys) of an RDB file, as a fresh redis-server loads it."""
-        redis = Redis(self.dir("load"), dump=dump)
+        redis = Redis(self.dir("load"), dump=dump, version=version)
         try:
             return redis.digest(), redis.keys()
         finally:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what a task needs and this machine lacks. Usage: tools/setup.sh [rust] [redis] [sdk] [bench] [fuzz]
+# Install what a task needs and this machine lacks. Usage: tools/setup.sh [rust] [redis] [servers] [sdk] [bench] [fuzz]
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -44,14 +44,25 @@ redis() {
     need redis-cli redis-tools
 }
 
+need_python() {
+    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or later is needed"
+    "$python" -m pip --version >/dev/null 2>&1 || install python3-pip
+}
+
+# Redis and Valkey of many versions, in .tools/servers.
+servers() {
+    redis
+    need_python
+    "$python" -B tools/servers.py
+}
+
 # The vendors' SDKs, in an environment of their own in .tools/py; renewed when their list or Python changes.
 # OpenSSL makes the certificates of the tests.
 sdk() {
     need openssl openssl
     wanted="$("$python" --version) $(cksum <tools/requirements.txt)"
     [ "$(cat .tools/py/.installed 2>/dev/null)" = "$wanted" ] && return 0
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or later is needed"
-    "$python" -m pip --version >/dev/null 2>&1 || install python3-pip
+    need_python
     say "installing the vendors' SDKs into .tools/py"
     rm -rf .tools/py
     "$python" -m venv --without-pip .tools/py
@@ -74,10 +85,10 @@ fuzz() {
     cargo install --quiet --locked cargo-fuzz
 }
 
-[ $# -gt 0 ] || set -- rust redis sdk bench fuzz
+[ $# -gt 0 ] || set -- rust servers sdk bench fuzz
 for part in "$@"; do
     case $part in
-        rust | redis | sdk | bench | fuzz) "$part" ;;
+        rust | redis | servers | sdk | bench | fuzz) "$part" ;;
         *) die "unknown part: $part" ;;
     esac
 done
