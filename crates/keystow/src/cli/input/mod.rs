@@ -94,7 +94,7 @@ impl Input {
         self,
         read: impl FnOnce(&mut RdbBytes) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
-        let read_all = |bytes: &mut RdbBytes| {
+        let read_all = |bytes: &mut RdbBytes| -> Result<T, Failure> {
             let value = read(bytes)?;
             // Bytes after the end belong to a part's digest too.
             std::io::copy(bytes, &mut std::io::sink())
@@ -102,7 +102,7 @@ impl Input {
             Ok(value)
         };
         let (value, digests) = self.read_and_hash(read_all).await?;
-        let value: T = value?;
+        let value = value?;
         match digests {
             Some(Digests { name, found, expected }) if found != expected => {
                 let message = format!("{name} is not what was backed up");
