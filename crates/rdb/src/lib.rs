@@ -13,6 +13,7 @@
 
 mod crc;
 pub mod dump;
+mod encode;
 mod event;
 mod fault;
 mod filter;
@@ -21,18 +22,26 @@ mod format;
 mod keys;
 mod length;
 mod lzf;
+pub mod model;
 pub mod packed;
 mod part;
 mod reader;
 mod report;
+mod rewrite;
 mod source;
 mod text;
+mod unwritable;
 mod value;
+mod writer;
 
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
 pub use fault::{Fault, Reason};
 pub use filter::{Filter, Pattern};
-pub use format::{Encoding, Flavour, Format};
-pub use part::{Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
+pub use format::{Encoding, Flavour, Format, UnknownFormat};
+pub use model::{Collector, Value};
+pub use part::{Frame, Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
 pub use reader::{Limits, NotCompared, Reader};
 pub use report::{DatabaseReport, Failure, KindReport, Report, Summary, verify};
+pub use rewrite::{Dropped, Impossible, Moves, Place, RewriteError, RewriteOptions, Rewritten, rewrite};
+pub use unwritable::{Unwritable, WriteError};
+pub use writer::{Record, Writer};

@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Role, member, string};
+use super::{Role, count, member, string};
 use crate::{
     fault::Reason,
     fingerprint::Fingerprints,
@@ -25,7 +25,7 @@ pub(super) fn plain<R: BufRead, V: Visitor>(
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let fields = source.length()?;
+    let fields = count(source, out)?;
     for _ in 0..fields {
         member(source, seen, out, FIELD, Role::Field)?;
         string(source, out, Role::Value)?;
@@ -104,7 +104,7 @@ fn expiring_by<R: BufRead, V: Visitor>(
     to_expiry: impl Fn(u64) -> Option<u64>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let fields = source.length()?;
+    let fields = count(source, out)?;
     for _ in 0..fields {
         let expiry = match source.length()? {
             0 => None,
@@ -126,7 +126,7 @@ pub(super) fn expiring_valkey<R: BufRead, V: Visitor>(
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let fields = source.length()?;
+    let fields = count(source, out)?;
     for _ in 0..fields {
         member(source, seen, out, FIELD, Role::Field)?;
         string(source, out, Role::Value)?;

@@ -2,11 +2,11 @@
 
 use std::io::BufRead;
 
-use super::{Role, elements, hand_on, string};
+use super::{Role, count, elements, hand_on, string};
 use crate::{
     fault::Reason,
     packed::{Listpack, Ziplist},
-    part::{Out, Visitor},
+    part::{Frame, Out, Visitor},
     source::Source,
 };
 
@@ -19,7 +19,7 @@ pub(super) fn plain<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
-    let elements = source.length()?;
+    let elements = count(source, out)?;
     for _ in 0..elements {
         string(source, out, Role::Element)?;
     }
@@ -40,8 +40,9 @@ pub(super) fn quicklist<R: BufRead, V: Visitor>(
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     let mut elements = 0;
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         elements += ziplist(source, out)?;
+        out.frame(Frame::ListNode)?;
         hand_on(source, out)?;
     }
     Ok(elements)
@@ -52,14 +53,15 @@ pub(super) fn quicklist2<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
-    let mut count = 0;
-    for _ in 0..source.length()? {
-        count += match source.length()? {
+    let mut found = 0;
+    for _ in 0..count(source, out)? {
+        found += match source.length()? {
             PLAIN_NODE => string(source, out, Role::Element).map(|()| 1)?,
             PACKED_NODE => elements(Listpack::open(source.string()?)?, out)?,
             container => return Err(Reason::QuicklistContainer(container).into()),
         };
+        out.frame(Frame::ListNode)?;
         hand_on(source, out)?;
     }
-    Ok(count)
+    Ok(found)
 }

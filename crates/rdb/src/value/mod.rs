@@ -17,7 +17,7 @@ use crate::{
     fingerprint::Fingerprints,
     format::{Encoding, Flavour},
     packed::{Item, Packed},
-    part::{Out, Part, Visitor},
+    part::{Frame, Out, Part, Visitor},
     source::{GROWTH_BYTES, Source},
     text::Text,
 };
@@ -132,6 +132,14 @@ impl Role {
             Self::Value => Part::Value(item),
         }
     }
+}
+
+/// How many things follow.
+#[inline]
+fn count<R: BufRead, V: Visitor>(source: &mut Source<R>, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
+    let count = source.length()?;
+    out.frame(Frame::Count(count))?;
+    Ok(count)
 }
 
 /// Proves a string and hands it out. Where only its bytes are wanted it is never held.

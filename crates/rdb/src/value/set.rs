@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use super::{Role, member};
+use super::{Role, count, member};
 use crate::{
     fault::Reason,
     fingerprint::Fingerprints,
@@ -20,7 +20,7 @@ pub(super) fn plain<R: BufRead, V: Visitor>(
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let members = source.length()?;
+    let members = count(source, out)?;
     for _ in 0..members {
         member(source, seen, out, MEMBER, Role::Member)?;
     }

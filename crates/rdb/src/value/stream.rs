@@ -2,12 +2,12 @@
 
 use std::io::BufRead;
 
-use super::{Seen, hand_on, stream_node};
+use super::{Seen, count, hand_on, stream_node};
 use crate::{
     fault::Reason,
     fingerprint::Fingerprints,
     packed::Item,
-    part::{Out, Part, StreamFacts, StreamHistory, StreamId, Visitor},
+    part::{Frame, Out, Part, StreamFacts, StreamHistory, StreamId, Visitor},
     source::Source,
 };
 
@@ -49,7 +49,7 @@ pub(super) fn check<R: BufRead, V: Visitor>(
     };
     out.part(Part::StreamFacts(StreamFacts { length, last_id, history }))?;
     seen.groups.clear();
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         check_group(source, layout, seen, out)?;
     }
     if layout >= Layout::V4 {
@@ -70,7 +70,7 @@ fn check_nodes<R: BufRead, V: Visitor>(
 ) -> Result<u64, Box<Reason>> {
     let mut live = 0;
     let mut before: Option<[u8; 16]> = None;
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         let id = <[u8; 16]>::try_from(source.string()?)
             .map_err(|_| Reason::Stream("a node's ID is not of 16 bytes"))?;
         // Nodes come out of a radix tree, and IDs are big endian: bytes in order, none twice.
@@ -78,7 +78,9 @@ fn check_nodes<R: BufRead, V: Visitor>(
             return Err(Reason::Stream("its nodes are not in order").into());
         }
         before = Some(id);
-        live += stream_node::check(StreamId::from_bytes(id), source.string()?, out)?;
+        let (first, listpack) = (StreamId::from_bytes(id), source.string()?);
+        live += stream_node::check(first, listpack, out)?;
+        out.frame(Frame::StreamNode { first, listpack })?;
         hand_on(source, out)?;
     }
     Ok(live)
@@ -107,7 +109,7 @@ fn check_group<R: BufRead, V: Visitor>(
     let consumers = &mut seen.members;
     consumers.clear();
     let mut pending = Pending::default();
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         let id = source.array()?;
         pending.add(id, consumers)?;
         let (delivered_ms, deliveries) = (source.milliseconds()?, source.length()?);
@@ -132,7 +134,7 @@ fn check_consumers<R: BufRead, V: Visitor>(
 ) -> Result<Pending, Box<Reason>> {
     let mut owned = Pending::default();
     let mut name = Vec::new();
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         let written = source.string()?;
         consumers.add(Item::Text(written), "consumer")?;
         if out.wants_parts() {
@@ -147,7 +149,7 @@ fn check_consumers<R: BufRead, V: Visitor>(
         };
         out.part(Part::Consumer { name: &name, seen_ms, active_ms })?;
         owned.newest = None;
-        for _ in 0..source.length()? {
+        for _ in 0..count(source, out)? {
             let id = source.array()?;
             owned.add(id, consumers)?;
             out.part(Part::ConsumerPending(StreamId::from_bytes(id)))?;
@@ -168,12 +170,12 @@ fn check_producers<R: BufRead, V: Visitor>(
     out.part(Part::Idempotence { seconds, max_entries })?;
     producers.clear();
     let mut iid = Vec::new();
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         let producer = source.string()?;
         producers.add(Item::Text(producer), "producer")?;
         out.part(Part::Producer(producer))?;
         iids.clear();
-        for _ in 0..source.length()? {
+        for _ in 0..count(source, out)? {
             iid.clear();
             iid.extend_from_slice(source.string()?);
             iids.add(Item::Text(&iid), "producer's ID")?;
