@@ -170,11 +170,13 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub(crate) const OUTPUT: &str = "RDB_OUTPUT";
+
     /// A stable code for programs and documentation.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Io { .. } => "RDB_IO",
-            Self::Output { .. } => "RDB_OUTPUT",
+            Self::Output { .. } => Self::OUTPUT,
             Self::Truncated => "RDB_TRUNCATED",
             Self::BadMagic(_) => "RDB_MAGIC",
             Self::UnsupportedVersion { .. } => "RDB_VERSION",

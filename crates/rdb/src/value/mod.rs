@@ -15,8 +15,9 @@ use crate::{
     fault::Reason,
     fingerprint::Fingerprints,
     format::{Encoding, Flavour},
+    length::Lengths,
     packed::{Item, Packed},
-    part::{Out, Part, Visitor},
+    part::{Frame, Out, Part, Visitor},
     source::GROWTH_BYTES,
     text::{Text, Texts},
 };
@@ -137,6 +138,14 @@ impl Role {
             Self::Value => Part::Value(item),
         }
     }
+}
+
+/// How many things follow.
+#[inline]
+fn count<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
+    let count = source.length()?;
+    out.frame(Frame::Count(count))?;
+    Ok(count)
 }
 
 /// Proves a string and hands it out. Where only its bytes are wanted it is never held.

@@ -7,7 +7,11 @@ mod crafted;
 mod damage;
 mod encodings;
 mod fuzz_corpus;
+mod generated;
+mod payloads;
+mod rewriting;
 mod streams;
+mod values;
 mod writer;
 
 use std::{
