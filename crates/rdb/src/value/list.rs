@@ -2,12 +2,13 @@
 
 use std::io::BufRead;
 
-use super::{Role, elements, hand_on, string};
+use super::{Role, elements, hand_on, string, string_body};
 use crate::{
     fault::Reason,
     packed::{Listpack, Ziplist},
     part::{Out, Visitor},
     source::Source,
+    text::Text,
 };
 
 /// Containers of a quicklist node (`QUICKLIST_NODE_CONTAINER_*` in Redis `src/quicklist.h`).
@@ -55,11 +56,22 @@ pub(super) fn quicklist2<R: BufRead, V: Visitor>(
     let mut count = 0;
     for _ in 0..source.length()? {
         count += match source.length()? {
-            PLAIN_NODE => string(source, out, Role::Element).map(|()| 1)?,
+            PLAIN_NODE => plain_node(source, out).map(|()| 1)?,
             PACKED_NODE => elements(Listpack::open(source.string()?)?, out)?,
             container => return Err(Reason::QuicklistContainer(container).into()),
         };
         hand_on(source, out)?;
     }
     Ok(count)
+}
+
+/// One large element. Servers refuse one without a byte, which they would have packed.
+fn plain_node<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+) -> Result<(), Box<Reason>> {
+    match source.text()? {
+        Text::Plain(0) => Err(Reason::EmptyQuicklistNode.into()),
+        text => string_body(source, out, Role::Element, text),
+    }
 }

@@ -141,21 +141,34 @@ fn string<R: BufRead, V: Visitor>(
     out: &mut Out<'_, V>,
     role: Role,
 ) -> Result<(), Box<Reason>> {
-    if out.wants_parts() {
-        return out.part(role.part(source.item()?));
-    }
-    if out.wants_raw() {
-        return raw_string(source, out);
-    }
-    source.skip_string().map(drop)
+    let text = source.text()?;
+    string_body(source, out, role, text)
 }
 
-/// Proves a string of which the bytes are wanted, handing on those of a long one in steps.
+/// The same for a string whose head was read.
+#[inline]
+fn string_body<R: BufRead, V: Visitor>(
+    source: &mut Source<R>,
+    out: &mut Out<'_, V>,
+    role: Role,
+    text: Text,
+) -> Result<(), Box<Reason>> {
+    if out.wants_parts() {
+        return out.part(role.part(source.item(text)?));
+    }
+    if out.wants_raw() {
+        return raw_string(source, out, text);
+    }
+    source.skip_text(text).map(drop)
+}
+
+/// Proves the body of a string of which the bytes are wanted, handing on those of a long one in steps.
 fn raw_string<R: BufRead, V: Visitor>(
     source: &mut Source<R>,
     out: &mut Out<'_, V>,
+    text: Text,
 ) -> Result<(), Box<Reason>> {
-    match source.text()? {
+    match text {
         Text::Plain(mut left) => {
             while left > 0 {
                 let step = left.min(GROWTH_BYTES as u64);
@@ -191,11 +204,7 @@ fn member<R: BufRead, V: Visitor>(
     hand_on(source, out)?;
     let text = source.text()?;
     if out.wants_parts() {
-        let item = match text {
-            Text::Integer(number) => Item::Integer(number),
-            Text::Plain(bytes) => Item::Text(source.bytes(bytes)?),
-            Text::Lzf { .. } => Item::Text(source.decode(text)?),
-        };
+        let item = source.item(text)?;
         members.add(item, what)?;
         return out.part(role.part(item));
     }

@@ -2,11 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chunking;
+mod contents;
 mod corpus;
 mod crafted;
 mod damage;
 mod encodings;
 mod fuzz_corpus;
+mod payloads;
 mod streams;
 mod writer;
 
