@@ -15,6 +15,7 @@ mod crc;
 pub mod dump;
 mod event;
 mod fault;
+mod filter;
 mod fingerprint;
 mod format;
 mod keys;
@@ -30,6 +31,7 @@ mod value;
 
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
 pub use fault::{Fault, Reason};
+pub use filter::{Filter, Pattern};
 pub use format::{Encoding, Flavour, Format};
 pub use part::{Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
 pub use reader::{Limits, NotCompared, Reader};

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod doctor;
 mod fetch;
+mod input;
 mod instance;
 mod job;
 mod key;

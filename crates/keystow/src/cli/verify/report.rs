@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use keystow_rdb::{Checksum, Failure as Unsound, Reason, Report};
 use serde::Serialize;
 
+use crate::cli::input::Digests;
 use crate::cli::output::{count, grid, pairs, size};
 use crate::failure::{Exit, Failure};
 
@@ -24,12 +25,20 @@ pub(super) struct Verdict {
     modules: Vec<String>,
     /// Bytes after the end, which servers ignore.
     trailing_bytes: u64,
+    not_compared: NotCompared,
     /// The part of a backup.
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     /// Of a part's bytes, where they were compared with the catalog's.
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
+}
+
+/// What was too much to be looked at for standing twice.
+#[derive(Debug, Serialize)]
+struct NotCompared {
+    keys: u64,
+    members: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -105,13 +114,17 @@ impl Verdict {
             functions: report.functions,
             modules: report.modules.into_iter().collect(),
             trailing_bytes: report.trailing_bytes,
+            not_compared: NotCompared {
+                keys: report.not_compared.keys,
+                members: report.not_compared.members,
+            },
             name: None,
             sha256: None,
         }
     }
 
     /// Adds that the bytes are those of a backup's part, or that they are not.
-    pub(super) fn compare(&mut self, name: &str, sha256: String, expected: &str) {
+    pub(super) fn compare(&mut self, Digests { name, found: sha256, expected }: Digests) {
         if self.ok && sha256 != expected {
             let reason = format!("SHA-256 is {sha256}, the catalog says {expected}");
             self.ok = false;
@@ -124,7 +137,7 @@ impl Verdict {
                 exit: Exit::Integrity,
             });
         }
-        self.name = Some(name.to_owned());
+        self.name = Some(name);
         self.sha256 = Some(sha256);
     }
 
@@ -169,6 +182,7 @@ impl Verdict {
                 "trailing",
                 (self.trailing_bytes > 0).then(|| format!("{} bytes after the end", self.trailing_bytes)),
             ),
+            ("not compared", self.not_compared.describe()),
         ]);
         if !self.types.is_empty() {
             text.push('\n');
@@ -179,6 +193,15 @@ impl Verdict {
             text.push_str(&grid(&["TYPE", "KEYS", "BYTES"], cells.collect()));
         }
         text
+    }
+}
+
+impl NotCompared {
+    fn describe(&self) -> Option<String> {
+        let Self { keys, members } = *self;
+        (keys + members > 0).then(|| {
+            format!("{} keys and {} members with the rest, to bound memory", count(keys), count(members))
+        })
     }
 }
 
@@ -266,7 +289,7 @@ mod tests {
     #[test]
     fn sound_bytes_of_another_file_are_not_the_backup() {
         let mut verdict = Verdict::of(verify(SMALL, Limits::default()));
-        verdict.compare("dump.rdb", "aa".into(), "bb");
+        verdict.compare(Digests { name: "dump.rdb".into(), found: "aa".into(), expected: "bb".into() });
         assert!(!verdict.ok);
         assert_eq!(verdict.judge("x").unwrap_err().code, "CHECKSUM_MISMATCH");
     }

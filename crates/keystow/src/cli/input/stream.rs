@@ -1,15 +1,14 @@
-//! Verifies a part while it streams from its link: no file, bounded memory, and a cut connection goes on.
+//! Reads a part while it streams from its link: no file, bounded memory, and a cut connection goes on.
 
-use std::io::{BufRead, Read};
-use std::sync::Arc;
+use std::io::{BufReader, Read};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Buf, Bytes};
-use keystow_rdb::Limits;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::spawn_blocking;
 
-use super::report::Verdict;
+use super::{BUFFER_BYTES, Digests, RdbBytes};
 use crate::cli::fetch::patience::Patience;
 use crate::cli::fetch::remote::{Facts, Remote, Trouble};
 use crate::cli::fetch::{Linked, ask, fatal, hex};
@@ -19,28 +18,33 @@ use crate::failure::Failure;
 /// Chunks between the connection and the reader.
 const CHUNKS: usize = 64;
 
-/// Reads a part through and compares it with what the catalog says.
-pub(super) async fn verify(link: &Linked, progress: Arc<Progress>) -> Result<Verdict, Failure> {
+/// Hands a part's bytes to the reader, and hashes what the reader took.
+pub(super) async fn read<T: Send + 'static>(
+    link: Linked,
+    progress: Arc<Progress>,
+    read: impl FnOnce(&mut RdbBytes) -> T + Send + 'static,
+) -> Result<(T, Option<Digests>), Failure> {
     let remote = Remote::new(&link.url)?;
-    let facts = ask(&remote, link).await?;
+    let facts = ask(&remote, &link).await?;
     if let Some(size) = facts.size {
         progress.set_total(size);
     }
     let (sender, chunks) = channel(CHUNKS);
+    let context = Arc::new(Mutex::new(Context::new(&SHA256)));
+    let hashed = Hashed { chunks, chunk: Bytes::new(), context: Arc::clone(&context) };
     let reader = spawn_blocking(move || {
-        let mut hashed = Hashed { chunks, chunk: Bytes::new(), context: Context::new(&SHA256) };
-        let outcome = keystow_rdb::verify(&mut hashed, Limits::default());
         // What is dropped here tells the other side that nobody listens any more.
-        (Verdict::of(outcome), hex(hashed.context.finish().as_ref()))
+        read(&mut BufReader::with_capacity(BUFFER_BYTES, Box::new(hashed)))
     });
     let sent = send_all(&remote, &facts, sender, &progress).await;
-    let (mut verdict, sha256) = reader.await.map_err(super::died)?;
+    let value = reader.await.map_err(super::died)?;
     // A transfer that broke says nothing about the backup.
     sent.map_err(fatal)?;
-    if let Some((name, _, expected)) = &link.known {
-        verdict.compare(name, sha256, expected);
-    }
-    Ok(verdict)
+    let digests = link.known.map(|(name, _, expected)| {
+        let context = context.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Digests { name, found: hex(context.finish().as_ref()), expected }
+    });
+    Ok((value, digests))
 }
 
 /// Sends the whole file, chunk by chunk, as long as somebody listens.
@@ -94,34 +98,18 @@ async fn send_rest(
 struct Hashed {
     chunks: Receiver<Bytes>,
     chunk: Bytes,
-    context: Context,
-}
-
-impl BufRead for Hashed {
-    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
-        while self.chunk.is_empty() {
-            match self.chunks.blocking_recv() {
-                Some(chunk) => {
-                    self.context.update(&chunk);
-                    self.chunk = chunk;
-                }
-                None => break,
-            }
-        }
-        Ok(&self.chunk)
-    }
-
-    fn consume(&mut self, bytes: usize) {
-        self.chunk.advance(bytes);
-    }
+    context: Arc<Mutex<Context>>,
 }
 
 impl Read for Hashed {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let available = self.fill_buf()?;
-        let bytes = available.len().min(buffer.len());
-        buffer[..bytes].copy_from_slice(&available[..bytes]);
-        self.consume(bytes);
+        while self.chunk.is_empty() {
+            let Some(chunk) = self.chunks.blocking_recv() else { return Ok(0) };
+            self.context.lock().unwrap_or_else(PoisonError::into_inner).update(&chunk);
+            self.chunk = chunk;
+        }
+        let bytes = self.chunk.len().min(buffer.len());
+        self.chunk.copy_to_slice(&mut buffer[..bytes]);
         Ok(bytes)
     }
 }
