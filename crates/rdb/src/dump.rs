@@ -4,6 +4,7 @@
 use std::io::BufRead;
 
 use crate::{
+    bytes::Bytes,
     crc::Crc,
     event::{Kind, ModuleId},
     fault::{Fault, Reason},

@@ -9,17 +9,16 @@ mod sorted_set;
 mod stream;
 mod stream_node;
 
-use std::io::BufRead;
-
 use crate::{
+    bytes::Bytes,
     event::ModuleId,
     fault::Reason,
     fingerprint::Fingerprints,
     format::{Encoding, Flavour},
     packed::{Item, Packed},
     part::{Out, Part, Visitor},
-    source::{GROWTH_BYTES, Source},
-    text::Text,
+    source::GROWTH_BYTES,
+    text::{Text, Texts},
 };
 
 pub(crate) use module::walk_module_values;
@@ -48,17 +47,23 @@ impl Seen {
         Self { members: Fingerprints::new(), groups: Fingerprints::new(), name: Vec::new() }
     }
 
-    /// Members so far that were not compared with the others of their collection.
-    pub(crate) fn not_compared(&self) -> u64 {
-        self.members.not_compared() + self.groups.not_compared()
+    /// Members and groups so far that were not compared with the others of their collection.
+    pub(crate) fn not_compared(&self) -> [u64; 2] {
+        [self.members.not_compared(), self.groups.not_compared()]
+    }
+
+    /// Takes back what was counted in vain.
+    pub(crate) fn set_not_compared(&mut self, [members, groups]: [u64; 2]) {
+        self.members.set_not_compared(members);
+        self.groups.set_not_compared(groups);
     }
 }
 
 /// Proves the value that a type byte announces (`RDB_TYPE_*` in Redis `src/rdb.h`).
 #[inline]
-pub(crate) fn check<R: BufRead, V: Visitor>(
+pub(crate) fn check<B: Bytes, V: Visitor>(
     encoding: Encoding,
-    source: &mut Source<R>,
+    source: &mut B,
     seen: &mut Seen,
     out: &mut Out<'_, V>,
 ) -> Result<Value, Box<Reason>> {
@@ -69,9 +74,9 @@ pub(crate) fn check<R: BufRead, V: Visitor>(
     check_collection(encoding, source, seen, out)
 }
 
-fn check_collection<R: BufRead, V: Visitor>(
+fn check_collection<B: Bytes, V: Visitor>(
     encoding: Encoding,
-    source: &mut Source<R>,
+    source: &mut B,
     seen: &mut Seen,
     out: &mut Out<'_, V>,
 ) -> Result<Value, Box<Reason>> {
@@ -136,19 +141,15 @@ impl Role {
 
 /// Proves a string and hands it out. Where only its bytes are wanted it is never held.
 #[inline]
-fn string<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
-    out: &mut Out<'_, V>,
-    role: Role,
-) -> Result<(), Box<Reason>> {
+fn string<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>, role: Role) -> Result<(), Box<Reason>> {
     let text = source.text()?;
     string_body(source, out, role, text)
 }
 
 /// The same for a string whose head was read.
 #[inline]
-fn string_body<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+fn string_body<B: Bytes, V: Visitor>(
+    source: &mut B,
     out: &mut Out<'_, V>,
     role: Role,
     text: Text,
@@ -163,8 +164,8 @@ fn string_body<R: BufRead, V: Visitor>(
 }
 
 /// Proves the body of a string of which the bytes are wanted, handing on those of a long one in steps.
-fn raw_string<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+fn raw_string<B: Bytes, V: Visitor>(
+    source: &mut B,
     out: &mut Out<'_, V>,
     text: Text,
 ) -> Result<(), Box<Reason>> {
@@ -185,7 +186,7 @@ fn raw_string<R: BufRead, V: Visitor>(
 /// Hands on the value's bytes when enough have gathered. Called between the elements of every collection that
 /// has no bound.
 #[inline]
-fn hand_on<R: BufRead, V: Visitor>(source: &mut Source<R>, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
+fn hand_on<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
     if out.wants_raw() && source.is_tap_full() {
         source.drain_tap(|bytes| out.visitor.raw(bytes))?;
     }
@@ -194,8 +195,8 @@ fn hand_on<R: BufRead, V: Visitor>(source: &mut Source<R>, out: &mut Out<'_, V>)
 
 /// Proves a member that is a string of its own, and that it is new in its collection.
 #[inline]
-fn member<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+fn member<B: Bytes, V: Visitor>(
+    source: &mut B,
     members: &mut Fingerprints,
     out: &mut Out<'_, V>,
     what: &'static str,
@@ -208,7 +209,7 @@ fn member<R: BufRead, V: Visitor>(
         members.add(item, what)?;
         return out.part(role.part(item));
     }
-    let longest = COMPARED_BYTES.min(source.max_blob_bytes);
+    let longest = COMPARED_BYTES.min(source.max_blob_bytes());
     match text {
         _ if !members.is_open() => pass_over(source, members, text),
         Text::Integer(number) => members.add(Item::Integer(number), what),
@@ -219,11 +220,7 @@ fn member<R: BufRead, V: Visitor>(
 }
 
 /// Proves a member without comparing it.
-fn pass_over<R: BufRead>(
-    source: &mut Source<R>,
-    members: &mut Fingerprints,
-    text: Text,
-) -> Result<(), Box<Reason>> {
+fn pass_over<B: Bytes>(source: &mut B, members: &mut Fingerprints, text: Text) -> Result<(), Box<Reason>> {
     members.pass_over();
     source.skip_text(text).map(drop)
 }
