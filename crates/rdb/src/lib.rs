@@ -13,6 +13,7 @@
 
 mod bytes;
 mod crc;
+mod digest;
 pub mod dump;
 mod encode;
 mod event;
@@ -22,7 +23,7 @@ mod fingerprint;
 mod format;
 mod keys;
 mod length;
-mod lzf;
+pub mod lzf;
 pub mod model;
 pub mod packed;
 mod part;
@@ -35,6 +36,7 @@ mod unwritable;
 mod value;
 mod writer;
 
+pub use digest::{Digest, DigestKey, Digester};
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
 pub use fault::{Fault, Reason};
 pub use filter::{Filter, Pattern};
