@@ -4,6 +4,7 @@ mod account;
 mod backup;
 mod completions;
 mod config;
+mod diff;
 mod doctor;
 mod fetch;
 mod input;
@@ -21,6 +22,8 @@ mod snippet;
 mod span;
 mod verify;
 mod wait;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -94,6 +97,8 @@ enum Command {
     Fetch(fetch::FetchArgs),
     /// Check every structure and checksum of an RDB file or a backup
     Verify(verify::VerifyArgs),
+    /// Compare the keys of two RDB files or backups
+    Diff(diff::DiffArgs),
     /// Show how a vendor's signature of a request comes about
     Sign(sign::SignArgs),
     /// Look for what is wrong with the service and this client
@@ -117,8 +122,8 @@ impl Context {
     }
 }
 
-/// Does what was typed.
-pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+/// Does what was typed. Gives the exit code: a command may say something with it that is no failure.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let context = Context { output: Output { json: cli.json, quiet: cli.quiet }, options: cli.client };
     match cli.command {
         Command::Serve(args) => serve::run(args).await,
@@ -131,11 +136,13 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Job(command) => job::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
+        Command::Diff(args) => return diff::run(args, &context).await,
         Command::Sign(args) => sign::run(&args, &context),
         Command::Doctor => doctor::run(&context).await,
         Command::Config(command) => config::run(&command, cli.json),
         Command::Completions(args) => completions::run(&args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
@@ -170,6 +177,7 @@ mod tests {
             "keystow job cancel 7",
             "keystow fetch http://h/f?x=1 -o f -j 8",
             "keystow verify -",
+            "keystow diff a.rdb - --match user:* --type hash --db 0 --ignore-ttl --summary --temp-dir d --json",
             "keystow --json doctor",
             "keystow completions zsh",
         ] {
@@ -188,6 +196,8 @@ mod tests {
             "keystow key create --session-token-file T",
             "keystow fetch u -j 0",
             "keystow backup create",
+            "keystow diff a.rdb",
+            "keystow diff a.rdb b.rdb --type tree",
         ] {
             assert!(!parses(words), "{words}");
         }
