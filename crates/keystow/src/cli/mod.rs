@@ -11,9 +11,11 @@ mod instance;
 mod job;
 mod key;
 mod link;
+mod new_file;
 mod output;
 mod progress;
 mod project;
+mod relabel;
 mod secret;
 mod serve;
 mod sign;
@@ -94,6 +96,8 @@ enum Command {
     Fetch(fetch::FetchArgs),
     /// Check every structure and checksum of an RDB file or a backup
     Verify(verify::VerifyArgs),
+    /// Write an RDB file or a backup anew for servers of another version
+    Relabel(relabel::RelabelArgs),
     /// Show how a vendor's signature of a request comes about
     Sign(sign::SignArgs),
     /// Look for what is wrong with the service and this client
@@ -131,6 +135,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Job(command) => job::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
+        Command::Relabel(args) => relabel::run(args, &context).await,
         Command::Sign(args) => sign::run(&args, &context),
         Command::Doctor => doctor::run(&context).await,
         Command::Config(command) => config::run(&command, cli.json),
@@ -170,6 +175,7 @@ mod tests {
             "keystow job cancel 7",
             "keystow fetch http://h/f?x=1 -o f -j 8",
             "keystow verify -",
+            "keystow relabel - --to redis-7.2 -o f --force --without-functions --match a* --type set --db 1",
             "keystow --json doctor",
             "keystow completions zsh",
         ] {
@@ -188,6 +194,8 @@ mod tests {
             "keystow key create --session-token-file T",
             "keystow fetch u -j 0",
             "keystow backup create",
+            "keystow relabel dump.rdb",
+            "keystow relabel dump.rdb --to redis-9000",
         ] {
             assert!(!parses(words), "{words}");
         }
