@@ -14,10 +14,12 @@
 mod crc;
 pub mod dump;
 mod event;
+mod export;
 mod fault;
 mod filter;
 mod fingerprint;
 mod format;
+mod inspect;
 mod keys;
 mod length;
 mod lzf;
@@ -30,9 +32,15 @@ mod text;
 mod value;
 
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
+pub use export::{ExportOptions, Exported, Form, NotCarried, export, for_each_key};
 pub use fault::{Fault, Reason};
 pub use filter::{Filter, Pattern};
 pub use format::{Encoding, Flavour, Format};
+pub use inspect::{
+    BigKey, ExpiryHistogram, FREQUENCIES, FrequencyHistogram, IdleHistogram, InspectOptions, Inspection,
+    LARGE_BYTES, LARGE_ELEMENTS, Prefixes, SLOTS, SPANS_S, SlotSums, Sums, cluster_slot, inspect,
+    memory_estimate,
+};
 pub use part::{Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
 pub use reader::{Limits, NotCompared, Reader};
 pub use report::{DatabaseReport, Failure, KindReport, Report, Summary, verify};

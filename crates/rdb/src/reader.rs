@@ -121,7 +121,7 @@ enum Step {
     SlotImport,
     Function,
     ModuleAux { module: ModuleId, when: ModuleWhen },
-    Entry { encoding: Encoding, start: u64, value: Value, attributes: Attributes },
+    Entry { encoding: Encoding, start: u64, value_bytes: u64, value: Value, attributes: Attributes },
     End,
 }
 
@@ -303,10 +303,13 @@ impl<R: BufRead> Reader<R> {
         self.keys.add(self.database, &self.key)?;
         let attributes = std::mem::take(&mut self.attributes);
         let want = if V::SEES { visitor.begin(&self.head(encoding, attributes)?) } else { Want::Nothing };
+        let (value_start, expanded) = (self.source.offset(), self.source.expanded);
         let value = with_tap(&mut self.source, Out { visitor, want }, |source, out| {
             value::check(encoding, source, &mut self.seen, out)
         })?;
-        Ok(Step::Entry { encoding, start, value, attributes })
+        let added = self.source.expanded.wrapping_sub(expanded);
+        let value_bytes = (self.source.offset() - value_start).saturating_add(added);
+        Ok(Step::Entry { encoding, start, value_bytes, value, attributes })
     }
 
     fn head(&self, encoding: Encoding, attributes: Attributes) -> Result<Head<'_>, Box<Reason>> {
@@ -401,7 +404,7 @@ impl<R: BufRead> Reader<R> {
 
     fn event(&self, step: Step) -> Event<'_> {
         match step {
-            Step::Entry { encoding, start, value, attributes } => Event::Entry(Entry {
+            Step::Entry { encoding, start, value_bytes, value, attributes } => Event::Entry(Entry {
                 database: self.database,
                 key: &self.key,
                 // A value of an unknown type has not been read.
@@ -412,6 +415,7 @@ impl<R: BufRead> Reader<R> {
                 frequency: attributes.frequency,
                 elements: value.elements,
                 stored_bytes: self.source.offset() - start,
+                value_bytes,
                 module: value.module,
             }),
             Step::Header => Event::Header(self.format),

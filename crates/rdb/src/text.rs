@@ -97,6 +97,7 @@ impl<R: BufRead> Source<R> {
                 }
                 lzf::check_ratio(stored, plain)?;
                 lzf::expand(self.bytes(stored)?, plain, &mut decoded, GROWTH_BYTES)?;
+                self.expanded = self.expanded.wrapping_add(plain.saturating_sub(stored));
             }
         }
         self.decoded = decoded;
@@ -127,6 +128,8 @@ impl<R: BufRead> Source<R> {
             self.advance(step);
             left -= step as u64;
         }
-        walk.finish(plain)
+        walk.finish(plain)?;
+        self.expanded = self.expanded.wrapping_add(plain.saturating_sub(stored));
+        Ok(())
     }
 }
