@@ -11,7 +11,8 @@ const FEWEST_SLOTS: usize = 16;
 /// A larger table is given back to the system.
 const KEPT_SLOTS: usize = 1 << 16;
 
-/// The members seen so far, each as a keyed 64-bit fingerprint: at most 24 MiB for a million of them.
+/// The members seen so far, each as a keyed 64-bit fingerprint: at most 16 MiB for a million of them, and half as much again
+/// while the table grows.
 ///
 /// Two different members of one collection share a fingerprint with a chance of 2⁻⁶⁴ per pair, below
 /// 1 in 30 million for the largest collection compared. The key is random per process, so nobody can
@@ -50,6 +51,7 @@ impl Fingerprints {
     }
 
     /// Whether further members are still compared.
+    #[inline]
     pub(crate) fn is_open(&self) -> bool {
         self.members < MAX_MEMBERS
     }
@@ -65,26 +67,19 @@ impl Fingerprints {
         self.not_compared
     }
 
+    /// Takes back what was counted in vain.
+    pub(crate) fn set_not_compared(&mut self, members: u64) {
+        self.not_compared = members;
+    }
+
     /// Adds a member; `what` names it when it was there before.
     #[inline]
     pub(crate) fn add(&mut self, member: Item<'_>, what: &'static str) -> Result<(), Box<Reason>> {
-        self.add_in(0, member, what)
-    }
-
-    /// Adds a member of one of several collections that are looked at together.
-    #[inline]
-    pub(crate) fn add_in(
-        &mut self,
-        collection: u64,
-        member: Item<'_>,
-        what: &'static str,
-    ) -> Result<(), Box<Reason>> {
         if !self.is_open() {
             self.pass_over();
             return Ok(());
         }
-        let fingerprint = self.key.of_item(member) ^ collection.wrapping_mul(self.key.0[1]);
-        if self.insert(fingerprint.max(1)) { Ok(()) } else { Err(Reason::Duplicate(what).into()) }
+        if self.insert(self.of_text_or_number(member)) { Ok(()) } else { Err(Reason::Duplicate(what).into()) }
     }
 
     /// A keyed 64-bit number for sixteen raw bytes, such as a stream ID.
@@ -92,7 +87,21 @@ impl Fingerprints {
         self.key.of_bytes(&id)
     }
 
-    fn insert(&mut self, fingerprint: u64) -> bool {
+    /// The fingerprint of a member; never 0.
+    #[inline]
+    pub(crate) fn of_text_or_number(&self, member: Item<'_>) -> u64 {
+        self.key.of_item(member).max(1)
+    }
+
+    /// The fingerprint of bytes under a number; never 0.
+    #[inline]
+    pub(crate) fn of_numbered(&self, number: u64, bytes: &[u8]) -> u64 {
+        (self.key.of_bytes(bytes) ^ number.wrapping_mul(self.key.0[1])).max(1)
+    }
+
+    /// Adds a fingerprint; `false` when it was there.
+    #[inline]
+    pub(crate) fn insert(&mut self, fingerprint: u64) -> bool {
         if self.members * 2 >= self.slots.len() {
             self.grow();
         }
@@ -103,13 +112,21 @@ impl Fingerprints {
 
     #[cold]
     fn grow(&mut self) {
-        let larger = &mut self.spare;
-        larger.clear();
-        larger.resize(self.slots.len() * 2, 0);
-        for &fingerprint in self.slots.iter().filter(|slot| **slot != 0) {
-            place(larger, fingerprint);
+        let mut larger = std::mem::take(&mut self.spare);
+        if self.slots.len() * 2 > KEPT_SLOTS {
+            // Fresh memory is zero already; a spare of that size would not be kept.
+            larger = vec![0; self.slots.len() * 2];
+        } else {
+            larger.clear();
+            larger.resize(self.slots.len() * 2, 0);
         }
-        std::mem::swap(&mut self.slots, &mut self.spare);
+        for &fingerprint in self.slots.iter().filter(|slot| **slot != 0) {
+            place(&mut larger, fingerprint);
+        }
+        self.spare = std::mem::replace(&mut self.slots, larger);
+        if self.spare.len() > KEPT_SLOTS / 2 {
+            self.spare = Vec::new();
+        }
     }
 }
 

@@ -1,8 +1,6 @@
 //! Lengths and fixed-width numbers (Redis `src/rdb.c`, `rdbLoadLenByRef`).
 
-use std::io::BufRead;
-
-use crate::{fault::Reason, source::Source};
+use crate::{bytes::Bytes, fault::Reason};
 
 /// What a length's bytes say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,10 +11,11 @@ pub(crate) enum Length {
     Encoded(u8),
 }
 
-impl<R: BufRead> Source<R> {
+/// Lengths and times, of any bytes.
+pub(crate) trait Lengths: Bytes {
     /// A count. Servers read the six bits of an encoded string as one; nothing sound writes that.
     #[inline]
-    pub(crate) fn length(&mut self) -> Result<u64, Box<Reason>> {
+    fn length(&mut self) -> Result<u64, Box<Reason>> {
         match self.length_or_encoding()? {
             Length::Plain(length) => Ok(length),
             Length::Encoded(encoding) => Err(Reason::BadLength(0xc0 | encoding).into()),
@@ -25,18 +24,17 @@ impl<R: BufRead> Source<R> {
 
     /// A count or the mark of a specially encoded string. Longer forms than needed are legal.
     #[inline]
-    pub(crate) fn length_or_encoding(&mut self) -> Result<Length, Box<Reason>> {
+    fn length_or_encoding(&mut self) -> Result<Length, Box<Reason>> {
         // Most lengths are one byte: only this much is worth inlining everywhere.
-        if let Some(&first @ 0..0x40) = self.window()?.first() {
-            self.advance(1);
-            return Ok(Length::Plain(first.into()));
+        match self.byte()? {
+            short @ 0..0x40 => Ok(Length::Plain(short.into())),
+            first => self.long_length_or_encoding(first),
         }
-        self.long_length_or_encoding()
     }
 
+    /// The same behind its first byte.
     #[inline(never)]
-    fn long_length_or_encoding(&mut self) -> Result<Length, Box<Reason>> {
-        let first = self.byte()?;
+    fn long_length_or_encoding(&mut self, first: u8) -> Result<Length, Box<Reason>> {
         match first {
             0..0x40 => Ok(Length::Plain(first.into())),
             0x40..0x80 => {
@@ -51,7 +49,9 @@ impl<R: BufRead> Source<R> {
     }
 
     /// A Unix time in milliseconds.
-    pub(crate) fn milliseconds(&mut self) -> Result<i64, Box<Reason>> {
+    fn milliseconds(&mut self) -> Result<i64, Box<Reason>> {
         Ok(i64::from_le_bytes(self.array()?))
     }
 }
+
+impl<B: Bytes> Lengths for B {}

@@ -11,6 +11,7 @@
 //! million of one collection, or over 64 KiB each ([`NotCompared`] counts both); the order of scores; what
 //! module data means.
 
+mod bytes;
 mod crc;
 pub mod dump;
 mod event;

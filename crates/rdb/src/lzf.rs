@@ -57,6 +57,32 @@ pub(crate) fn expand(
     if out.len() == plain { Ok(()) } else { Err(WRONG_LENGTH.into()) }
 }
 
+/// Proves a compressed string that is all there, without expanding it.
+pub(crate) fn prove(compressed: &[u8], plain: u64) -> Result<(), Box<Reason>> {
+    check_ratio(compressed.len() as u64, plain)?;
+    let mut rest = compressed;
+    let mut produced = 0;
+    while let Some((&control, tail)) = rest.split_first() {
+        let control = usize::from(control);
+        if control < 32 {
+            rest = tail.get(control + 1..).ok_or(CUT)?;
+            produced += control + 1;
+            continue;
+        }
+        let (extra, tail) = match control >> 5 {
+            7 => take_byte(tail)?,
+            _ => (0, tail),
+        };
+        let (low, tail) = take_byte(tail)?;
+        if ((control & 31) << 8 | low) >= produced {
+            return Err(BEFORE_START.into());
+        }
+        produced += (control >> 5) + extra + 2;
+        rest = tail;
+    }
+    if produced as u64 == plain { Ok(()) } else { Err(WRONG_LENGTH.into()) }
+}
+
 /// Proves a compressed string piece by piece. What a reference copies cannot be wrong, only where from:
 /// so the length of the output is all that has to be kept.
 #[derive(Debug, Default)]
@@ -210,6 +236,9 @@ mod tests {
         ) {
             let expanded = expand_all(&compressed, plain);
             prop_assert_eq!(expanded.is_ok(), walk(&compressed, plain, step).is_ok());
+            if check_ratio(compressed.len() as u64, plain).is_ok() {
+                prop_assert_eq!(expanded.is_ok(), prove(&compressed, plain).is_ok());
+            }
         }
     }
 }

@@ -3,12 +3,15 @@
 use std::io::{self, BufRead};
 
 use crate::{
+    bytes::{Bytes, Slice},
     event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen},
     fault::{Fault, Reason},
     format::{Encoding, Flavour, Format},
-    keys::Keys,
+    keys::{Keys, Twice},
+    length::Lengths,
     part::{Head, Out, Visitor, Want},
     source::{Source, give_back},
+    text::Texts,
     value::{self, Seen, Value},
 };
 
@@ -77,6 +80,8 @@ pub struct Reader<R: BufRead> {
     /// Whether `key` is that of the entry being read.
     in_entry: bool,
     failed: Option<Fault>,
+    /// The place and the key of a fault that was found later than read.
+    blamed: Option<(u64, Vec<u8>)>,
     checksum: Checksum,
 }
 
@@ -121,7 +126,7 @@ enum Step {
     SlotImport,
     Function,
     ModuleAux { module: ModuleId, when: ModuleWhen },
-    Entry { encoding: Encoding, start: u64, value_bytes: u64, value: Value, attributes: Attributes },
+    Entry { encoding: Encoding, start: u64, value: Value, attributes: Attributes },
     End,
 }
 
@@ -141,6 +146,7 @@ impl<R: BufRead> Reader<R> {
             aux_value: Vec::new(),
             in_entry: false,
             failed: None,
+            blamed: None,
             checksum: Checksum::Absent,
         }
     }
@@ -171,7 +177,7 @@ impl<R: BufRead> Reader<R> {
 
     /// What could not be compared so far, because there was too much of it.
     pub fn not_compared(&self) -> NotCompared {
-        NotCompared { keys: self.keys.not_compared(), members: self.seen.not_compared() }
+        NotCompared { keys: self.keys.not_compared(), members: self.seen.not_compared().iter().sum() }
     }
 
     /// Bytes read so far.
@@ -243,6 +249,11 @@ impl<R: BufRead> Reader<R> {
         give_back(&mut self.key);
         give_back(&mut self.aux_value);
         let start = self.source.offset();
+        if !V::SEES {
+            if let Some(step) = self.whole_entry(start)? {
+                return Ok(step);
+            }
+        }
         loop {
             match self.source.byte()? {
                 opcode::EXPIRY_MS => {
@@ -295,21 +306,41 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    /// Reads an entry that lies in one buffer, as most do, without asking at each byte whether there is more.
+    /// `None` when it does not, or when anything is wrong with it: it is then read again byte by byte, which
+    /// tells where.
+    fn whole_entry(&mut self, start: u64) -> Result<Option<Step>, Box<Reason>> {
+        let not_compared = self.seen.not_compared();
+        let mut decoded = std::mem::take(&mut self.source.decoded);
+        let window = self.source.window()?;
+        let mut slice = Slice::new(window, &mut decoded, self.limits.max_blob_bytes);
+        let read =
+            read_whole(&mut slice, self.format.flavour, self.attributes, &mut self.key, &mut self.seen);
+        let taken = window.len() - slice.left();
+        self.source.decoded = decoded;
+        let Ok(Some((encoding, attributes, value))) = read else {
+            self.seen.set_not_compared(not_compared);
+            return Ok(None);
+        };
+        self.in_entry = true;
+        self.attributes = Attributes::default();
+        self.keys.add(self.database, &self.key, start).map_err(|twice| self.twice(twice))?;
+        self.source.advance(taken);
+        Ok(Some(Step::Entry { encoding, start, value, attributes }))
+    }
+
     fn entry<V: Visitor>(&mut self, number: u8, start: u64, visitor: &mut V) -> Result<Step, Box<Reason>> {
         let encoding = Encoding { number, flavour: self.format.flavour };
         self.key.clear();
         self.key.extend_from_slice(self.source.string()?);
         self.in_entry = true;
-        self.keys.add(self.database, &self.key)?;
+        self.keys.add(self.database, &self.key, start).map_err(|twice| self.twice(twice))?;
         let attributes = std::mem::take(&mut self.attributes);
         let want = if V::SEES { visitor.begin(&self.head(encoding, attributes)?) } else { Want::Nothing };
-        let (value_start, expanded) = (self.source.offset(), self.source.expanded);
         let value = with_tap(&mut self.source, Out { visitor, want }, |source, out| {
             value::check(encoding, source, &mut self.seen, out)
         })?;
-        let added = self.source.expanded.wrapping_sub(expanded);
-        let value_bytes = (self.source.offset() - value_start).saturating_add(added);
-        Ok(Step::Entry { encoding, start, value_bytes, value, attributes })
+        Ok(Step::Entry { encoding, start, value, attributes })
     }
 
     fn head(&self, encoding: Encoding, attributes: Attributes) -> Result<Head<'_>, Box<Reason>> {
@@ -389,7 +420,15 @@ impl<R: BufRead> Reader<R> {
         Ok(Step::ModuleAux { module, when })
     }
 
+    /// Makes the fault about a key that was found to stand twice after its value was read.
+    #[cold]
+    fn twice(&mut self, twice: Twice) -> Box<Reason> {
+        self.blamed = Some((twice.offset, twice.key));
+        Reason::Duplicate("key").into()
+    }
+
     fn end(&mut self) -> Result<Step, Box<Reason>> {
+        self.keys.look_up().map_err(|twice| self.twice(twice))?;
         let computed = self.source.checksum()?;
         if self.format.version >= FIRST_WITH_CHECKSUM {
             let stored = u64::from_le_bytes(self.source.array()?);
@@ -404,7 +443,7 @@ impl<R: BufRead> Reader<R> {
 
     fn event(&self, step: Step) -> Event<'_> {
         match step {
-            Step::Entry { encoding, start, value_bytes, value, attributes } => Event::Entry(Entry {
+            Step::Entry { encoding, start, value, attributes } => Event::Entry(Entry {
                 database: self.database,
                 key: &self.key,
                 // A value of an unknown type has not been read.
@@ -415,7 +454,8 @@ impl<R: BufRead> Reader<R> {
                 frequency: attributes.frequency,
                 elements: value.elements,
                 stored_bytes: self.source.offset() - start,
-                value_bytes,
+                value_bytes: value.bytes,
+                expiring_fields: value.expiring_fields,
                 module: value.module,
             }),
             Step::Header => Event::Header(self.format),
@@ -430,21 +470,54 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
+    /// The key of the entry being read.
+    fn entry_key(&self) -> Option<Vec<u8>> {
+        self.in_entry.then(|| self.key.clone())
+    }
+
     #[cold]
     fn fail(&mut self, reason: Reason) -> Fault {
-        let key = &self.key[..self.key.len().min(Fault::KEY_BYTES)];
-        let fault = Fault {
-            offset: if reason.is_about_a_string() {
-                self.source.latest_string()
-            } else {
-                self.source.offset()
-            },
-            key: self.in_entry.then(|| key.to_vec()),
-            reason,
+        let (offset, key) = match self.blamed.take() {
+            Some((offset, key)) => (offset, Some(key)),
+            None if reason.is_about_a_string() => (self.source.latest_string(), self.entry_key()),
+            None => (self.source.offset(), self.entry_key()),
         };
+        let key = key.map(|mut key| {
+            key.truncate(Fault::KEY_BYTES);
+            key
+        });
+        let fault = Fault { offset, key, reason };
         self.failed = Some(fault.clone());
         fault
     }
+}
+
+/// Reads an entry; `None` if something else comes first.
+#[inline]
+fn read_whole(
+    bytes: &mut Slice<'_>,
+    flavour: Flavour,
+    mut attributes: Attributes,
+    key: &mut Vec<u8>,
+    seen: &mut Seen,
+) -> Result<Option<(Encoding, Attributes, Value)>, Box<Reason>> {
+    let number = loop {
+        match bytes.byte()? {
+            opcode::EXPIRY_MS => attributes.expires_ms = Some(bytes.milliseconds()?),
+            opcode::IDLE => attributes.idle_seconds = Some(bytes.length()?),
+            opcode::FREQUENCY => attributes.frequency = Some(bytes.byte()?),
+            other => break other,
+        }
+    };
+    let encoding = Encoding { number, flavour };
+    if encoding.kind().is_none() {
+        return Ok(None);
+    }
+    key.clear();
+    key.extend_from_slice(bytes.string()?);
+    let mut out = Out { visitor: &mut (), want: Want::Nothing };
+    let value = value::check(encoding, bytes, seen, &mut out)?;
+    Ok(Some((encoding, attributes, value)))
 }
 
 /// Reads something of which the visitor may want the bytes.

@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead};
 
-use crate::{crc::Crc, fault::Reason};
+use crate::{bytes::Bytes, crc::Crc, fault::Reason, lzf};
 
 /// Declared lengths are not trusted: memory grows by at most this much ahead of the bytes.
 pub(crate) const GROWTH_BYTES: usize = 1 << 20;
@@ -32,7 +32,7 @@ pub(crate) struct Source<R> {
     /// Bytes that were written in another form: compressed, or as an integer.
     pub(crate) decoded: Vec<u8>,
     /// How much longer the compressed strings so far are than what is stored of them.
-    pub(crate) expanded: u64,
+    expanded: u64,
     /// Upper bound for `gathered`, `decoded` and `tapped`.
     pub(crate) max_blob_bytes: u64,
     /// Whether the bytes read are also wanted as they stand: those of earlier buffers, and where in the lent
@@ -72,12 +72,6 @@ impl<R: BufRead> Source<R> {
         self.latest_string
     }
 
-    /// Remembers that a string begins here.
-    #[inline]
-    pub(crate) fn begin_string(&mut self) {
-        self.latest_string = self.offset();
-    }
-
     /// The unread part of the buffer: empty only at the end of the source.
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "called for every length: measured to be worth it")]
@@ -95,40 +89,6 @@ impl<R: BufRead> Source<R> {
         self.taken += bytes;
     }
 
-    /// The next byte.
-    #[inline]
-    pub(crate) fn byte(&mut self) -> Result<u8, Box<Reason>> {
-        let byte = *self.window()?.first().ok_or(Reason::Truncated)?;
-        self.taken += 1;
-        Ok(byte)
-    }
-
-    /// The next `N` bytes.
-    #[inline]
-    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Box<Reason>> {
-        if let Some(array) = self.window()?.first_chunk::<N>().copied() {
-            self.taken += N;
-            return Ok(array);
-        }
-        let mut array = [0; N];
-        for byte in &mut array {
-            *byte = self.byte()?;
-        }
-        Ok(array)
-    }
-
-    /// Passes over bytes, however many.
-    #[inline]
-    pub(crate) fn skip(&mut self, bytes: u64) -> Result<(), Box<Reason>> {
-        match usize::try_from(bytes) {
-            Ok(here) if here <= self.len - self.taken => {
-                self.taken += here;
-                Ok(())
-            }
-            _ => self.skip_far(bytes),
-        }
-    }
-
     #[inline(never)]
     fn skip_far(&mut self, bytes: u64) -> Result<(), Box<Reason>> {
         let mut left = bytes;
@@ -142,26 +102,6 @@ impl<R: BufRead> Source<R> {
             left -= step as u64;
         }
         Ok(())
-    }
-
-    /// The next bytes as one slice: lent when they lie in one buffer, else gathered.
-    #[inline]
-    pub(crate) fn bytes(&mut self, bytes: u64) -> Result<&[u8], Box<Reason>> {
-        let limit = self.max_blob_bytes;
-        let wanted = usize::try_from(bytes)
-            .ok()
-            .filter(|_| bytes <= limit)
-            .ok_or(Reason::TooLarge { bytes, limit })?;
-        if self.taken == self.len {
-            self.refill()?;
-        }
-        if wanted <= self.len - self.taken {
-            let start = self.taken;
-            self.taken += wanted;
-            return Ok(&self.inner.fill_buf()?[start..start + wanted]);
-        }
-        self.gather(wanted)?;
-        Ok(&self.gathered)
     }
 
     /// Makes sure that the checksum does not fall far behind, and that one huge value is not kept for ever.
@@ -178,31 +118,6 @@ impl<R: BufRead> Source<R> {
     /// From here on, bytes are also kept as they stand.
     pub(crate) fn tap(&mut self) {
         (self.tapping, self.tapped_to) = (true, self.taken);
-    }
-
-    /// Whether so much was kept that it should be handed on.
-    #[inline]
-    pub(crate) fn is_tap_full(&self) -> bool {
-        self.tapped.len() >= GROWTH_BYTES
-    }
-
-    /// Hands on what was kept.
-    pub(crate) fn drain_tap(
-        &mut self,
-        mut take: impl FnMut(&[u8]) -> io::Result<()>,
-    ) -> Result<(), Box<Reason>> {
-        let mut hand_on = |bytes: &[u8]| match bytes {
-            [] => Ok(()),
-            bytes => take(bytes).map_err(|error| Reason::output(&error)),
-        };
-        hand_on(&self.tapped)?;
-        self.tapped.clear();
-        give_back(&mut self.tapped);
-        if self.tapped_to < self.taken {
-            hand_on(&self.inner.fill_buf()?[self.tapped_to..self.taken])?;
-            self.tapped_to = self.taken;
-        }
-        Ok(())
     }
 
     /// Bytes are no longer kept.
@@ -289,6 +204,118 @@ impl<R: BufRead> Source<R> {
         }
         self.gathered = gathered;
         Ok(())
+    }
+}
+
+impl<R: BufRead> Bytes for Source<R> {
+    #[inline]
+    fn begin_string(&mut self) {
+        self.latest_string = self.offset();
+    }
+
+    #[inline]
+    fn byte(&mut self) -> Result<u8, Box<Reason>> {
+        let byte = *self.window()?.first().ok_or(Reason::Truncated)?;
+        self.taken += 1;
+        Ok(byte)
+    }
+
+    #[inline]
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Box<Reason>> {
+        if let Some(array) = self.window()?.first_chunk::<N>().copied() {
+            self.taken += N;
+            return Ok(array);
+        }
+        let mut array = [0; N];
+        for byte in &mut array {
+            *byte = self.byte()?;
+        }
+        Ok(array)
+    }
+
+    #[inline]
+    fn skip(&mut self, bytes: u64) -> Result<(), Box<Reason>> {
+        match usize::try_from(bytes) {
+            Ok(here) if here <= self.len - self.taken => {
+                self.taken += here;
+                Ok(())
+            }
+            _ => self.skip_far(bytes),
+        }
+    }
+
+    #[inline]
+    fn bytes(&mut self, bytes: u64) -> Result<&[u8], Box<Reason>> {
+        let limit = self.max_blob_bytes;
+        let wanted = usize::try_from(bytes)
+            .ok()
+            .filter(|_| bytes <= limit)
+            .ok_or(Reason::TooLarge { bytes, limit })?;
+        if self.taken == self.len {
+            self.refill()?;
+        }
+        if wanted <= self.len - self.taken {
+            let start = self.taken;
+            self.taken += wanted;
+            return Ok(&self.inner.fill_buf()?[start..start + wanted]);
+        }
+        self.gather(wanted)?;
+        Ok(&self.gathered)
+    }
+
+    #[inline]
+    fn plain_offset(&self) -> u64 {
+        self.offset().saturating_add(self.expanded)
+    }
+
+    #[inline]
+    fn count_expansion(&mut self, bytes: u64) {
+        self.expanded = self.expanded.saturating_add(bytes);
+    }
+
+    #[inline]
+    fn is_tap_full(&self) -> bool {
+        self.tapped.len() >= GROWTH_BYTES
+    }
+
+    fn drain_tap(&mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), Box<Reason>> {
+        let mut hand_on = |bytes: &[u8]| match bytes {
+            [] => Ok(()),
+            bytes => take(bytes).map_err(|error| Reason::output(&error)),
+        };
+        hand_on(&self.tapped)?;
+        self.tapped.clear();
+        give_back(&mut self.tapped);
+        if self.tapped_to < self.taken {
+            hand_on(&self.inner.fill_buf()?[self.tapped_to..self.taken])?;
+            self.tapped_to = self.taken;
+        }
+        Ok(())
+    }
+
+    fn prove_lzf(&mut self, stored: u64, plain: u64) -> Result<(), Box<Reason>> {
+        lzf::check_ratio(stored, plain)?;
+        let mut walk = lzf::Walk::default();
+        let mut left = stored;
+        while left > 0 {
+            let window = self.window()?;
+            let step = usize::try_from(left).map_or(window.len(), |left| left.min(window.len()));
+            if step == 0 {
+                return Err(Reason::Truncated.into());
+            }
+            walk.feed(&window[..step])?;
+            self.taken += step;
+            left -= step as u64;
+        }
+        walk.finish(plain)
+    }
+
+    fn max_blob_bytes(&self) -> u64 {
+        self.max_blob_bytes
+    }
+
+    fn decoded(&mut self) -> &mut Vec<u8> {
+        &mut self.decoded
     }
 }
 

@@ -1,14 +1,15 @@
 //! Strings in their four forms: plain, integer, compressed, and as what they stand for
 //! (Redis `src/rdb.c`, `rdbGenericLoadStringObject`).
 
-use std::io::{BufRead, Write};
+use std::io::Write;
 
 use crate::{
+    bytes::Bytes,
     fault::Reason,
-    length::Length,
+    length::{Length, Lengths},
     lzf,
     packed::Item,
-    source::{GROWTH_BYTES, Source},
+    source::GROWTH_BYTES,
 };
 
 /// How a string is written.
@@ -27,10 +28,11 @@ pub(crate) enum Text {
     },
 }
 
-impl<R: BufRead> Source<R> {
+/// Strings, of any bytes.
+pub(crate) trait Texts: Lengths {
     /// The head of a string; its body is still to be read.
     #[inline]
-    pub(crate) fn text(&mut self) -> Result<Text, Box<Reason>> {
+    fn text(&mut self) -> Result<Text, Box<Reason>> {
         self.begin_string();
         match self.length_or_encoding()? {
             Length::Plain(bytes) => Ok(Text::Plain(bytes)),
@@ -40,14 +42,14 @@ impl<R: BufRead> Source<R> {
 
     /// Proves a string without keeping it, whatever its length. Gives the length that it stands for.
     #[inline]
-    pub(crate) fn skip_string(&mut self) -> Result<u64, Box<Reason>> {
+    fn skip_string(&mut self) -> Result<u64, Box<Reason>> {
         let text = self.text()?;
         self.skip_text(text)
     }
 
     /// Proves the body of a string whose head was read.
     #[inline]
-    pub(crate) fn skip_text(&mut self, text: Text) -> Result<u64, Box<Reason>> {
+    fn skip_text(&mut self, text: Text) -> Result<u64, Box<Reason>> {
         match text {
             Text::Plain(bytes) => {
                 self.skip(bytes)?;
@@ -59,13 +61,14 @@ impl<R: BufRead> Source<R> {
             }
             Text::Lzf { stored, plain } => {
                 self.prove_lzf(stored, plain)?;
+                self.count_expansion(plain.saturating_sub(stored));
                 Ok(plain)
             }
         }
     }
 
     /// A whole string, numbers as numbers.
-    pub(crate) fn item(&mut self) -> Result<Item<'_>, Box<Reason>> {
+    fn item(&mut self) -> Result<Item<'_>, Box<Reason>> {
         match self.text()? {
             Text::Integer(number) => Ok(Item::Integer(number)),
             Text::Plain(bytes) => self.bytes(bytes).map(Item::Text),
@@ -75,7 +78,7 @@ impl<R: BufRead> Source<R> {
 
     /// A whole string: lent from the source's buffer where it lies there in one piece and uncompressed.
     #[inline]
-    pub(crate) fn string(&mut self) -> Result<&[u8], Box<Reason>> {
+    fn string(&mut self) -> Result<&[u8], Box<Reason>> {
         match self.text()? {
             Text::Plain(bytes) => self.bytes(bytes),
             encoded => self.decode(encoded),
@@ -83,25 +86,25 @@ impl<R: BufRead> Source<R> {
     }
 
     /// The body of a string that is not plain, as what it stands for.
-    pub(crate) fn decode(&mut self, text: Text) -> Result<&[u8], Box<Reason>> {
-        let mut decoded = std::mem::take(&mut self.decoded);
+    fn decode(&mut self, text: Text) -> Result<&[u8], Box<Reason>> {
+        let mut decoded = std::mem::take(self.decoded());
         decoded.clear();
         match text {
             Text::Plain(bytes) => decoded.extend_from_slice(self.bytes(bytes)?),
             Text::Integer(number) => write!(decoded, "{number}")?,
             Text::Lzf { stored, plain } => {
-                let limit = self.max_blob_bytes;
+                let limit = self.max_blob_bytes();
                 if plain > limit {
                     let bytes = plain;
                     return Err(Reason::TooLarge { bytes, limit }.into());
                 }
                 lzf::check_ratio(stored, plain)?;
                 lzf::expand(self.bytes(stored)?, plain, &mut decoded, GROWTH_BYTES)?;
-                self.expanded = self.expanded.wrapping_add(plain.saturating_sub(stored));
+                self.count_expansion(plain.saturating_sub(stored));
             }
         }
-        self.decoded = decoded;
-        Ok(&self.decoded)
+        *self.decoded() = decoded;
+        Ok(self.decoded())
     }
 
     fn encoded_text(&mut self, encoding: u8) -> Result<Text, Box<Reason>> {
@@ -113,23 +116,6 @@ impl<R: BufRead> Source<R> {
             _ => Err(Reason::BadStringEncoding(encoding).into()),
         }
     }
-
-    fn prove_lzf(&mut self, stored: u64, plain: u64) -> Result<(), Box<Reason>> {
-        lzf::check_ratio(stored, plain)?;
-        let mut walk = lzf::Walk::default();
-        let mut left = stored;
-        while left > 0 {
-            let window = self.window()?;
-            let step = usize::try_from(left).map_or(window.len(), |left| left.min(window.len()));
-            if step == 0 {
-                return Err(Reason::Truncated.into());
-            }
-            walk.feed(&window[..step])?;
-            self.advance(step);
-            left -= step as u64;
-        }
-        walk.finish(plain)?;
-        self.expanded = self.expanded.wrapping_add(plain.saturating_sub(stored));
-        Ok(())
-    }
 }
+
+impl<B: Bytes> Texts for B {}

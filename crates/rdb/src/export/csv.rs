@@ -1,92 +1,67 @@
 //! One row of facts per key.
 
-use std::io::{self, Write};
+use std::io::{BufRead, Write};
 
-use super::{Chosen, Exported, Writer, sink::Sink};
+use super::{ExportOptions, Exported, for_each_key, sink::Sink};
 use crate::{
-    event::{Entry, Event},
-    filter::Filter,
+    event::Entry,
+    fault::{Fault, Reason},
     inspect::{cluster_slot, memory_estimate},
     packed::Digits,
-    part::{Head, Part, Visitor, Want},
+    reader::Limits,
 };
 
 const HEADER: &[u8] =
     b"db,key,type,encoding,elements,stored_bytes,memory_bytes,expires_at_ms,idle_seconds,frequency,slot\r\n";
 
 /// Writes [`Form::Csv`](super::Form::Csv).
-pub(super) struct Csv<'f, W> {
-    chosen: Chosen<'f>,
-    sink: Sink<W>,
+pub(super) fn write<R: BufRead>(
+    source: R,
+    limits: Limits,
+    options: &ExportOptions,
+    out: impl Write,
+) -> Result<Exported, Fault> {
+    let mut sink = Sink::new(out);
+    if !options.without_header {
+        sink.buffer().extend_from_slice(HEADER);
+    }
+    let mut exported = Exported::default();
+    let outcome = for_each_key(source, limits, &options.filter, |entry| {
+        exported.keys += 1;
+        write_row(sink.buffer(), entry);
+        sink.settle()
+    });
+    // A row is only begun once its key is proven, so what was written before a fault is whole.
+    let finished =
+        sink.finish().map_err(|error| Fault { offset: 0, key: None, reason: Reason::output(&error) });
+    outcome.and(finished).map(|()| exported)
 }
 
-impl<'f, W: Write> Csv<'f, W> {
-    pub(super) fn new(filter: &'f Filter, out: W, with_header: bool) -> Self {
-        let mut sink = Sink::new(out);
-        if with_header {
-            sink.buffer().extend_from_slice(HEADER);
-        }
-        Self { chosen: Chosen::new(filter), sink }
-    }
-
-    fn row(&mut self, entry: &Entry<'_>) -> io::Result<()> {
-        let out = self.sink.buffer();
-        unsigned(out, entry.database);
+fn write_row(out: &mut Vec<u8>, entry: &Entry<'_>) {
+    unsigned(out, entry.database);
+    out.push(b',');
+    key(out, entry.key);
+    for name in [entry.kind.name(), entry.encoding.name().unwrap_or_default()] {
         out.push(b',');
-        key(out, entry.key);
-        for name in [entry.kind.name(), entry.encoding.name().unwrap_or_default()] {
-            out.push(b',');
-            out.extend_from_slice(name.as_bytes());
-        }
-        for number in [entry.elements, entry.stored_bytes, memory_estimate(entry)] {
-            out.push(b',');
+        out.extend_from_slice(name.as_bytes());
+    }
+    for number in [entry.elements, entry.stored_bytes, memory_estimate(entry)] {
+        out.push(b',');
+        unsigned(out, number);
+    }
+    out.push(b',');
+    if let Some(expiry) = entry.expires_ms {
+        out.extend_from_slice(Digits::default().write(expiry));
+    }
+    for number in [entry.idle_seconds, entry.frequency.map(u64::from)] {
+        out.push(b',');
+        if let Some(number) = number {
             unsigned(out, number);
         }
-        out.push(b',');
-        if let Some(expiry) = entry.expires_ms {
-            out.extend_from_slice(Digits::default().write(expiry));
-        }
-        for number in [entry.idle_seconds, entry.frequency.map(u64::from)] {
-            out.push(b',');
-            if let Some(number) = number {
-                unsigned(out, number);
-            }
-        }
-        out.push(b',');
-        unsigned(out, cluster_slot(entry.key).into());
-        out.extend_from_slice(b"\r\n");
-        self.chosen.exported.keys += 1;
-        self.sink.settle()
     }
-}
-
-impl<W: Write> Visitor for Csv<'_, W> {
-    #[inline]
-    fn begin(&mut self, head: &Head<'_>) -> Want {
-        self.chosen.begin(head)
-    }
-
-    fn part(&mut self, _part: Part<'_>) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<W: Write> Writer for Csv<'_, W> {
-    fn event(&mut self, event: &Event<'_>) -> io::Result<()> {
-        match event {
-            Event::Entry(entry) if self.chosen.is_wanted => self.row(entry),
-            _ => Ok(()),
-        }
-    }
-
-    fn end(&mut self, _is_sound: bool) -> io::Result<()> {
-        // A row is only begun once its key is proven.
-        self.sink.finish()
-    }
-
-    fn exported(&self) -> Exported {
-        self.chosen.exported
-    }
+    out.push(b',');
+    unsigned(out, cluster_slot(entry.key).into());
+    out.extend_from_slice(b"\r\n");
 }
 
 fn unsigned(out: &mut Vec<u8>, number: u64) {

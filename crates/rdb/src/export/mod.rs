@@ -14,12 +14,11 @@ use crate::{
     event::{Entry, Event},
     fault::{Fault, Reason},
     filter::Filter,
-    part::{Head, Part, Visitor, Want},
+    part::{Head, Visitor},
     reader::{Limits, Reader},
 };
 
 use commands::Commands;
-use csv::Csv;
 use json::JsonLines;
 
 /// The form of an export.
@@ -114,11 +113,11 @@ pub fn export<R: BufRead, W: Write>(
     options: &ExportOptions,
     out: W,
 ) -> Result<Exported, Fault> {
-    let mut reader = Reader::new(source, limits);
+    let filter = &options.filter;
     match options.form {
-        Form::JsonLines => write_all(&mut reader, JsonLines::new(&options.filter, out)),
-        Form::Commands => write_all(&mut reader, Commands::new(&options.filter, out)),
-        Form::Csv => write_all(&mut reader, Csv::new(&options.filter, out, !options.without_header)),
+        Form::JsonLines => write_all(&mut Reader::new(source, limits), JsonLines::new(filter, out)),
+        Form::Commands => write_all(&mut Reader::new(source, limits), Commands::new(filter, out)),
+        Form::Csv => csv::write(source, limits, options, out),
     }
 }
 
@@ -133,10 +132,9 @@ pub fn for_each_key<R: BufRead>(
     mut take: impl FnMut(&Entry<'_>) -> io::Result<()>,
 ) -> Result<(), Fault> {
     let mut reader = Reader::new(source, limits);
-    let mut chosen = Chosen::new(filter);
     loop {
-        let taken = match reader.next_event_with(&mut chosen)? {
-            Some(Event::Entry(entry)) if chosen.is_wanted => take(&entry),
+        let taken = match reader.next_event()? {
+            Some(Event::Entry(entry)) if filter.wants_entry(&entry) => take(&entry),
             Some(_) => Ok(()),
             None => return Ok(()),
         };
@@ -200,17 +198,5 @@ impl<'f> Chosen<'f> {
     /// Whether to write what belongs to no key.
     fn takes_the_rest(&self) -> bool {
         self.filter.is_all()
-    }
-}
-
-/// For forms that need no values.
-impl Visitor for Chosen<'_> {
-    fn begin(&mut self, head: &Head<'_>) -> Want {
-        self.takes(head);
-        Want::Nothing
-    }
-
-    fn part(&mut self, _part: Part<'_>) -> io::Result<()> {
-        Ok(())
     }
 }

@@ -148,6 +148,7 @@ mod tests {
             elements,
             stored_bytes: value_bytes,
             value_bytes,
+            expiring_fields: 0,
             module: None,
         })
     }

@@ -6,17 +6,13 @@ mod prefix;
 mod slot;
 mod spans;
 
-use std::{
-    collections::BTreeMap,
-    io::{self, BufRead},
-};
+use std::{collections::BTreeMap, io::BufRead};
 
 use crate::{
     event::{Entry, Event, Kind},
     fault::Fault,
     filter::Filter,
     format::{Encoding, Flavour},
-    part::{Head, Part, Visitor, Want},
     reader::{Limits, Reader},
     report::{Report, Summary},
 };
@@ -162,51 +158,18 @@ pub struct SlotSums {
 /// The first fault.
 pub fn inspect<R: BufRead>(source: R, limits: Limits, options: &InspectOptions) -> Result<Inspection, Fault> {
     let mut reader = Reader::new(source, limits);
-    let mut choice = Choice::new(&options.filter);
     let mut inspector = Inspector::new(options);
-    while let Some(event) = reader.next_event_with(&mut choice)? {
-        inspector.add(&event, &choice);
+    while let Some(event) = reader.next_event()? {
+        inspector.add(&event);
     }
     let mut inspection = inspector.finish(reader.offset());
     inspection.report.not_compared = reader.not_compared();
     Ok(inspection)
 }
 
-/// Says which keys count. Lengths and counts come with the entry, so values are only asked for where fields expire.
-struct Choice<'f> {
-    filter: &'f Filter,
-    /// Of the value at hand.
-    is_wanted: bool,
-    expiring_fields: u64,
-}
-
-impl<'f> Choice<'f> {
-    fn new(filter: &'f Filter) -> Self {
-        Self { filter, is_wanted: false, expiring_fields: 0 }
-    }
-}
-
-impl Visitor for Choice<'_> {
-    #[inline]
-    fn begin(&mut self, head: &Head<'_>) -> Want {
-        self.is_wanted = self.filter.wants(head);
-        self.expiring_fields = 0;
-        match head.encoding.number {
-            22..=25 if self.is_wanted => Want::Parts,
-            _ => Want::Nothing,
-        }
-    }
-
-    fn part(&mut self, part: Part<'_>) -> io::Result<()> {
-        if let Part::FieldExpiry(_) = part {
-            self.expiring_fields += 1;
-        }
-        Ok(())
-    }
-}
-
 /// Sums up event by event.
 struct Inspector<'o> {
+    filter: &'o Filter,
     top: usize,
     summary: Summary,
     flavour: Flavour,
@@ -231,6 +194,7 @@ struct Inspector<'o> {
 impl<'o> Inspector<'o> {
     fn new(options: &'o InspectOptions) -> Self {
         Self {
+            filter: &options.filter,
             top: options.top,
             summary: Summary::default(),
             flavour: Flavour::default(),
@@ -252,12 +216,11 @@ impl<'o> Inspector<'o> {
         }
     }
 
-    fn add(&mut self, event: &Event<'_>, choice: &Choice<'_>) {
+    fn add(&mut self, event: &Event<'_>) {
         self.summary.add(event);
         match event {
-            Event::Entry(entry) if choice.is_wanted && !entry.is_skipped_by_servers() => {
+            Event::Entry(entry) if self.filter.wants_entry(entry) && !entry.is_skipped_by_servers() => {
                 self.add_entry(entry);
-                self.add_fields(choice.expiring_fields);
             }
             Event::Header(format) => self.flavour = format.flavour,
             Event::Aux { name: b"ctime", value } => {
@@ -293,13 +256,10 @@ impl<'o> Inspector<'o> {
         if let Some(counter) = entry.frequency {
             self.frequency[spans::frequency(counter)] += 1;
         }
+        self.hashes_with_expiring_fields += u64::from(entry.expiring_fields > 0);
+        self.expiring_fields += entry.expiring_fields;
         self.over_large_bytes += u64::from(sums.memory_bytes > LARGE_BYTES);
         self.over_large_elements += u64::from(entry.elements > LARGE_ELEMENTS);
-    }
-
-    fn add_fields(&mut self, expiring: u64) {
-        self.hashes_with_expiring_fields += u64::from(expiring > 0);
-        self.expiring_fields += expiring;
     }
 
     fn enter_database(&mut self) {

@@ -1,14 +1,14 @@
 //! Hashes: plain, as zipmap, ziplist or listpack, and those whose fields expire.
 
-use std::io::BufRead;
-
 use super::{Role, member, string};
 use crate::{
+    bytes::Bytes,
     fault::Reason,
     fingerprint::Fingerprints,
+    length::Lengths,
     packed::{self, Item, Listpack, Packed, Ziplist},
     part::{Out, Part, Visitor},
-    source::Source,
+    text::Texts,
 };
 
 const FIELD: &str = "field";
@@ -19,8 +19,8 @@ const TOO_LATE: Reason = Reason::FieldExpiry("a field expires later than servers
 const NEGATIVE: Reason = Reason::FieldExpiry("a field's expiry is negative");
 
 /// Type 4: a field and a value string each.
-pub(super) fn plain<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn plain<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
@@ -34,8 +34,8 @@ pub(super) fn plain<R: BufRead, V: Visitor>(
 }
 
 /// Type 9: a zipmap.
-pub(super) fn zipmap<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn zipmap<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
@@ -43,8 +43,8 @@ pub(super) fn zipmap<R: BufRead, V: Visitor>(
 }
 
 /// Type 13: a ziplist of fields and values in turn.
-pub(super) fn ziplist<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn ziplist<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
@@ -52,8 +52,8 @@ pub(super) fn ziplist<R: BufRead, V: Visitor>(
 }
 
 /// Type 16: a listpack of fields and values in turn.
-pub(super) fn listpack<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn listpack<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
@@ -79,28 +79,31 @@ fn pairs<'a, V: Visitor>(
 
 /// Type 24 of Redis: the earliest expiry, then a distance from it (0: none), a field and a value each
 /// (Redis `src/rdb.c`, `RDB_TYPE_HASH_METADATA`).
-pub(super) fn expiring<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn expiring<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
     let earliest = earliest(source)?;
-    expiring_by(source, seen, out, |distance| distance.checked_add(earliest).map(|sum| sum - 1))
+    expiring_by(source, seen, out, expiring, |distance| distance.checked_add(earliest).map(|sum| sum - 1))
 }
 
 /// Type 22 of Redis, of the release candidates of 7.4: the same with the expiry itself.
-pub(super) fn expiring_pre_ga<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn expiring_pre_ga<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
-    expiring_by(source, seen, out, Some)
+    expiring_by(source, seen, out, expiring, Some)
 }
 
-fn expiring_by<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+fn expiring_by<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
     to_expiry: impl Fn(u64) -> Option<u64>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
@@ -113,6 +116,7 @@ fn expiring_by<R: BufRead, V: Visitor>(
         member(source, seen, out, FIELD, Role::Field)?;
         string(source, out, Role::Value)?;
         if let Some(expiry) = expiry {
+            *expiring += 1;
             out.part(Part::FieldExpiry(expiry))?;
         }
     }
@@ -120,10 +124,11 @@ fn expiring_by<R: BufRead, V: Visitor>(
 }
 
 /// Type 22 of Valkey: a field, a value and an expiry (-1: none) each (Valkey `src/rdb.c`, `RDB_TYPE_HASH_2`).
-pub(super) fn expiring_valkey<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn expiring_valkey<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
     let fields = source.length()?;
@@ -132,7 +137,10 @@ pub(super) fn expiring_valkey<R: BufRead, V: Visitor>(
         string(source, out, Role::Value)?;
         match source.milliseconds()? {
             -1 => {}
-            expiry @ 0.. => out.part(Part::FieldExpiry(expiry))?,
+            expiry @ 0.. => {
+                *expiring += 1;
+                out.part(Part::FieldExpiry(expiry))?;
+            }
             _ => return Err(NEGATIVE.into()),
         }
     }
@@ -140,21 +148,23 @@ pub(super) fn expiring_valkey<R: BufRead, V: Visitor>(
 }
 
 /// Type 25 of Redis: the earliest expiry, which says nothing that the listpack does not, and the listpack.
-pub(super) fn expiring_listpack<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn expiring_listpack<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
     earliest(source)?;
-    expiring_listpack_pre_ga(source, seen, out)
+    expiring_listpack_pre_ga(source, seen, out, expiring)
 }
 
 /// Type 23 of Redis: a listpack of fields, values and expiries (0: none) in turn, the earliest first and
 /// those without last. Servers find what has expired by that order.
-pub(super) fn expiring_listpack_pre_ga<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn expiring_listpack_pre_ga<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
     let mut items = Listpack::open(source.string()?)?;
@@ -174,6 +184,7 @@ pub(super) fn expiring_listpack_pre_ga<R: BufRead, V: Visitor>(
         out.part(Part::Field(field))?;
         out.part(Part::Value(value))?;
         if expiry > 0 {
+            *expiring += 1;
             out.part(Part::FieldExpiry(valid(expiry).ok_or(TOO_LATE)?))?;
         }
         fields += 1;
@@ -182,7 +193,7 @@ pub(super) fn expiring_listpack_pre_ga<R: BufRead, V: Visitor>(
 }
 
 /// The earliest expiry of any field; one over the latest stands for none.
-fn earliest<R: BufRead>(source: &mut Source<R>) -> Result<u64, Box<Reason>> {
+fn earliest<B: Bytes>(source: &mut B) -> Result<u64, Box<Reason>> {
     match u64::try_from(source.milliseconds()?) {
         Ok(earliest) if earliest <= LATEST_EXPIRY + 1 => Ok(earliest),
         _ => Err(TOO_LATE.into()),

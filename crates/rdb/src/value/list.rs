@@ -1,13 +1,13 @@
 //! Lists: plain, as one ziplist, and as quicklists of packed nodes.
 
-use std::io::BufRead;
-
 use super::{Role, elements, hand_on, string};
 use crate::{
+    bytes::Bytes,
     fault::Reason,
+    length::Lengths,
     packed::{Listpack, Ziplist},
     part::{Out, Visitor},
-    source::Source,
+    text::Texts,
 };
 
 /// Containers of a quicklist node (`QUICKLIST_NODE_CONTAINER_*` in Redis `src/quicklist.h`).
@@ -15,10 +15,7 @@ pub(crate) const PLAIN_NODE: u64 = 1;
 pub(crate) const PACKED_NODE: u64 = 2;
 
 /// Type 1: one string per element.
-pub(super) fn plain<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
-    out: &mut Out<'_, V>,
-) -> Result<u64, Box<Reason>> {
+pub(super) fn plain<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
     let elements = source.length()?;
     for _ in 0..elements {
         string(source, out, Role::Element)?;
@@ -27,16 +24,16 @@ pub(super) fn plain<R: BufRead, V: Visitor>(
 }
 
 /// Type 10: one ziplist.
-pub(super) fn ziplist<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn ziplist<B: Bytes, V: Visitor>(
+    source: &mut B,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     elements(Ziplist::open(source.string()?)?, out)
 }
 
 /// Type 14: ziplists. Empty ones are skipped by servers.
-pub(super) fn quicklist<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn quicklist<B: Bytes, V: Visitor>(
+    source: &mut B,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     let mut elements = 0;
@@ -48,8 +45,8 @@ pub(super) fn quicklist<R: BufRead, V: Visitor>(
 }
 
 /// Type 18: nodes that are a listpack or one large element.
-pub(super) fn quicklist2<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn quicklist2<B: Bytes, V: Visitor>(
+    source: &mut B,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     let mut count = 0;

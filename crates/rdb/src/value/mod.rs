@@ -9,17 +9,16 @@ mod sorted_set;
 mod stream;
 mod stream_node;
 
-use std::io::BufRead;
-
 use crate::{
+    bytes::Bytes,
     event::ModuleId,
     fault::Reason,
     fingerprint::Fingerprints,
     format::{Encoding, Flavour},
     packed::{Item, Packed},
     part::{Out, Part, Visitor},
-    source::{GROWTH_BYTES, Source},
-    text::Text,
+    source::GROWTH_BYTES,
+    text::{Text, Texts},
 };
 
 pub(crate) use module::walk_module_values;
@@ -30,6 +29,10 @@ const COMPARED_BYTES: u64 = 64 << 10;
 /// What was found of a value.
 pub(crate) struct Value {
     pub(crate) elements: u64,
+    /// Fields of a hash that expire.
+    pub(crate) expiring_fields: u64,
+    /// Bytes, with compressed strings expanded.
+    pub(crate) bytes: u64,
     pub(crate) module: Option<ModuleId>,
 }
 
@@ -48,43 +51,54 @@ impl Seen {
         Self { members: Fingerprints::new(), groups: Fingerprints::new(), name: Vec::new() }
     }
 
-    /// Members so far that were not compared with the others of their collection.
-    pub(crate) fn not_compared(&self) -> u64 {
-        self.members.not_compared() + self.groups.not_compared()
+    /// Members and groups so far that were not compared with the others of their collection.
+    pub(crate) fn not_compared(&self) -> [u64; 2] {
+        [self.members.not_compared(), self.groups.not_compared()]
+    }
+
+    /// Takes back what was counted in vain.
+    pub(crate) fn set_not_compared(&mut self, [members, groups]: [u64; 2]) {
+        self.members.set_not_compared(members);
+        self.groups.set_not_compared(groups);
     }
 }
 
 /// Proves the value that a type byte announces (`RDB_TYPE_*` in Redis `src/rdb.h`).
 #[inline]
-pub(crate) fn check<R: BufRead, V: Visitor>(
+pub(crate) fn check<B: Bytes, V: Visitor>(
     encoding: Encoding,
-    source: &mut Source<R>,
+    source: &mut B,
     seen: &mut Seen,
     out: &mut Out<'_, V>,
 ) -> Result<Value, Box<Reason>> {
+    let start = source.plain_offset();
+    let mut value = Value { elements: 1, expiring_fields: 0, bytes: 0, module: None };
     if encoding.number == 0 {
         string(source, out, Role::Text)?;
-        return Ok(Value { elements: 1, module: None });
+    } else {
+        check_collection(encoding, source, seen, out, &mut value)?;
     }
-    check_collection(encoding, source, seen, out)
+    value.bytes = source.plain_offset() - start;
+    Ok(value)
 }
 
-fn check_collection<R: BufRead, V: Visitor>(
+fn check_collection<B: Bytes, V: Visitor>(
     encoding: Encoding,
-    source: &mut Source<R>,
+    source: &mut B,
     seen: &mut Seen,
     out: &mut Out<'_, V>,
-) -> Result<Value, Box<Reason>> {
-    let mut module = None;
+    value: &mut Value,
+) -> Result<(), Box<Reason>> {
     let members = &mut seen.members;
-    let elements = match (encoding.number, encoding.flavour) {
+    let expiring = &mut value.expiring_fields;
+    value.elements = match (encoding.number, encoding.flavour) {
         (1, _) => list::plain(source, out)?,
         (2, _) => set::plain(source, members, out)?,
         (3, _) => sorted_set::plain_text(source, members, out)?,
         (4, _) => hash::plain(source, members, out)?,
         (5, _) => sorted_set::plain_binary(source, members, out)?,
         (7, _) => {
-            module = Some(module::check(source, out)?);
+            value.module = Some(module::check(source, out)?);
             1
         }
         (9, _) => hash::zipmap(source, members, out)?,
@@ -100,15 +114,15 @@ fn check_collection<R: BufRead, V: Visitor>(
         (19, _) => stream::check(source, stream::Layout::V2, seen, out)?,
         (20, _) => set::listpack(source, members, out)?,
         (21, _) => stream::check(source, stream::Layout::V3, seen, out)?,
-        (22, Flavour::Valkey) => hash::expiring_valkey(source, members, out)?,
-        (22, Flavour::Redis) => hash::expiring_pre_ga(source, members, out)?,
-        (23, Flavour::Redis) => hash::expiring_listpack_pre_ga(source, members, out)?,
-        (24, Flavour::Redis) => hash::expiring(source, members, out)?,
-        (25, Flavour::Redis) => hash::expiring_listpack(source, members, out)?,
+        (22, Flavour::Valkey) => hash::expiring_valkey(source, members, out, expiring)?,
+        (22, Flavour::Redis) => hash::expiring_pre_ga(source, members, out, expiring)?,
+        (23, Flavour::Redis) => hash::expiring_listpack_pre_ga(source, members, out, expiring)?,
+        (24, Flavour::Redis) => hash::expiring(source, members, out, expiring)?,
+        (25, Flavour::Redis) => hash::expiring_listpack(source, members, out, expiring)?,
         (26, Flavour::Redis) => stream::check(source, stream::Layout::V4, seen, out)?,
         _ => return Err(Reason::UnknownType(encoding).into()),
     };
-    Ok(Value { elements, module })
+    Ok(())
 }
 
 /// What a string of its own is to the value that it belongs to.
@@ -136,11 +150,7 @@ impl Role {
 
 /// Proves a string and hands it out. Where only its bytes are wanted it is never held.
 #[inline]
-fn string<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
-    out: &mut Out<'_, V>,
-    role: Role,
-) -> Result<(), Box<Reason>> {
+fn string<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>, role: Role) -> Result<(), Box<Reason>> {
     if out.wants_parts() {
         return out.part(role.part(source.item()?));
     }
@@ -151,10 +161,7 @@ fn string<R: BufRead, V: Visitor>(
 }
 
 /// Proves a string of which the bytes are wanted, handing on those of a long one in steps.
-fn raw_string<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
-    out: &mut Out<'_, V>,
-) -> Result<(), Box<Reason>> {
+fn raw_string<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
     match source.text()? {
         Text::Plain(mut left) => {
             while left > 0 {
@@ -172,7 +179,7 @@ fn raw_string<R: BufRead, V: Visitor>(
 /// Hands on the value's bytes when enough have gathered. Called between the elements of every collection that
 /// has no bound.
 #[inline]
-fn hand_on<R: BufRead, V: Visitor>(source: &mut Source<R>, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
+fn hand_on<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
     if out.wants_raw() && source.is_tap_full() {
         source.drain_tap(|bytes| out.visitor.raw(bytes))?;
     }
@@ -181,8 +188,8 @@ fn hand_on<R: BufRead, V: Visitor>(source: &mut Source<R>, out: &mut Out<'_, V>)
 
 /// Proves a member that is a string of its own, and that it is new in its collection.
 #[inline]
-fn member<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+fn member<B: Bytes, V: Visitor>(
+    source: &mut B,
     members: &mut Fingerprints,
     out: &mut Out<'_, V>,
     what: &'static str,
@@ -199,7 +206,7 @@ fn member<R: BufRead, V: Visitor>(
         members.add(item, what)?;
         return out.part(role.part(item));
     }
-    let longest = COMPARED_BYTES.min(source.max_blob_bytes);
+    let longest = COMPARED_BYTES.min(source.max_blob_bytes());
     match text {
         _ if !members.is_open() => pass_over(source, members, text),
         Text::Integer(number) => members.add(Item::Integer(number), what),
@@ -210,11 +217,7 @@ fn member<R: BufRead, V: Visitor>(
 }
 
 /// Proves a member without comparing it.
-fn pass_over<R: BufRead>(
-    source: &mut Source<R>,
-    members: &mut Fingerprints,
-    text: Text,
-) -> Result<(), Box<Reason>> {
+fn pass_over<B: Bytes>(source: &mut B, members: &mut Fingerprints, text: Text) -> Result<(), Box<Reason>> {
     members.pass_over();
     source.skip_text(text).map(drop)
 }

@@ -1,19 +1,19 @@
 //! Values of modules: opaque, but in a frame that can be walked without the module
 //! (Redis `src/rdb.c`, `rdbLoadCheckModuleValue`).
 
-use std::io::BufRead;
-
 use super::{hand_on, raw_string};
 use crate::{
+    bytes::Bytes,
     event::ModuleId,
     fault::Reason,
+    length::Lengths,
     part::{Out, Visitor},
-    source::Source,
+    text::Texts,
 };
 
 /// Type 7: the module's identity and its values.
-pub(super) fn check<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn check<B: Bytes, V: Visitor>(
+    source: &mut B,
     out: &mut Out<'_, V>,
 ) -> Result<ModuleId, Box<Reason>> {
     let module = ModuleId(source.length()?);
@@ -22,8 +22,8 @@ pub(super) fn check<R: BufRead, V: Visitor>(
 }
 
 /// Walks a module's values up to their end mark (`RDB_MODULE_OPCODE_*` in Redis `src/rdb.h`).
-pub(crate) fn walk_module_values<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(crate) fn walk_module_values<B: Bytes, V: Visitor>(
+    source: &mut B,
     out: &mut Out<'_, V>,
 ) -> Result<(), Box<Reason>> {
     loop {

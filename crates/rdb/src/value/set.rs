@@ -1,21 +1,21 @@
 //! Sets: plain, of numbers, and as a listpack.
 
-use std::io::BufRead;
-
 use super::{Role, member};
 use crate::{
+    bytes::Bytes,
     fault::Reason,
     fingerprint::Fingerprints,
+    length::Lengths,
     packed::{Intset, Listpack, Packed},
     part::{Out, Part, Visitor},
-    source::Source,
+    text::Texts,
 };
 
 const MEMBER: &str = "member";
 
 /// Type 2: one string per member.
-pub(super) fn plain<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn plain<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
@@ -28,10 +28,7 @@ pub(super) fn plain<R: BufRead, V: Visitor>(
 }
 
 /// Type 11: an intset, whose order shows that members are distinct. Servers refuse an empty one.
-pub(super) fn intset<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
-    out: &mut Out<'_, V>,
-) -> Result<u64, Box<Reason>> {
+pub(super) fn intset<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
     let mut items = Intset::open(source.string()?)?;
     if out.wants_parts() {
         while let Some(member) = items.next_item()? {
@@ -42,8 +39,8 @@ pub(super) fn intset<R: BufRead, V: Visitor>(
 }
 
 /// Type 20: a listpack of members.
-pub(super) fn listpack<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn listpack<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {

@@ -1,21 +1,21 @@
 //! Sorted sets: plain with scores as text or as binary doubles, and as ziplist or listpack.
 
-use std::io::BufRead;
-
 use super::{Role, member};
 use crate::{
+    bytes::Bytes,
     fault::Reason,
     fingerprint::Fingerprints,
+    length::Lengths,
     packed::{self, Listpack, Packed, Ziplist},
     part::{Out, Part, Visitor},
-    source::Source,
+    text::Texts,
 };
 
 const MEMBER: &str = "member";
 
 /// Type 3: a member string and a score as text each.
-pub(super) fn plain_text<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn plain_text<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
@@ -29,8 +29,8 @@ pub(super) fn plain_text<R: BufRead, V: Visitor>(
 }
 
 /// Type 5: a member string and a score as a binary double each.
-pub(super) fn plain_binary<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn plain_binary<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
@@ -48,8 +48,8 @@ pub(super) fn plain_binary<R: BufRead, V: Visitor>(
 }
 
 /// Type 12: a ziplist of members and scores in turn.
-pub(super) fn ziplist<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn ziplist<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
@@ -57,8 +57,8 @@ pub(super) fn ziplist<R: BufRead, V: Visitor>(
 }
 
 /// Type 17: a listpack of members and scores in turn.
-pub(super) fn listpack<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn listpack<B: Bytes, V: Visitor>(
+    source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
@@ -84,7 +84,7 @@ fn scored<'a, V: Visitor>(
 }
 
 /// A score of files before Redis 4 (Redis `src/rdb.c`, `rdbLoadDoubleValue`).
-fn text_score<R: BufRead>(source: &mut Source<R>) -> Result<f64, Box<Reason>> {
+fn text_score<B: Bytes>(source: &mut B) -> Result<f64, Box<Reason>> {
     const NAN: u8 = 253;
     const INFINITE: u8 = 254;
     const MINUS_INFINITE: u8 = 255;

@@ -1,14 +1,14 @@
 //! Streams: their nodes, consumer groups and pending entries (Redis `src/rdb.c`, `rdbLoadObject`).
 
-use std::io::BufRead;
-
 use super::{Seen, hand_on, stream_node};
 use crate::{
+    bytes::Bytes,
     fault::Reason,
     fingerprint::Fingerprints,
+    length::Lengths,
     packed::Item,
     part::{Out, Part, StreamFacts, StreamHistory, StreamId, Visitor},
-    source::Source,
+    text::Texts,
 };
 
 /// Which fields a stream is written with; later layouts have all fields of earlier ones.
@@ -25,8 +25,8 @@ pub(super) enum Layout {
 }
 
 /// Types 15, 19, 21 and 26. Gives the number of entries, as the stream itself counts them.
-pub(super) fn check<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+pub(super) fn check<B: Bytes, V: Visitor>(
+    source: &mut B,
     layout: Layout,
     seen: &mut Seen,
     out: &mut Out<'_, V>,
@@ -59,15 +59,12 @@ pub(super) fn check<R: BufRead, V: Visitor>(
 }
 
 /// An ID as two lengths.
-fn id<R: BufRead>(source: &mut Source<R>) -> Result<StreamId, Box<Reason>> {
+fn id<B: Bytes>(source: &mut B) -> Result<StreamId, Box<Reason>> {
     Ok(StreamId { ms: source.length()?, seq: source.length()? })
 }
 
 /// The nodes that hold the entries, each a listpack under the ID that its entries count from.
-fn check_nodes<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
-    out: &mut Out<'_, V>,
-) -> Result<u64, Box<Reason>> {
+fn check_nodes<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
     let mut live = 0;
     let mut before: Option<[u8; 16]> = None;
     for _ in 0..source.length()? {
@@ -85,8 +82,8 @@ fn check_nodes<R: BufRead, V: Visitor>(
 }
 
 /// One consumer group: what is pending in it, and to which consumer each pending entry belongs.
-fn check_group<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+fn check_group<B: Bytes, V: Visitor>(
+    source: &mut B,
     layout: Layout,
     seen: &mut Seen,
     out: &mut Out<'_, V>,
@@ -124,8 +121,8 @@ fn check_group<R: BufRead, V: Visitor>(
 }
 
 /// The consumers of a group. Gives what is pending for all of them.
-fn check_consumers<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+fn check_consumers<B: Bytes, V: Visitor>(
+    source: &mut B,
     layout: Layout,
     consumers: &mut Fingerprints,
     out: &mut Out<'_, V>,
@@ -158,8 +155,8 @@ fn check_consumers<R: BufRead, V: Visitor>(
 }
 
 /// What producers added, so that a repeated addition is recognised.
-fn check_producers<R: BufRead, V: Visitor>(
-    source: &mut Source<R>,
+fn check_producers<B: Bytes, V: Visitor>(
+    source: &mut B,
     producers: &mut Fingerprints,
     iids: &mut Fingerprints,
     out: &mut Out<'_, V>,
