@@ -20,11 +20,12 @@ use crate::{
 pub use biggest::BigKey;
 pub use memory::memory_estimate;
 pub use prefix::Prefixes;
-pub use slot::{SLOTS, cluster_slot};
+pub use slot::{SLOTS, SlotSums, cluster_slot};
 pub use spans::{ExpiryHistogram, FREQUENCIES, FrequencyHistogram, IdleHistogram, SPANS_S};
 
 use biggest::Biggest;
 use prefix::PrefixTable;
+use slot::SlotTable;
 
 /// Type bytes up to here have a row of their own; no format has more.
 const ENCODINGS: usize = 34;
@@ -132,15 +133,6 @@ impl Sums {
     }
 }
 
-/// The keys of one cluster slot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SlotSums {
-    /// How many.
-    pub keys: u64,
-    /// What a server is estimated to hold for them.
-    pub memory_bytes: u64,
-}
-
 /// Reads a whole file and sums up its keys by every measure.
 ///
 /// Memory is bounded: beside what [`Reader`] takes, some 5 MB at most.
@@ -179,7 +171,7 @@ struct Inspector<'o> {
     in_database: Sums,
     databases: BTreeMap<u64, Sums>,
     prefixes: PrefixTable<'o>,
-    slots: Vec<SlotSums>,
+    slots: SlotTable,
     biggest: Biggest,
     most_elements: Biggest,
     expiry: ExpiryHistogram,
@@ -203,7 +195,7 @@ impl<'o> Inspector<'o> {
             in_database: Sums::default(),
             databases: BTreeMap::new(),
             prefixes: PrefixTable::new(&options.separator, options.prefix_depth),
-            slots: vec![SlotSums::default(); SLOTS],
+            slots: SlotTable::new(),
             biggest: Biggest::new(options.top),
             most_elements: Biggest::new(options.top),
             expiry: ExpiryHistogram { relative_to_ms: options.now_ms, ..ExpiryHistogram::default() },
@@ -244,9 +236,7 @@ impl<'o> Inspector<'o> {
         }
         self.in_database.add(&sums);
         self.prefixes.add(entry.key, &sums);
-        let slot = &mut self.slots[usize::from(cluster_slot(entry.key))];
-        slot.keys += 1;
-        slot.memory_bytes = slot.memory_bytes.saturating_add(sums.memory_bytes);
+        self.slots.add(entry.key, sums.memory_bytes);
         self.biggest.add(sums.memory_bytes, sums.memory_bytes, entry);
         self.most_elements.add(entry.elements, sums.memory_bytes, entry);
         self.expiry.add(entry.expires_ms, &sums);
@@ -289,7 +279,7 @@ impl<'o> Inspector<'o> {
             encodings,
             databases: self.databases,
             prefixes: self.prefixes.finish(self.top),
-            slots: self.slots,
+            slots: self.slots.finish(),
             biggest: self.biggest.finish(),
             most_elements: self.most_elements.finish(),
             expiry: self.expiry,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::Sums;
+use crate::fingerprint::Keyed;
 
 /// How many prefixes are counted without loss. The table grows to twice as many before the smaller half is given up.
 const PREFIXES: usize = 10_000;
@@ -28,7 +29,7 @@ pub struct Prefixes {
 pub(super) struct PrefixTable<'o> {
     separator: &'o [u8],
     depth: usize,
-    rows: HashMap<Box<[u8]>, Sums>,
+    rows: HashMap<Box<[u8]>, Sums, Keyed>,
     none: Sums,
     other: Sums,
     is_exact: bool,
@@ -37,7 +38,7 @@ pub(super) struct PrefixTable<'o> {
 impl<'o> PrefixTable<'o> {
     pub(super) fn new(separator: &'o [u8], depth: usize) -> Self {
         let (none, other) = (Sums::default(), Sums::default());
-        Self { separator, depth, rows: HashMap::new(), none, other, is_exact: true }
+        Self { separator, depth, rows: HashMap::with_hasher(Keyed::random()), none, other, is_exact: true }
     }
 
     pub(super) fn add(&mut self, key: &[u8], sums: &Sums) {

@@ -20,30 +20,87 @@ fn hashed(key: &[u8]) -> &[u8] {
     tag.filter(|tag| !tag.is_empty()).unwrap_or(key)
 }
 
+/// The keys of one cluster slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SlotSums {
+    /// How many.
+    pub keys: u64,
+    /// What a server is estimated to hold for them.
+    pub memory_bytes: u64,
+}
+
+/// Counts keys by slot, a batch at a time: their slots are all over the table, and in a row the memory is waited for
+/// many times at once.
+pub(super) struct SlotTable {
+    slots: Vec<SlotSums>,
+    waiting: Vec<(u16, u64)>,
+}
+
+impl SlotTable {
+    const BATCH: usize = 64;
+
+    pub(super) fn new() -> Self {
+        Self { slots: vec![SlotSums::default(); SLOTS], waiting: Vec::with_capacity(Self::BATCH) }
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, key: &[u8], memory_bytes: u64) {
+        self.waiting.push((cluster_slot(key), memory_bytes));
+        if self.waiting.len() >= Self::BATCH {
+            self.settle();
+        }
+    }
+
+    fn settle(&mut self) {
+        for (slot, memory_bytes) in self.waiting.drain(..) {
+            let slot = &mut self.slots[usize::from(slot)];
+            slot.keys += 1;
+            slot.memory_bytes = slot.memory_bytes.saturating_add(memory_bytes);
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Vec<SlotSums> {
+        self.settle();
+        self.slots
+    }
+}
+
+/// Four bytes at a time: each table answers for one of them, and none has to wait for the others.
+#[inline]
 fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| {
-        let [high, _] = u16::to_be_bytes(crc);
-        crc << 8 ^ TABLE[usize::from(high ^ byte)]
+    let (fours, rest) = bytes.as_chunks::<4>();
+    let crc = fours.iter().fold(0, |crc: u16, [a, b, c, d]| {
+        let [high, low] = crc.to_be_bytes();
+        TABLES[3][usize::from(a ^ high)]
+            ^ TABLES[2][usize::from(b ^ low)]
+            ^ TABLES[1][usize::from(*c)]
+            ^ TABLES[0][usize::from(*d)]
+    });
+    rest.iter().fold(crc, |crc, byte| {
+        let [high, low] = crc.to_be_bytes();
+        TABLES[0][usize::from(byte ^ high)] ^ u16::from(low) << 8
     })
 }
 
-const TABLE: [u16; 256] = table();
+static TABLES: [[u16; 256]; 4] = tables();
 
-/// For each byte: eight steps of the division by x¹⁶ + x¹² + x⁵ + 1.
-const fn table() -> [u16; 256] {
-    let mut table = [0; 256];
+/// What a byte comes to with zero to three more behind it, by steps of the division by x¹⁶ + x¹² + x⁵ + 1.
+const fn tables() -> [[u16; 256]; 4] {
+    let mut tables = [[0; 256]; 4];
     let mut byte = 0u16;
     while byte < 256 {
         let mut crc = byte << 8;
         let mut bit = 0;
-        while bit < 8 {
+        while bit < 8 * tables.len() {
             crc = if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
             bit += 1;
+            if bit % 8 == 0 {
+                tables[bit / 8 - 1][byte as usize] = crc;
+            }
         }
-        table[byte as usize] = crc;
         byte += 1;
     }
-    table
+    tables
 }
 
 #[cfg(test)]
@@ -53,6 +110,7 @@ mod tests {
     #[test]
     fn checksum_is_the_published_one() {
         assert_eq!(crc16(b"123456789"), 0x31c3);
+        assert_eq!(crc16(b"A"), 0x58e5);
     }
 
     #[test]
