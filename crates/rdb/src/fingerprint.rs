@@ -130,6 +130,46 @@ impl Fingerprints {
     }
 }
 
+/// So many members are compared each with each: cheaper than fingerprints for the small collections that most are.
+const FEW: usize = 8;
+
+/// The members of a collection that lies in memory, none of which may stand twice.
+pub(crate) struct Distinct<'a, 's> {
+    few: [Item<'a>; FEW],
+    members: usize,
+    seen: &'s mut Fingerprints,
+}
+
+impl<'a, 's> Distinct<'a, 's> {
+    pub(crate) fn new(seen: &'s mut Fingerprints) -> Self {
+        Self { few: [Item::Integer(0); FEW], members: 0, seen }
+    }
+
+    /// Adds a member; `what` names it when it was there before.
+    #[inline]
+    pub(crate) fn add(&mut self, member: Item<'a>, what: &'static str) -> Result<(), Box<Reason>> {
+        let Some(place) = self.few.get_mut(self.members) else { return self.add_to_many(member, what) };
+        *place = member;
+        if self.few[..self.members].iter().any(|earlier| earlier.is_same(member)) {
+            return Err(Reason::Duplicate(what).into());
+        }
+        self.members += 1;
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn add_to_many(&mut self, member: Item<'a>, what: &'static str) -> Result<(), Box<Reason>> {
+        if self.members == FEW {
+            self.members += 1;
+            self.seen.clear();
+            for earlier in self.few {
+                self.seen.add(earlier, what)?;
+            }
+        }
+        self.seen.add(member, what)
+    }
+}
+
 /// Puts a fingerprint into a table with free slots; `false` when it was there.
 #[inline]
 fn place(slots: &mut [u64], fingerprint: u64) -> bool {
@@ -264,6 +304,25 @@ mod tests {
         let again = seen.add(Item::Text(b"999"), "member");
         assert_eq!(again, Err(Reason::Duplicate("member").into()));
         assert_eq!(seen.add(Item::Text(b"0999"), "member"), Ok(()));
+    }
+
+    #[test]
+    fn few_and_many_are_found_alike() {
+        let mut seen = Fingerprints::new();
+        let texts: Vec<String> = (0..40).map(|number| format!("m{number}")).collect();
+        for at in 0..texts.len() {
+            let mut distinct = Distinct::new(&mut seen);
+            for text in &texts {
+                distinct.add(Item::Text(text.as_bytes()), "member").unwrap();
+            }
+            let mut distinct = Distinct::new(&mut seen);
+            let again = texts[..=at].iter().chain([&texts[at]]);
+            let last = again.map(|text| distinct.add(Item::Text(text.as_bytes()), "member")).last();
+            assert_eq!(last, Some(Err(Reason::Duplicate("member").into())), "{at}");
+        }
+        let mut distinct = Distinct::new(&mut seen);
+        distinct.add(Item::Text(b"12"), "member").unwrap();
+        assert!(distinct.add(Item::Integer(12), "member").is_err());
     }
 
     #[test]

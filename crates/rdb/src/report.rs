@@ -45,12 +45,11 @@ pub fn verify<R: BufRead>(source: R, limits: Limits) -> Result<Report, Failure> 
             Ok(Some(event)) => summary.add(&event),
             Ok(None) => break,
             Err(fault) => {
-                return Err(Failure::new(fault, summary.into_report(reader.offset())));
+                return Err(Failure::new(fault, summary.into_report(&reader)));
             }
         }
     }
-    let not_compared = reader.not_compared();
-    let mut report = Report { not_compared, ..summary.into_report(reader.offset()) };
+    let mut report = summary.into_report(&reader);
     match count_trailing(reader.into_inner()) {
         Ok((bytes, is_end_mark)) => {
             report.trailing_bytes = bytes;
@@ -90,7 +89,7 @@ pub struct Report {
     pub modules: BTreeSet<String>,
     /// The state of the checksum; [`Checksum::Absent`] as long as the end was not reached.
     pub checksum: Checksum,
-    /// What was not looked at for standing twice. Filled by [`verify`]; others ask [`Reader::not_compared`].
+    /// What was not looked at for standing twice.
     pub not_compared: NotCompared,
     /// Bytes read, up to and with the checksum.
     pub bytes: u64,
@@ -186,15 +185,16 @@ impl Summary {
         self.report.keys
     }
 
-    /// The sums; `bytes` is the [`Reader::offset`] that was reached.
-    pub fn into_report(mut self, bytes: u64) -> Report {
+    /// The sums, up to where the reader has come.
+    pub fn into_report<R: BufRead>(mut self, reader: &Reader<R>) -> Report {
         self.enter_database();
         for (kind, counted) in Kind::ALL.into_iter().zip(self.kinds) {
             if counted.keys > 0 {
                 self.report.kinds.insert(kind, counted);
             }
         }
-        self.report.bytes = bytes;
+        self.report.bytes = reader.offset();
+        self.report.not_compared = reader.not_compared();
         self.report
     }
 

@@ -34,9 +34,17 @@ pub struct SnapshotReport {
     /// Replication offset of the moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication_offset: Option<i64>,
+    /// Keys and members that were not looked at for standing twice, so that memory stays bounded.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub not_compared: u64,
     /// Why the validator cannot vouch for it, for a quarantined one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Keys and bytes of one type.

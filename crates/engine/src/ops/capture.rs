@@ -210,13 +210,14 @@ fn judge(source: ChunkReader, meter: &Meter) -> Verdict {
         }
     };
     let at = reader.offset();
+    let report = summary.into_report(&reader);
     let checksum = fault.as_ref().and_then(|_| reader.finish_unparsed().ok());
     // Whatever follows the end is taken all the same: the other thread must not wait for a free chunk. It compares
     // the two ends.
     let mut source = reader.into_inner();
     let _ = io::copy(&mut source, &mut io::sink());
     let sha256 = hex(source.hash.finish().as_ref());
-    Verdict { report: summary.into_report(at), bytes: at, fault, checksum, sha256 }
+    Verdict { report, bytes: at, fault, checksum, sha256 }
 }
 
 /// The chunks as one stream, hashed as they come. Used chunks go back.

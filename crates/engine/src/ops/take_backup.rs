@@ -207,6 +207,7 @@ fn snapshot_report(captured: &Captured) -> SnapshotReport {
         modules: report.modules.iter().cloned().collect(),
         replication_id: Some(captured.replication.0.clone()),
         replication_offset: Some(captured.replication.1),
+        not_compared: report.not_compared.keys + report.not_compared.members,
         doubt: captured.doubt.as_ref().map(ToString::to_string),
     }
 }

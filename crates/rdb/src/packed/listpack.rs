@@ -52,6 +52,38 @@ impl<'a> Listpack<'a> {
 impl<'a> Packed<'a> for Listpack<'a> {
     #[inline]
     fn next_item(&mut self) -> Result<Option<Item<'a>>, Box<Reason>> {
+        match self.short_item() {
+            Some(item) => Ok(Some(item)),
+            None => self.any_item(),
+        }
+    }
+}
+
+impl<'a> Listpack<'a> {
+    /// The next entry if it is one of those that nearly all are: a number below 128 or a text below 64 bytes, and
+    /// sound.
+    #[inline]
+    fn short_item(&mut self) -> Option<Item<'a>> {
+        let (&first, rest) = self.bytes.get(self.at..)?.split_first()?;
+        let (item, bytes) = match first {
+            0..=0x7f => (Item::Integer(first.into()), 0),
+            0x80..=0xbf => {
+                let bytes = usize::from(first & 0x3f);
+                (Item::Text(rest.get(..bytes)?), bytes)
+            }
+            _ => return None,
+        };
+        // The back length is one byte, and there is something behind it.
+        let sound = usize::from(*rest.get(bytes)?) == bytes + 1 && rest.len() > bytes + 1;
+        sound.then(|| {
+            self.at += bytes + 2;
+            self.items += 1;
+            item
+        })
+    }
+
+    /// The next entry, whatever it is.
+    fn any_item(&mut self) -> Result<Option<Item<'a>>, Box<Reason>> {
         let entry = &self.bytes[self.at..];
         let Some((item, size)) = decode(entry).map_err(|what| fault(self.at, what))? else {
             return self.finish().map(|()| None);

@@ -41,6 +41,17 @@ impl Item<'_> {
         }
     }
 
+    /// Whether both read the same.
+    #[inline]
+    pub(crate) fn is_same(self, other: Item<'_>) -> bool {
+        match (self, other) {
+            (Self::Text(text), Item::Text(other)) => text == other,
+            (Self::Integer(number), Item::Integer(other)) => number == other,
+            (Self::Text(text), Item::Integer(number)) => decimal(text) == Some(number),
+            (Self::Integer(number), Item::Text(text)) => decimal(text) == Some(number),
+        }
+    }
+
     /// The number that this reads as, if it is one and not NaN (`zzlStrtod` in Redis `src/t_zset.c`).
     pub(crate) fn score(self) -> Option<f64> {
         match self {

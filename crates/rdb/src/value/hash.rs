@@ -4,7 +4,7 @@ use super::{Role, member, string};
 use crate::{
     bytes::Bytes,
     fault::Reason,
-    fingerprint::Fingerprints,
+    fingerprint::{Distinct, Fingerprints},
     length::Lengths,
     packed::{self, Item, Listpack, Packed, Ziplist},
     part::{Out, Part, Visitor},
@@ -65,10 +65,10 @@ fn pairs<'a, V: Visitor>(
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
-    seen.clear();
+    let mut distinct = Distinct::new(seen);
     let mut fields = 0;
     while let Some(field) = items.next_item()? {
-        seen.add(field, FIELD)?;
+        distinct.add(field, FIELD)?;
         let value = items.next_item()?.ok_or(Reason::Odd("hash"))?;
         out.part(Part::Field(field))?;
         out.part(Part::Value(value))?;
@@ -166,11 +166,11 @@ pub(super) fn expiring_listpack_pre_ga<B: Bytes, V: Visitor>(
     out: &mut Out<'_, V>,
     expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
-    seen.clear();
+    let mut distinct = Distinct::new(seen);
     let mut items = Listpack::open(source.string()?)?;
     let (mut fields, mut before) = (0, 0);
     while let Some(field) = items.next_item()? {
-        seen.add(field, FIELD)?;
+        distinct.add(field, FIELD)?;
         let value = items.next_item()?.ok_or(Reason::Odd("hash"))?;
         let expiry = match items.next_item()?.ok_or(Reason::Odd("hash"))? {
             Item::Integer(expiry) => u64::try_from(expiry).map_err(|_| NEGATIVE)?,

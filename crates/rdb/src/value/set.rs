@@ -4,7 +4,7 @@ use super::{Role, member};
 use crate::{
     bytes::Bytes,
     fault::Reason,
-    fingerprint::Fingerprints,
+    fingerprint::{Distinct, Fingerprints},
     length::Lengths,
     packed::{Intset, Listpack, Packed},
     part::{Out, Part, Visitor},
@@ -44,11 +44,11 @@ pub(super) fn listpack<B: Bytes, V: Visitor>(
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
-    seen.clear();
+    let mut distinct = Distinct::new(seen);
     let mut items = Listpack::open(source.string()?)?;
     let mut members = 0;
     while let Some(item) = items.next_item()? {
-        seen.add(item, MEMBER)?;
+        distinct.add(item, MEMBER)?;
         out.part(Part::Member(item))?;
         members += 1;
     }

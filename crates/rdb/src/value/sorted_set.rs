@@ -4,7 +4,7 @@ use super::{Role, member};
 use crate::{
     bytes::Bytes,
     fault::Reason,
-    fingerprint::Fingerprints,
+    fingerprint::{Distinct, Fingerprints},
     length::Lengths,
     packed::{self, Listpack, Packed, Ziplist},
     part::{Out, Part, Visitor},
@@ -70,10 +70,10 @@ fn scored<'a, V: Visitor>(
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
-    seen.clear();
+    let mut distinct = Distinct::new(seen);
     let mut members = 0;
     while let Some(member) = items.next_item()? {
-        seen.add(member, MEMBER)?;
+        distinct.add(member, MEMBER)?;
         let score = items.next_item()?.ok_or(Reason::Odd("sorted set"))?;
         let score = score.score().ok_or(Reason::Score)?;
         out.part(Part::Member(member))?;

@@ -1,10 +1,11 @@
 //! What commands that look into RDB files read from: a file, standard input, or the parts of a backup as their links
 //! deliver them. And which keys they look at.
 
+mod chunks;
 mod stream;
 
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,11 +18,7 @@ use super::fetch::{Linked, is_backup, links_to};
 use super::progress::Progress;
 use crate::failure::{Exit, Failure};
 
-/// Few system calls, and still in the CPU's cache.
-const BUFFER_BYTES: usize = 1 << 20;
-
-/// The bytes of one RDB file, wherever they come from. One type, so that readers are compiled once and inlined.
-pub(super) type RdbBytes = BufReader<Box<dyn Read + Send>>;
+pub(super) use chunks::RdbBytes;
 
 /// One RDB file that can be read once.
 pub(super) struct Input {
@@ -125,8 +122,8 @@ impl Input {
         match self.origin {
             Origin::Link(link) => stream::read(link, self.progress, read).await,
             Origin::Here(bytes) => {
-                let work = move || read(&mut BufReader::with_capacity(BUFFER_BYTES, bytes));
-                Ok((spawn_blocking(work).await.map_err(died)?, None))
+                let mut bytes = RdbBytes::read_ahead(bytes)?;
+                Ok((spawn_blocking(move || read(&mut bytes)).await.map_err(died)?, None))
             }
         }
     }

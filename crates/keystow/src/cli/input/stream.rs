@@ -1,14 +1,13 @@
 //! Reads a part while it streams from its link: no file, bounded memory, and a cut connection goes on.
 
-use std::io::{BufReader, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use bytes::{Buf, Bytes};
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use bytes::Bytes;
+use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::spawn_blocking;
 
-use super::{BUFFER_BYTES, Digests, RdbBytes};
+use super::{Digests, RdbBytes};
 use crate::cli::fetch::patience::Patience;
 use crate::cli::fetch::remote::{Facts, Remote, Trouble};
 use crate::cli::fetch::{Linked, ask, fatal, hex};
@@ -29,13 +28,20 @@ pub(super) async fn read<T: Send + 'static>(
     if let Some(size) = facts.size {
         progress.set_total(size);
     }
-    let (sender, chunks) = channel(CHUNKS);
+    let (sender, mut chunks) = channel::<Bytes>(CHUNKS);
     let context = Arc::new(Mutex::new(Context::new(&SHA256)));
-    let hashed = Hashed { chunks, chunk: Bytes::new(), context: Arc::clone(&context) };
-    let reader = spawn_blocking(move || {
-        // What is dropped here tells the other side that nobody listens any more.
-        read(&mut BufReader::with_capacity(BUFFER_BYTES, Box::new(hashed)))
+    let hashed = Arc::clone(&context);
+    let mut bytes = RdbBytes::new(move |mut spent| {
+        spent.clear();
+        while spent.is_empty() {
+            let Some(chunk) = chunks.blocking_recv() else { break };
+            hashed.lock().unwrap_or_else(PoisonError::into_inner).update(&chunk);
+            spent.extend_from_slice(&chunk);
+        }
+        Ok(spent)
     });
+    // What is dropped here tells the other side that nobody listens any more.
+    let reader = spawn_blocking(move || read(&mut bytes));
     let sent = send_all(&remote, &facts, sender, &progress).await;
     let value = reader.await.map_err(super::died)?;
     // A transfer that broke says nothing about the backup.
@@ -92,24 +98,4 @@ async fn send_rest(
         }
     }
     Ok(())
-}
-
-/// The blocking end: hashes what it hands on.
-struct Hashed {
-    chunks: Receiver<Bytes>,
-    chunk: Bytes,
-    context: Arc<Mutex<Context>>,
-}
-
-impl Read for Hashed {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        while self.chunk.is_empty() {
-            let Some(chunk) = self.chunks.blocking_recv() else { return Ok(0) };
-            self.context.lock().unwrap_or_else(PoisonError::into_inner).update(&chunk);
-            self.chunk = chunk;
-        }
-        let bytes = self.chunk.len().min(buffer.len());
-        self.chunk.copy_to_slice(&mut buffer[..bytes]);
-        Ok(bytes)
-    }
 }
