@@ -33,7 +33,7 @@ mod text;
 mod value;
 
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
-pub use export::{ExportOptions, Exported, Form, NotCarried, export, for_each_key};
+pub use export::{ExportOptions, Exported, Form, NotCarried, export, for_each_key, written_key};
 pub use fault::{Fault, Reason};
 pub use filter::{Filter, Pattern};
 pub use format::{Encoding, Flavour, Format};

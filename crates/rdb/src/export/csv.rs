@@ -77,19 +77,39 @@ fn key(out: &mut Vec<u8>, key: &[u8]) {
     if is_quoted {
         out.push(b'"');
     }
-    for chunk in key.utf8_chunks() {
-        for byte in chunk.valid().bytes() {
-            if matches!(byte, b'"' | b'\\') {
-                out.push(byte);
-            }
+    escape(key, |byte| {
+        if byte == b'"' {
             out.push(byte);
         }
-        for byte in chunk.invalid() {
-            out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
-        }
-    }
+        out.push(byte);
+    });
     if is_quoted {
         out.push(b'"');
+    }
+}
+
+/// A key as text: a backslash is written `\\`, a byte that is not UTF-8 as `\xff`, the rest as it is.
+pub fn written_key(key: &[u8]) -> String {
+    let mut out = Vec::with_capacity(key.len());
+    escape(key, |byte| out.push(byte));
+    // Nothing that is not UTF-8 is left.
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn escape(key: &[u8], mut put: impl FnMut(u8)) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    for chunk in key.utf8_chunks() {
+        for byte in chunk.valid().bytes() {
+            if byte == b'\\' {
+                put(byte);
+            }
+            put(byte);
+        }
+        for byte in chunk.invalid() {
+            [b'\\', b'x', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
+                .into_iter()
+                .for_each(&mut put);
+        }
     }
 }
 

@@ -8,7 +8,10 @@ mod sink;
 mod stream_commands;
 mod text;
 
-use std::io::{self, BufRead, Write};
+use std::{
+    io::{self, BufRead, Write},
+    ops::AddAssign,
+};
 
 use crate::{
     event::{Entry, Event},
@@ -17,6 +20,8 @@ use crate::{
     part::{Head, Visitor},
     reader::{Limits, Reader},
 };
+
+pub use csv::written_key;
 
 use commands::Commands;
 use json::JsonLines;
@@ -86,6 +91,19 @@ pub struct NotCarried {
     pub usage: u64,
     /// Streams that tell repeated additions from new ones (Redis 8.6).
     pub idempotence: u64,
+}
+
+impl AddAssign for Exported {
+    /// For files that are written one after another.
+    fn add_assign(&mut self, other: Self) {
+        let NotCarried { key_meta, module_aux, usage, idempotence } = other.not_carried;
+        self.keys += other.keys;
+        self.functions += other.functions;
+        self.not_carried.key_meta += key_meta;
+        self.not_carried.module_aux += module_aux;
+        self.not_carried.usage += usage;
+        self.not_carried.idempotence += idempotence;
+    }
 }
 
 /// Reads a whole file and writes its keys in another form.

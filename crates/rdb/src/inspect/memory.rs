@@ -20,7 +20,7 @@ use crate::event::Entry;
 /// | list | `robj` 16, `quicklist` 40, per 8 KiB a `quicklistNode` of 32, the elements' bytes |
 /// | set, hash as table | `robj` 16, `dict` 56, per element `dictEntry` 24 and 12, `A(sds(mean))` for the member, or for field and value each; 24 more where fields expire |
 /// | sorted set as skip list | `robj` 16, `zset` 16, `dict` 56, `zskiplist` 32 and its first node 640, per member `dictEntry` 24 and 12, `A(sds(mean))`, `zskiplistNode` 48 |
-/// | stream | `robj` 16, `stream` 112, per 4 KiB a node of the radix tree of 96, the bytes of nodes and groups |
+/// | stream | `robj` 16, `stream` 112, per 4 KiB or part of it a node of the radix tree of 96 and 4 KiB |
 /// | module | `robj` 16, the bytes as stored |
 ///
 /// The sizes are those of `dict.c`, `object.c`, `quicklist.h`, `server.h` and `stream.h` in Redis `src/`. Not in it:
@@ -69,7 +69,8 @@ fn list(bytes: u64) -> u64 {
     const QUICKLIST: u64 = 40;
     const NODE: u64 = 32;
     const NODE_BYTES: u64 = 8192;
-    OBJECT + QUICKLIST + pieces(bytes, NODE_BYTES, NODE)
+    let (full, rest) = (bytes / NODE_BYTES, bytes % NODE_BYTES);
+    OBJECT + QUICKLIST + full * (NODE + NODE_BYTES) + NODE + allocated(rest)
 }
 
 fn table(elements: u64, bytes: u64, strings: u64, more: u64) -> u64 {
@@ -88,15 +89,9 @@ fn skip_list(elements: u64, bytes: u64, score: u64) -> u64 {
 fn stream(bytes: u64) -> u64 {
     const STREAM: u64 = 112;
     const NODE: u64 = 96;
+    // A node has room for this much from its first entry on (`STREAM_LISTPACK_MAX_PRE_ALLOCATE`).
     const NODE_BYTES: u64 = 4096;
-    OBJECT + STREAM + pieces(bytes, NODE_BYTES, NODE)
-}
-
-/// Bytes in pieces that have an allocation each, and a head.
-fn pieces(bytes: u64, piece: u64, head: u64) -> u64 {
-    let (full, rest) = (bytes / piece, bytes % piece);
-    let last = if rest > 0 || full == 0 { head + allocated(rest) } else { 0 };
-    full * (piece + head) + last
+    OBJECT + STREAM + bytes.div_ceil(NODE_BYTES).max(1) * (NODE_BYTES + NODE)
 }
 
 /// A string with its header and the zero at its end.

@@ -154,9 +154,7 @@ pub fn inspect<R: BufRead>(source: R, limits: Limits, options: &InspectOptions) 
     while let Some(event) = reader.next_event()? {
         inspector.add(&event);
     }
-    let mut inspection = inspector.finish(reader.offset());
-    inspection.report.not_compared = reader.not_compared();
-    Ok(inspection)
+    Ok(inspector.finish(&reader))
 }
 
 /// Sums up event by event.
@@ -259,7 +257,7 @@ impl<'o> Inspector<'o> {
         }
     }
 
-    fn finish(mut self, bytes: u64) -> Inspection {
+    fn finish<R: BufRead>(mut self, reader: &Reader<R>) -> Inspection {
         self.enter_database();
         let mut all = Sums::default();
         let mut kinds: BTreeMap<Kind, Sums> = BTreeMap::new();
@@ -273,7 +271,7 @@ impl<'o> Inspector<'o> {
             }
         }
         Inspection {
-            report: self.summary.into_report(bytes),
+            report: self.summary.into_report(reader),
             all,
             kinds,
             encodings,

@@ -6,7 +6,9 @@ mod corpus;
 mod crafted;
 mod damage;
 mod encodings;
+mod export;
 mod fuzz_corpus;
+mod inspect;
 mod streams;
 mod writer;
 
