@@ -5,8 +5,10 @@ mod backup;
 mod completions;
 mod config;
 mod doctor;
+mod export;
 mod fetch;
 mod input;
+mod inspect;
 mod instance;
 mod job;
 mod key;
@@ -38,6 +40,8 @@ Examples:
   keystow link create 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 --ttl 6h
   keystow fetch 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 -o dump.rdb
   keystow verify dump.rdb
+  keystow inspect dump.rdb
+  keystow export dump.rdb --format csv -o keys.csv
 
 Environment of the client:
   KEYSTOW_SERVER                                         address of the service
@@ -96,6 +100,10 @@ enum Command {
     Fetch(fetch::FetchArgs),
     /// Check every structure and checksum of an RDB file or a backup
     Verify(verify::VerifyArgs),
+    /// Show what takes the space in an RDB file or a backup: types, prefixes, biggest keys, expiry
+    Inspect(inspect::InspectArgs),
+    /// Write the keys of an RDB file or a backup as JSON lines, commands, CSV or Parquet
+    Export(export::ExportArgs),
     /// Write an RDB file or a backup anew for servers of another version
     Relabel(relabel::RelabelArgs),
     /// Show how a vendor's signature of a request comes about
@@ -135,6 +143,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Job(command) => job::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
+        Command::Inspect(args) => inspect::run(args, &context).await,
+        Command::Export(args) => export::run(args, &context).await,
         Command::Relabel(args) => relabel::run(args, &context).await,
         Command::Sign(args) => sign::run(&args, &context),
         Command::Doctor => doctor::run(&context).await,
@@ -175,6 +185,8 @@ mod tests {
             "keystow job cancel 7",
             "keystow fetch http://h/f?x=1 -o f -j 8",
             "keystow verify -",
+            "keystow inspect f --top 5 --prefix-separator / --prefix-depth 2 --slots --match a* --type hash --db 3",
+            "keystow export f --format csv -o g --force --match a* --match b* --type zset --db 0",
             "keystow relabel - --to redis-7.2 -o f --force --without-functions --match a* --type set --db 1",
             "keystow --json doctor",
             "keystow completions zsh",
@@ -194,6 +206,10 @@ mod tests {
             "keystow key create --session-token-file T",
             "keystow fetch u -j 0",
             "keystow backup create",
+            "keystow inspect f --top 0",
+            "keystow inspect f --type number",
+            "keystow export f --format xml",
+            "keystow export f --force",
             "keystow relabel dump.rdb",
             "keystow relabel dump.rdb --to redis-9000",
         ] {
