@@ -28,6 +28,12 @@ pub(crate) trait Bytes {
     /// Room for what was written in another form: compressed, or as an integer.
     fn decoded(&mut self) -> &mut Vec<u8>;
 
+    /// Bytes taken so far, compressed strings at the length that they expand to.
+    fn plain_offset(&self) -> u64;
+
+    /// Counts how much longer a compressed string is than what is stored of it.
+    fn count_expansion(&mut self, bytes: u64);
+
     /// Remembers that a string begins here.
     fn begin_string(&mut self) {}
 
@@ -45,13 +51,15 @@ pub(crate) trait Bytes {
 /// Bytes that are all there.
 pub(crate) struct Slice<'a> {
     rest: &'a [u8],
+    /// How many bytes there were, and what compressed ones have grown by.
+    plain_bytes: u64,
     decoded: &'a mut Vec<u8>,
     max_blob_bytes: u64,
 }
 
 impl<'a> Slice<'a> {
     pub(crate) fn new(bytes: &'a [u8], decoded: &'a mut Vec<u8>, max_blob_bytes: u64) -> Self {
-        Self { rest: bytes, decoded, max_blob_bytes }
+        Self { rest: bytes, plain_bytes: bytes.len() as u64, decoded, max_blob_bytes }
     }
 
     /// How many bytes are left.
@@ -110,6 +118,16 @@ impl Bytes for Slice<'_> {
 
     fn decoded(&mut self) -> &mut Vec<u8> {
         self.decoded
+    }
+
+    #[inline]
+    fn plain_offset(&self) -> u64 {
+        self.plain_bytes - self.rest.len() as u64
+    }
+
+    #[inline]
+    fn count_expansion(&mut self, bytes: u64) {
+        self.plain_bytes = self.plain_bytes.saturating_add(bytes);
     }
 }
 

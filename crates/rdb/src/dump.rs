@@ -145,7 +145,7 @@ impl<'a> Payload<'a> {
         if wants_raw {
             source.tap();
         }
-        let value::Value { elements, module } =
+        let value::Value { elements, module, .. } =
             value::check(self.encoding, source, &mut Seen::new(), &mut out)?;
         if !source.fill_buf_is_empty()? {
             return Err(Reason::TrailingBytes.into());

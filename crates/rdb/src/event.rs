@@ -86,6 +86,10 @@ pub struct Entry<'a> {
     pub elements: u64,
     /// Bytes of the whole record in the file, its expiry and key included.
     pub stored_bytes: u64,
+    /// Bytes of the value alone, with each compressed string at the length that it expands to.
+    pub value_bytes: u64,
+    /// Fields of a hash that expire.
+    pub expiring_fields: u64,
     /// The module that wrote the value, for [`Kind::Module`].
     pub module: Option<ModuleId>,
 }

@@ -1,6 +1,9 @@
 //! Which keys are meant: by name, kind and database.
 
-use crate::{event::Kind, part::Head};
+use crate::{
+    event::{Entry, Kind},
+    part::Head,
+};
 
 /// A choice of keys. An empty list chooses all; of several patterns one is enough.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,9 +20,20 @@ impl Filter {
     /// Whether a key is meant.
     #[inline]
     pub fn wants(&self, head: &Head<'_>) -> bool {
-        (self.kinds.is_empty() || self.kinds.contains(&head.kind))
-            && (self.databases.is_empty() || self.databases.contains(&head.database))
-            && (self.names.is_empty() || self.names.iter().any(|pattern| pattern.matches(head.key)))
+        self.wants_key(head.kind, head.database, head.key)
+    }
+
+    /// The same for a key whose value was read.
+    #[inline]
+    pub fn wants_entry(&self, entry: &Entry<'_>) -> bool {
+        self.wants_key(entry.kind, entry.database, entry.key)
+    }
+
+    #[inline]
+    fn wants_key(&self, kind: Kind, database: u64, key: &[u8]) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&kind))
+            && (self.databases.is_empty() || self.databases.contains(&database))
+            && (self.names.is_empty() || self.names.iter().any(|pattern| pattern.matches(key)))
     }
 
     /// Whether every key is meant.

@@ -1,6 +1,6 @@
 //! Finds members that stand twice in one collection, in bounded memory.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::{fault::Reason, packed::Item};
 
@@ -232,6 +232,45 @@ impl Key {
         let [first, second, third] = self.0;
         // The sum keeps what came before, should the product be zero.
         fold(state ^ first, number ^ second).wrapping_add(state ^ third)
+    }
+}
+
+/// The same hash for the standard library's tables of texts.
+pub(crate) struct Keyed(Key);
+
+impl Keyed {
+    pub(crate) fn random() -> Self {
+        Self(Key::random())
+    }
+}
+
+impl BuildHasher for Keyed {
+    type Hasher = KeyedHasher;
+
+    #[inline]
+    fn build_hasher(&self) -> KeyedHasher {
+        KeyedHasher { key: self.0, state: 0 }
+    }
+}
+
+pub(crate) struct KeyedHasher {
+    key: Key,
+    state: u64,
+}
+
+impl Hasher for KeyedHasher {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) {
+        self.state = self.state.rotate_left(32) ^ self.key.of_bytes(bytes);
+    }
+
+    /// A text's length, which is in the hash of its bytes already.
+    #[inline]
+    fn write_usize(&mut self, _length: usize) {}
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.state
     }
 }
 

@@ -17,10 +17,12 @@ mod digest;
 pub mod dump;
 mod encode;
 mod event;
+mod export;
 mod fault;
 mod filter;
 mod fingerprint;
 mod format;
+mod inspect;
 mod keys;
 mod length;
 pub mod lzf;
@@ -38,9 +40,15 @@ mod writer;
 
 pub use digest::{Digest, DigestKey, Digester};
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
+pub use export::{ExportOptions, Exported, Form, NotCarried, export, for_each_key, written_key};
 pub use fault::{Fault, Reason};
 pub use filter::{Filter, Pattern};
 pub use format::{Encoding, Flavour, Format, UnknownFormat};
+pub use inspect::{
+    BigKey, ExpiryHistogram, FREQUENCIES, FrequencyHistogram, IdleHistogram, InspectOptions, Inspection,
+    LARGE_BYTES, LARGE_ELEMENTS, Prefixes, SLOTS, SPANS_S, SlotSums, Sums, cluster_slot, inspect,
+    memory_estimate,
+};
 pub use model::{Collector, Value};
 pub use part::{Frame, Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
 pub use reader::{Limits, NotCompared, Reader};

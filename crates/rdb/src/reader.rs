@@ -454,6 +454,8 @@ impl<R: BufRead> Reader<R> {
                 frequency: attributes.frequency,
                 elements: value.elements,
                 stored_bytes: self.source.offset() - start,
+                value_bytes: value.bytes,
+                expiring_fields: value.expiring_fields,
                 module: value.module,
             }),
             Step::Header => Event::Header(self.format),

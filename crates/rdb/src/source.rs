@@ -31,6 +31,8 @@ pub(crate) struct Source<R> {
     gathered: Vec<u8>,
     /// Bytes that were written in another form: compressed, or as an integer.
     pub(crate) decoded: Vec<u8>,
+    /// How much longer the compressed strings so far are than what is stored of them.
+    expanded: u64,
     /// Upper bound for `gathered`, `decoded` and `tapped`.
     pub(crate) max_blob_bytes: u64,
     /// Whether the bytes read are also wanted as they stand: those of earlier buffers, and where in the lent
@@ -52,6 +54,7 @@ impl<R: BufRead> Source<R> {
             latest_string: 0,
             gathered: Vec::new(),
             decoded: Vec::new(),
+            expanded: 0,
             max_blob_bytes,
             tapping: false,
             tapped: Vec::new(),
@@ -258,6 +261,16 @@ impl<R: BufRead> Bytes for Source<R> {
         }
         self.gather(wanted)?;
         Ok(&self.gathered)
+    }
+
+    #[inline]
+    fn plain_offset(&self) -> u64 {
+        self.offset().saturating_add(self.expanded)
+    }
+
+    #[inline]
+    fn count_expansion(&mut self, bytes: u64) {
+        self.expanded = self.expanded.saturating_add(bytes);
     }
 
     #[inline]

@@ -61,6 +61,7 @@ pub(crate) trait Texts: Lengths {
             }
             Text::Lzf { stored, plain } => {
                 self.prove_lzf(stored, plain)?;
+                self.count_expansion(plain.saturating_sub(stored));
                 Ok(plain)
             }
         }
@@ -100,6 +101,7 @@ pub(crate) trait Texts: Lengths {
                 }
                 lzf::check_ratio(stored, plain)?;
                 lzf::expand_into(self.bytes(stored)?, plain, &mut decoded, GROWTH_BYTES)?;
+                self.count_expansion(plain.saturating_sub(stored));
             }
         }
         *self.decoded() = decoded;

@@ -6,15 +6,19 @@ mod completions;
 mod config;
 mod diff;
 mod doctor;
+mod export;
 mod fetch;
 mod input;
+mod inspect;
 mod instance;
 mod job;
 mod key;
 mod link;
+mod new_file;
 mod output;
 mod progress;
 mod project;
+mod relabel;
 mod secret;
 mod serve;
 mod sign;
@@ -39,6 +43,8 @@ Examples:
   keystow link create 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 --ttl 6h
   keystow fetch 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 -o dump.rdb
   keystow verify dump.rdb
+  keystow inspect dump.rdb
+  keystow export dump.rdb --format csv -o keys.csv
 
 Environment of the client:
   KEYSTOW_SERVER                                         address of the service
@@ -97,6 +103,12 @@ enum Command {
     Fetch(fetch::FetchArgs),
     /// Check every structure and checksum of an RDB file or a backup
     Verify(verify::VerifyArgs),
+    /// Show what takes the space in an RDB file or a backup: types, prefixes, biggest keys, expiry
+    Inspect(inspect::InspectArgs),
+    /// Write the keys of an RDB file or a backup as JSON lines, commands, CSV or Parquet
+    Export(export::ExportArgs),
+    /// Write an RDB file or a backup anew for servers of another version
+    Relabel(relabel::RelabelArgs),
     /// Compare the keys of two RDB files or backups
     Diff(diff::DiffArgs),
     /// Show how a vendor's signature of a request comes about
@@ -136,6 +148,9 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Job(command) => job::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
+        Command::Inspect(args) => inspect::run(args, &context).await,
+        Command::Export(args) => export::run(args, &context).await,
+        Command::Relabel(args) => relabel::run(args, &context).await,
         Command::Diff(args) => return diff::run(args, &context).await,
         Command::Sign(args) => sign::run(&args, &context),
         Command::Doctor => doctor::run(&context).await,
@@ -177,6 +192,9 @@ mod tests {
             "keystow job cancel 7",
             "keystow fetch http://h/f?x=1 -o f -j 8",
             "keystow verify -",
+            "keystow inspect f --top 5 --prefix-separator / --prefix-depth 2 --slots --match a* --type hash --db 3",
+            "keystow export f --format csv -o g --force --match a* --match b* --type zset --db 0",
+            "keystow relabel - --to redis-7.2 -o f --force --without-functions --match a* --type set --db 1",
             "keystow diff a.rdb - --match user:* --type hash --db 0 --ignore-ttl --summary --temp-dir d --json",
             "keystow --json doctor",
             "keystow completions zsh",
@@ -196,6 +214,12 @@ mod tests {
             "keystow key create --session-token-file T",
             "keystow fetch u -j 0",
             "keystow backup create",
+            "keystow inspect f --top 0",
+            "keystow inspect f --type number",
+            "keystow export f --format xml",
+            "keystow export f --force",
+            "keystow relabel dump.rdb",
+            "keystow relabel dump.rdb --to redis-9000",
             "keystow diff a.rdb",
             "keystow diff a.rdb b.rdb --type tree",
         ] {

@@ -43,6 +43,45 @@ fn a_backup_is_verified_through_its_link() {
 }
 
 #[test]
+fn a_backup_is_inspected_and_exported_through_its_link() {
+    let redis = Redis::start(&[]);
+    redis.ask("DEBUG POPULATE 100 user 100");
+    redis.ask("RPUSH queue a b c");
+    let server = Server::start();
+    let id = server.backup_of(&redis, "crs-1")["id"].as_str().unwrap().to_owned();
+    let found = server.json(&["inspect", &id]);
+    assert_eq!(found["keys"], 101);
+    assert_eq!(found["prefixes"]["top"][0]["prefix"], "user:");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.jsonl");
+    let file = file.to_str().unwrap();
+    let done = server.json(&["export", &id, "--type", "list", "-o", file]);
+    assert_eq!(done["keys"], 1);
+    let line: serde_json::Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    assert_eq!(line["value"], serde_json::json!(["a", "b", "c"]));
+    assert_eq!(server.cli(&["export", &id, "-o", file]).code, 6, "it is there already");
+    assert_eq!(server.cli(&["export", &id, "-o", file, "--force"]).code, 0);
+}
+
+#[test]
+fn an_unsound_file_is_exit_7_and_leaves_no_half_of_an_export() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.rdb");
+    std::fs::write(&broken, b"REDIS0004\xfe\x00\x00\x01a\x01b\x00\x01c\x05d").unwrap();
+    let (broken, out) = (broken.to_str().unwrap(), folder.path().join("out"));
+    let said = run(&["inspect", broken]);
+    assert_eq!(said.code, 7);
+    assert!(said.err.contains("RDB_TRUNCATED") && said.err.contains("in key \"c\""), "{said:?}");
+    let said = run(&["export", broken]);
+    assert_eq!(said.code, 7);
+    let line = "{\"db\":0,\"key\":\"a\",\"type\":\"string\",\"encoding\":\"string\",\"value\":\"b\"}\n";
+    assert_eq!(said.out, line, "what was sound");
+    assert_eq!(run(&["export", broken, "-o", out.to_str().unwrap()]).code, 7);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+    assert_eq!(left.len(), 1, "only the broken file: {left:?}");
+}
+
+#[test]
 fn a_deleted_backup_takes_its_bytes_along() {
     let redis = Redis::start(&[]);
     redis.ask("SET a b");

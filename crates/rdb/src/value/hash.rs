@@ -83,9 +83,10 @@ pub(super) fn expiring<B: Bytes, V: Visitor>(
     source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
     let earliest = earliest(source)?;
-    expiring_by(source, seen, out, |distance| distance.checked_add(earliest).map(|sum| sum - 1))
+    expiring_by(source, seen, out, expiring, |distance| distance.checked_add(earliest).map(|sum| sum - 1))
 }
 
 /// Type 22 of Redis, of the release candidates of 7.4: the same with the expiry itself.
@@ -93,14 +94,16 @@ pub(super) fn expiring_pre_ga<B: Bytes, V: Visitor>(
     source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
-    expiring_by(source, seen, out, Some)
+    expiring_by(source, seen, out, expiring, Some)
 }
 
 fn expiring_by<B: Bytes, V: Visitor>(
     source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
     to_expiry: impl Fn(u64) -> Option<u64>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
@@ -113,6 +116,7 @@ fn expiring_by<B: Bytes, V: Visitor>(
         member(source, seen, out, FIELD, Role::Field)?;
         string(source, out, Role::Value)?;
         if let Some(expiry) = expiry {
+            *expiring += 1;
             out.part(Part::FieldExpiry(expiry))?;
         }
     }
@@ -124,6 +128,7 @@ pub(super) fn expiring_valkey<B: Bytes, V: Visitor>(
     source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
     let fields = count(source, out)?;
@@ -132,7 +137,10 @@ pub(super) fn expiring_valkey<B: Bytes, V: Visitor>(
         string(source, out, Role::Value)?;
         match source.milliseconds()? {
             -1 => {}
-            expiry @ 0.. => out.part(Part::FieldExpiry(expiry))?,
+            expiry @ 0.. => {
+                *expiring += 1;
+                out.part(Part::FieldExpiry(expiry))?;
+            }
             _ => return Err(NEGATIVE.into()),
         }
     }
@@ -144,9 +152,10 @@ pub(super) fn expiring_listpack<B: Bytes, V: Visitor>(
     source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
     earliest(source)?;
-    expiring_listpack_pre_ga(source, seen, out)
+    expiring_listpack_pre_ga(source, seen, out, expiring)
 }
 
 /// Type 23 of Redis: a listpack of fields, values and expiries (0: none) in turn, the earliest first and
@@ -155,6 +164,7 @@ pub(super) fn expiring_listpack_pre_ga<B: Bytes, V: Visitor>(
     source: &mut B,
     seen: &mut Fingerprints,
     out: &mut Out<'_, V>,
+    expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
     let mut distinct = Distinct::new(seen);
     let mut items = Listpack::open(source.string()?)?;
@@ -174,6 +184,7 @@ pub(super) fn expiring_listpack_pre_ga<B: Bytes, V: Visitor>(
         out.part(Part::Field(field))?;
         out.part(Part::Value(value))?;
         if expiry > 0 {
+            *expiring += 1;
             out.part(Part::FieldExpiry(valid(expiry).ok_or(TOO_LATE)?))?;
         }
         fields += 1;

@@ -30,6 +30,10 @@ const COMPARED_BYTES: u64 = 64 << 10;
 /// What was found of a value.
 pub(crate) struct Value {
     pub(crate) elements: u64,
+    /// Fields of a hash that expire.
+    pub(crate) expiring_fields: u64,
+    /// Bytes, with compressed strings expanded.
+    pub(crate) bytes: u64,
     pub(crate) module: Option<ModuleId>,
 }
 
@@ -68,11 +72,15 @@ pub(crate) fn check<B: Bytes, V: Visitor>(
     seen: &mut Seen,
     out: &mut Out<'_, V>,
 ) -> Result<Value, Box<Reason>> {
+    let start = source.plain_offset();
+    let mut value = Value { elements: 1, expiring_fields: 0, bytes: 0, module: None };
     if encoding.number == 0 {
         string(source, out, Role::Text)?;
-        return Ok(Value { elements: 1, module: None });
+    } else {
+        check_collection(encoding, source, seen, out, &mut value)?;
     }
-    check_collection(encoding, source, seen, out)
+    value.bytes = source.plain_offset() - start;
+    Ok(value)
 }
 
 fn check_collection<B: Bytes, V: Visitor>(
@@ -80,17 +88,18 @@ fn check_collection<B: Bytes, V: Visitor>(
     source: &mut B,
     seen: &mut Seen,
     out: &mut Out<'_, V>,
-) -> Result<Value, Box<Reason>> {
-    let mut module = None;
+    value: &mut Value,
+) -> Result<(), Box<Reason>> {
     let members = &mut seen.members;
-    let elements = match (encoding.number, encoding.flavour) {
+    let expiring = &mut value.expiring_fields;
+    value.elements = match (encoding.number, encoding.flavour) {
         (1, _) => list::plain(source, out)?,
         (2, _) => set::plain(source, members, out)?,
         (3, _) => sorted_set::plain_text(source, members, out)?,
         (4, _) => hash::plain(source, members, out)?,
         (5, _) => sorted_set::plain_binary(source, members, out)?,
         (7, _) => {
-            module = Some(module::check(source, out)?);
+            value.module = Some(module::check(source, out)?);
             1
         }
         (9, _) => hash::zipmap(source, members, out)?,
@@ -106,15 +115,15 @@ fn check_collection<B: Bytes, V: Visitor>(
         (19, _) => stream::check(source, stream::Layout::V2, seen, out)?,
         (20, _) => set::listpack(source, members, out)?,
         (21, _) => stream::check(source, stream::Layout::V3, seen, out)?,
-        (22, Flavour::Valkey) => hash::expiring_valkey(source, members, out)?,
-        (22, Flavour::Redis) => hash::expiring_pre_ga(source, members, out)?,
-        (23, Flavour::Redis) => hash::expiring_listpack_pre_ga(source, members, out)?,
-        (24, Flavour::Redis) => hash::expiring(source, members, out)?,
-        (25, Flavour::Redis) => hash::expiring_listpack(source, members, out)?,
+        (22, Flavour::Valkey) => hash::expiring_valkey(source, members, out, expiring)?,
+        (22, Flavour::Redis) => hash::expiring_pre_ga(source, members, out, expiring)?,
+        (23, Flavour::Redis) => hash::expiring_listpack_pre_ga(source, members, out, expiring)?,
+        (24, Flavour::Redis) => hash::expiring(source, members, out, expiring)?,
+        (25, Flavour::Redis) => hash::expiring_listpack(source, members, out, expiring)?,
         (26, Flavour::Redis) => stream::check(source, stream::Layout::V4, seen, out)?,
         _ => return Err(Reason::UnknownType(encoding).into()),
     };
-    Ok(Value { elements, module })
+    Ok(())
 }
 
 /// What a string of its own is to the value that it belongs to.
