@@ -38,6 +38,7 @@ pub enum Item<'a> {
 impl Item<'_> {
     /// Numbers as numbers, even where they were written as text.
     #[inline]
+    #[must_use]
     pub fn canonical(self) -> Self {
         match self {
             Self::Text(text) => decimal(text).map_or(self, Self::Integer),
@@ -93,7 +94,6 @@ impl Digits {
         let mut rest = number.unsigned_abs();
         loop {
             at -= 1;
-            #[expect(clippy::cast_possible_truncation, reason = "a digit")]
             let digit = (rest % 10) as u8;
             self.0[at] = b'0' + digit;
             rest /= 10;

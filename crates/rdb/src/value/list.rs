@@ -1,13 +1,13 @@
 //! Lists: plain, as one ziplist, and as quicklists of packed nodes.
 
-use super::{Role, count, elements, hand_on, string};
+use super::{Role, count, elements, hand_on, string, string_body};
 use crate::{
     bytes::Bytes,
     fault::Reason,
     length::Lengths,
     packed::{Listpack, Ziplist},
     part::{Frame, Out, Visitor},
-    text::Texts,
+    text::{Text, Texts},
 };
 
 /// Containers of a quicklist node (`QUICKLIST_NODE_CONTAINER_*` in Redis `src/quicklist.h`).
@@ -53,7 +53,7 @@ pub(super) fn quicklist2<B: Bytes, V: Visitor>(
     let mut found = 0;
     for _ in 0..count(source, out)? {
         found += match source.length()? {
-            PLAIN_NODE => string(source, out, Role::Element).map(|()| 1)?,
+            PLAIN_NODE => plain_node(source, out).map(|()| 1)?,
             PACKED_NODE => elements(Listpack::open(source.string()?)?, out)?,
             container => return Err(Reason::QuicklistContainer(container).into()),
         };
@@ -61,4 +61,12 @@ pub(super) fn quicklist2<B: Bytes, V: Visitor>(
         hand_on(source, out)?;
     }
     Ok(found)
+}
+
+/// One large element. Servers refuse one without a byte, which they would have packed.
+fn plain_node<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
+    match source.text()? {
+        Text::Plain(0) => Err(Reason::EmptyQuicklistNode.into()),
+        text => string_body(source, out, Role::Element, text),
+    }
 }

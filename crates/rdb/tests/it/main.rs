@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chunking;
+mod contents;
 mod corpus;
 mod crafted;
 mod damage;
+mod dumping;
 mod encodings;
 mod fuzz_corpus;
 mod generated;
