@@ -9,13 +9,13 @@ use super::{SqliteCatalog, failed, place, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, BackupState, Failure, Job, JobFilter, JobKind, Lease, Listed, ListedJob, Number, Progress,
-    micros,
+    AccountId, BackupState, Failure, Job, JobFilter, JobKind, Lease, Listed, ListedJob, Number, Part,
+    Progress, SealedPart, micros,
 };
 
 /// The job that has been due longest at `$1`. `SQLite` takes the index of unfinished jobs, and looks at no other, only
 /// where that index's own condition stands by itself.
-const LONGEST_DUE: &str = "SELECT number FROM job WHERE state IN ('queued', 'running') \
+pub(super) const LONGEST_DUE: &str = "SELECT number FROM job WHERE state IN ('queued', 'running') \
      AND CASE state WHEN 'queued' THEN not_before <= $1 ELSE lease_until < $1 END \
      ORDER BY not_before, number LIMIT 1";
 
@@ -153,23 +153,26 @@ pub(super) async fn seal(
     sealed: &SealedBackup,
     now: Timestamp,
 ) -> Result<()> {
+    let part = |(number, sealed): &(Number, SealedPart)| Part { number: *number, sealed: sealed.clone() };
+    let mut parts: Vec<Part> = sealed.parts.iter().map(part).collect();
+    parts.sort_by_key(|part| part.sealed.shard);
     let mut tx = catalog.write().await?;
     let job = end(&mut tx, lease, "done", sealed.failure.as_ref(), now).await?;
     set_backup(&mut tx, &job, sealed.state, sealed.failure.as_ref(), Some(now)).await?;
-    sqlx::query("UPDATE backup SET attempt = $2, server = $3 WHERE id = $1")
+    sqlx::query("UPDATE backup SET attempt = $2, server = $3, parts = $4 WHERE id = $1")
         .bind(job.backup.to_string())
         .bind(i64::from(lease.fence))
         .bind(sealed.server.as_ref().map(rows::to_json).transpose()?)
+        .bind(rows::to_json(&parts)?)
         .execute(&mut *tx)
         .await
         .map_err(|error| failed(&error))?;
-    for (number, part) in &sealed.parts {
-        sqlx::query("INSERT INTO part (number, backup, shard, size, sealed) VALUES ($1, $2, $3, $4, $5)")
-            .bind(rows::signed(*number))
+    for part in &parts {
+        sqlx::query("INSERT INTO part (number, backup, shard, size) VALUES ($1, $2, $3, $4)")
+            .bind(rows::signed(part.number))
             .bind(job.backup.to_string())
-            .bind(i64::from(part.shard))
-            .bind(rows::signed(part.size_bytes))
-            .bind(rows::to_json(part)?)
+            .bind(i64::from(part.sealed.shard))
+            .bind(rows::signed(part.sealed.size_bytes))
             .execute(&mut *tx)
             .await
             .map_err(|error| failed(&error))?;
