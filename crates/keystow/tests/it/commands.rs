@@ -71,11 +71,11 @@ fn an_unsound_file_is_exit_7_and_leaves_no_half_of_an_export() {
     let (broken, out) = (broken.to_str().unwrap(), folder.path().join("out"));
     let said = run(&["inspect", broken]);
     assert_eq!(said.code, 7);
-    assert!(said.stderr.contains("RDB_TRUNCATED") && said.stderr.contains("in key \"c\""), "{said:?}");
+    assert!(said.err.contains("RDB_TRUNCATED") && said.err.contains("in key \"c\""), "{said:?}");
     let said = run(&["export", broken]);
     assert_eq!(said.code, 7);
     let line = "{\"db\":0,\"key\":\"a\",\"type\":\"string\",\"encoding\":\"string\",\"value\":\"b\"}\n";
-    assert_eq!(said.stdout, line, "what was sound");
+    assert_eq!(said.out, line, "what was sound");
     assert_eq!(run(&["export", broken, "-o", out.to_str().unwrap()]).code, 7);
     let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "only the broken file: {left:?}");
