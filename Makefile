@@ -10,7 +10,7 @@ BENCH ?= all
 tool_python = PYTHONPATH=$(CURDIR)/tools $(CURDIR)/.tools/py/bin/python -B
 
 .DEFAULT_GOAL := help
-.PHONY: help build release test lint unit sdk faults demo bench fuzz setup clean
+.PHONY: help build release test lint unit sdk servers faults demo bench fuzz setup clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,7 @@ test: ## Install what is missing, then lint and run every test
 	@tools/setup.sh rust servers sdk
 	@$(MAKE) --no-print-directory lint unit
 	@$(MAKE) --no-print-directory sdk
+	@$(MAKE) --no-print-directory servers
 	@$(MAKE) --no-print-directory faults KILLS=10
 	@echo '==> everything passed'
 
@@ -42,6 +43,13 @@ sdk: build ## Run the vendors' unmodified SDKs against the program
 	@echo '==> vendors'"'"' SDKs'
 	@cd crates/keystow/tests/sdk && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> the SDK tests passed"
+
+servers: build ## Load relabelled files into Redis and Valkey servers of many versions
+	@tools/setup.sh redis servers sdk
+	@$(CARGO) build --quiet --package keystow-rdb --example relabel_payload
+	@echo '==> servers of many versions'
+	@cd crates/keystow/tests/servers && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
+	@echo "==> every server loads what was relabelled for it"
 
 faults: build ## Kill the server KILLS times during a backup and check what is left
 	@tools/setup.sh redis sdk

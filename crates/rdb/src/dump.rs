@@ -9,9 +9,11 @@ use crate::{
     event::{Kind, ModuleId},
     fault::{Fault, Reason},
     format::{Encoding, Format},
+    model::{Collector, Value},
     part::{Head, Out, Visitor},
     reader::{Limits, opcode},
     source::Source,
+    unwritable::Unwritable,
     value::{self, Seen},
 };
 
@@ -115,6 +117,17 @@ impl<'a> Payload<'a> {
         checked.map_err(|reason| fault(1 + usize::try_from(source.offset()).unwrap_or(usize::MAX), *reason))
     }
 
+    /// The value, held in memory up to so many bytes.
+    ///
+    /// # Errors
+    /// As [`Payload::check`], or the value is larger.
+    pub fn decode(&self, limits: Limits, max_bytes: u64) -> Result<Value, Fault> {
+        let mut collector = Collector::new(max_bytes);
+        self.visit(limits, &mut collector)?;
+        // A value whose reading went well has been begun.
+        collector.take().ok_or_else(|| fault(0, Reason::UnknownType(self.encoding)))
+    }
+
     fn walk<V: Visitor>(&self, source: &mut Source<&[u8]>, visitor: &mut V) -> Result<Checked, Box<Reason>> {
         let kind = self.encoding.kind().ok_or(Reason::UnknownType(self.encoding))?;
         let head = Head {
@@ -145,6 +158,33 @@ impl<'a> Payload<'a> {
             source.drain_tap(|bytes| out.visitor.raw(bytes))?;
         }
         Ok(Checked { kind, elements, module })
+    }
+}
+
+impl Value {
+    /// The value as `RESTORE` of that format's servers takes it.
+    ///
+    /// ```
+    /// use keystow_rdb::{Format, Limits, Value, dump::Payload};
+    ///
+    /// let value = Value::Set(vec![b"a".to_vec(), b"b".to_vec()]);
+    /// let bytes = value.to_payload(Format::VALKEY_80)?;
+    ///
+    /// let payload = Payload::open(&bytes)?;
+    /// payload.check_sum()?;
+    /// assert_eq!(payload.decode(Limits::default(), 1 << 20)?, value);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Value::encode`]. An empty collection is written, but no server takes it.
+    pub fn to_payload(&self, format: Format) -> Result<Vec<u8>, Unwritable> {
+        let (encoding, bytes) = self.encode(format)?;
+        let mut payload = Vec::with_capacity(1 + bytes.len() + FOOTER_BYTES);
+        payload.push(encoding.number);
+        payload.extend(bytes);
+        seal(&mut payload, format);
+        Ok(payload)
     }
 }
 

@@ -143,6 +143,9 @@ pub enum Reason {
     /// A quicklist node of an unknown container.
     #[error("quicklist: container {0} does not exist")]
     QuicklistContainer(u64),
+    /// A quicklist node of one element that has no byte.
+    #[error("quicklist: a plain node without a byte")]
+    EmptyQuicklistNode,
     /// A score that is not a number.
     #[error("sorted set: a score is not a number")]
     Score,
@@ -170,11 +173,13 @@ pub enum Reason {
 }
 
 impl Reason {
+    pub(crate) const OUTPUT: &str = "RDB_OUTPUT";
+
     /// A stable code for programs and documentation.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Io { .. } => "RDB_IO",
-            Self::Output { .. } => "RDB_OUTPUT",
+            Self::Output { .. } => Self::OUTPUT,
             Self::Truncated => "RDB_TRUNCATED",
             Self::BadMagic(_) => "RDB_MAGIC",
             Self::UnsupportedVersion { .. } => "RDB_VERSION",
@@ -192,7 +197,7 @@ impl Reason {
             Self::Zipmap { .. } => "RDB_ZIPMAP",
             Self::Intset(_) => "RDB_INTSET",
             Self::SlotImport => "RDB_SLOT_IMPORT",
-            Self::QuicklistContainer(_) => "RDB_QUICKLIST",
+            Self::QuicklistContainer(_) | Self::EmptyQuicklistNode => "RDB_QUICKLIST",
             Self::Score => "RDB_SCORE",
             Self::Odd(_) => "RDB_ODD",
             Self::Duplicate(_) => "RDB_DUPLICATE",

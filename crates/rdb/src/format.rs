@@ -1,6 +1,6 @@
 //! Which server family and version wrote a file, and which value types those know.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use crate::event::Kind;
 
@@ -44,6 +44,10 @@ impl Format {
     /// Valkey 9.0 and 9.1.
     pub const VALKEY_80: Self = Self { flavour: Flavour::Valkey, version: 80 };
 
+    /// Those that are written here, the oldest first.
+    pub const WRITTEN: [Self; 5] =
+        [Self::REDIS_9, Self::REDIS_10, Self::REDIS_11, Self::REDIS_12, Self::VALKEY_80];
+
     /// A version of the `REDIS` magic.
     pub const fn redis(version: u16) -> Self {
         Self { flavour: Flavour::Redis, version }
@@ -72,6 +76,11 @@ impl Format {
         }
     }
 
+    /// Whether this crate writes the format.
+    pub fn is_written(self) -> bool {
+        Self::WRITTEN.contains(&self)
+    }
+
     /// Whether servers that write this format know a value type of that number, written by the other family
     /// or not. Type 22 is another one in each family: ask with the family that wrote it.
     pub fn holds(self, encoding: Encoding) -> bool {
@@ -97,6 +106,46 @@ impl Format {
             _ => return None,
         })
     }
+}
+
+/// Servers by the format that they write, and load.
+const SERVERS: [(&str, Format); 14] = [
+    ("redis-5.0", Format::REDIS_9),
+    ("redis-6.0", Format::REDIS_9),
+    ("redis-6.2", Format::REDIS_9),
+    ("redis-7.0", Format::REDIS_10),
+    ("redis-7.2", Format::REDIS_11),
+    ("redis-7.4", Format::REDIS_12),
+    ("redis-8.0", Format::REDIS_12),
+    ("redis-8.2", Format::REDIS_12),
+    ("redis-8.4", Format::REDIS_12),
+    ("valkey-7.2", Format::REDIS_11),
+    ("valkey-8.0", Format::REDIS_11),
+    ("valkey-8.1", Format::REDIS_11),
+    ("valkey-9.0", Format::VALKEY_80),
+    ("valkey-9.1", Format::VALKEY_80),
+];
+
+/// A name that stands for no format that is written here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a server or RDB version that is written here; there are {}", names())]
+pub struct UnknownFormat;
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    /// A server's family and version, such as `redis-7.2`, or an RDB version: 9 to 12 and 80.
+    fn from_str(name: &str) -> Result<Self, UnknownFormat> {
+        let of_server = SERVERS.iter().find(|(server, _)| *server == name).map(|(_, format)| *format);
+        let of_version = || Self::WRITTEN.into_iter().find(|format| format.version.to_string() == name);
+        of_server.or_else(of_version).ok_or(UnknownFormat)
+    }
+}
+
+fn names() -> String {
+    let mut names: Vec<String> = SERVERS.iter().map(|(server, _)| (*server).to_owned()).collect();
+    names.extend(Format::WRITTEN.map(|format| format.version.to_string()));
+    names.join(", ")
 }
 
 impl fmt::Display for Format {
@@ -134,10 +183,9 @@ impl Encoding {
             (18, _) => "quicklist2",
             (19, _) => "stream2",
             (21, _) => "stream3",
-            (22, Flavour::Valkey) => "hashtable_ttl",
+            (22, Flavour::Valkey) | (24, Flavour::Redis) => "hashtable_ttl",
             (22, Flavour::Redis) => "hashtable_ttl_pre_ga",
             (23, Flavour::Redis) => "listpack_ttl_pre_ga",
-            (24, Flavour::Redis) => "hashtable_ttl",
             (25, Flavour::Redis) => "listpack_ttl",
             (26, Flavour::Redis) => "stream4",
             (27, Flavour::Redis) => "stream5",
@@ -211,6 +259,20 @@ mod tests {
         assert!(Format::REDIS_12.holds(redis(24)) && !Format::VALKEY_80.holds(redis(24)));
         assert!(Format::VALKEY_80.holds(valkey(22)) && !Format::REDIS_12.holds(valkey(22)));
         assert!(!Format::REDIS_12.holds(redis(26)) && !Format::REDIS_12.holds(redis(200)));
+    }
+
+    #[test]
+    fn formats_go_by_servers_and_versions() {
+        for (name, format) in SERVERS {
+            assert!(format.is_written() && name.parse() == Ok(format), "{name}");
+        }
+        for format in Format::WRITTEN {
+            assert_eq!(format.version.to_string().parse(), Ok(format));
+        }
+        for name in ["", "redis", "redis-7", "redis-8.6", "8", "13", "080", "Redis-7.2"] {
+            assert!(name.parse::<Format>().is_err(), "{name}");
+        }
+        assert!(UnknownFormat.to_string().contains("valkey-9.0"));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 mod bytes;
 mod crc;
 pub mod dump;
+mod encode;
 mod event;
 mod export;
 mod fault;
@@ -24,24 +25,32 @@ mod inspect;
 mod keys;
 mod length;
 mod lzf;
+pub mod model;
 pub mod packed;
 mod part;
 mod reader;
 mod report;
+mod rewrite;
 mod source;
 mod text;
+mod unwritable;
 mod value;
+mod writer;
 
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
 pub use export::{ExportOptions, Exported, Form, NotCarried, export, for_each_key, written_key};
 pub use fault::{Fault, Reason};
 pub use filter::{Filter, Pattern};
-pub use format::{Encoding, Flavour, Format};
+pub use format::{Encoding, Flavour, Format, UnknownFormat};
 pub use inspect::{
     BigKey, ExpiryHistogram, FREQUENCIES, FrequencyHistogram, IdleHistogram, InspectOptions, Inspection,
     LARGE_BYTES, LARGE_ELEMENTS, Prefixes, SLOTS, SPANS_S, SlotSums, Sums, cluster_slot, inspect,
     memory_estimate,
 };
-pub use part::{Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
+pub use model::{Collector, Value};
+pub use part::{Frame, Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
 pub use reader::{Limits, NotCompared, Reader};
 pub use report::{DatabaseReport, Failure, KindReport, Report, Summary, verify};
+pub use rewrite::{Dropped, Impossible, Moves, Place, RewriteError, RewriteOptions, Rewritten, rewrite};
+pub use unwritable::{Unwritable, WriteError};
+pub use writer::{Record, Writer};

@@ -31,6 +31,15 @@ pub trait Visitor {
     /// Ends the reading, as [`Reason::Output`].
     fn part(&mut self, part: Part<'_>) -> io::Result<()>;
 
+    /// How the value is put together, after [`Want::Parts`]: stands between the parts. For visitors that write it
+    /// again without holding it; others need not care.
+    ///
+    /// # Errors
+    /// Ends the reading, as [`Reason::Output`].
+    fn frame(&mut self, _frame: Frame<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The next bytes of a value as they stand in the file, after [`Want::Raw`]: all that follows the key.
     ///
     /// # Errors
@@ -161,6 +170,24 @@ pub enum Part<'a> {
     },
 }
 
+/// How a value is put together, as far as its encoding tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Frame<'a> {
+    /// So many follow of what comes next: elements, members, fields, nodes of a list or stream, groups, pending
+    /// entries, consumers, producers. Collections in one packed piece do not count beforehand.
+    Count(u64),
+    /// The elements since the last one were a node of a quicklist.
+    ListNode,
+    /// The entries since the last one were a node of a stream.
+    StreamNode {
+        /// The ID that the entries count from.
+        first: StreamId,
+        /// The entries, deleted ones among them.
+        listpack: &'a [u8],
+    },
+}
+
 /// An ID in a stream: milliseconds, and a number within the millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct StreamId {
@@ -228,6 +255,15 @@ impl<V: Visitor> Out<'_, V> {
     #[inline]
     pub(crate) fn wants_raw(&self) -> bool {
         V::SEES && self.want == Want::Raw
+    }
+
+    /// Tells how the value is put together, if wanted.
+    #[inline]
+    pub(crate) fn frame(&mut self, frame: Frame<'_>) -> Result<(), Box<Reason>> {
+        if self.wants_parts() {
+            self.visitor.frame(frame).map_err(|error| Box::new(Reason::output(&error)))?;
+        }
+        Ok(())
     }
 
     /// Hands a part out, if wanted.

@@ -67,12 +67,13 @@ pub(crate) trait Texts: Lengths {
         }
     }
 
-    /// A whole string, numbers as numbers.
-    fn item(&mut self) -> Result<Item<'_>, Box<Reason>> {
-        match self.text()? {
+    /// The body of a string whose head was read, numbers as numbers.
+    #[inline]
+    fn item(&mut self, text: Text) -> Result<Item<'_>, Box<Reason>> {
+        match text {
             Text::Integer(number) => Ok(Item::Integer(number)),
             Text::Plain(bytes) => self.bytes(bytes).map(Item::Text),
-            text @ Text::Lzf { .. } => self.decode(text).map(Item::Text),
+            Text::Lzf { .. } => self.decode(text).map(Item::Text),
         }
     }
 

@@ -13,9 +13,11 @@ mod instance;
 mod job;
 mod key;
 mod link;
+mod new_file;
 mod output;
 mod progress;
 mod project;
+mod relabel;
 mod secret;
 mod serve;
 mod sign;
@@ -102,6 +104,8 @@ enum Command {
     Inspect(inspect::InspectArgs),
     /// Write the keys of an RDB file or a backup as JSON lines, commands, CSV or Parquet
     Export(export::ExportArgs),
+    /// Write an RDB file or a backup anew for servers of another version
+    Relabel(relabel::RelabelArgs),
     /// Show how a vendor's signature of a request comes about
     Sign(sign::SignArgs),
     /// Look for what is wrong with the service and this client
@@ -141,6 +145,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Verify(args) => verify::run(args, &context).await,
         Command::Inspect(args) => inspect::run(args, &context).await,
         Command::Export(args) => export::run(args, &context).await,
+        Command::Relabel(args) => relabel::run(args, &context).await,
         Command::Sign(args) => sign::run(&args, &context),
         Command::Doctor => doctor::run(&context).await,
         Command::Config(command) => config::run(&command, cli.json),
@@ -182,6 +187,7 @@ mod tests {
             "keystow verify -",
             "keystow inspect f --top 5 --prefix-separator / --prefix-depth 2 --slots --match a* --type hash --db 3",
             "keystow export f --format csv -o g --force --match a* --match b* --type zset --db 0",
+            "keystow relabel - --to redis-7.2 -o f --force --without-functions --match a* --type set --db 1",
             "keystow --json doctor",
             "keystow completions zsh",
         ] {
@@ -204,6 +210,8 @@ mod tests {
             "keystow inspect f --type number",
             "keystow export f --format xml",
             "keystow export f --force",
+            "keystow relabel dump.rdb",
+            "keystow relabel dump.rdb --to redis-9000",
         ] {
             assert!(!parses(words), "{words}");
         }

@@ -9,6 +9,7 @@ mod documents;
 mod downloads;
 mod lab;
 mod proxies;
+mod relabel;
 mod rooms;
 mod shutdown;
 mod sign;

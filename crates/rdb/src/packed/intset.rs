@@ -48,13 +48,16 @@ impl<'a> Packed<'a> for Intset<'a> {
     fn next_item(&mut self) -> Result<Option<Item<'a>>, Box<Reason>> {
         let Some((member, rest)) = self.rest.split_at_checked(self.width) else { return Ok(None) };
         self.rest = rest;
-        Ok(match *member {
-            [a, b] => Some(i16::from_le_bytes([a, b]).into()),
-            [a, b, c, d] => Some(i32::from_le_bytes([a, b, c, d]).into()),
-            [a, b, c, d, e, f, g, h] => Some(i64::from_le_bytes([a, b, c, d, e, f, g, h])),
-            _ => None,
-        }
-        .map(Item::Integer))
+        let number = if let Some(bytes) = member.as_array::<2>() {
+            i16::from_le_bytes(*bytes).into()
+        } else if let Some(bytes) = member.as_array::<4>() {
+            i32::from_le_bytes(*bytes).into()
+        } else if let Some(bytes) = member.as_array::<8>() {
+            i64::from_le_bytes(*bytes)
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(Item::Integer(number)))
     }
 }
 

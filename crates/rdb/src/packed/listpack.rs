@@ -152,7 +152,7 @@ fn decode(entry: &[u8]) -> Result<Option<(Item<'_>, usize)>, &'static str> {
 
 /// How many bytes the back length of an entry takes, with Redis' own bounds (`lpEncodeBacklenBytes`).
 #[inline]
-fn back_length_bytes(size: usize) -> usize {
+pub(super) fn back_length_bytes(size: usize) -> usize {
     match size {
         0..=127 => 1,
         128..16_383 => 2,

@@ -3,12 +3,16 @@
 
 mod intset;
 mod listpack;
+mod listpack_builder;
 mod ziplist;
+mod ziplist_builder;
 mod zipmap;
 
 pub use intset::Intset;
 pub use listpack::Listpack;
+pub use listpack_builder::ListpackBuilder;
 pub use ziplist::Ziplist;
+pub use ziplist_builder::ZiplistBuilder;
 pub use zipmap::Zipmap;
 
 use crate::fault::Reason;
@@ -34,6 +38,7 @@ pub enum Item<'a> {
 impl Item<'_> {
     /// Numbers as numbers, even where they were written as text.
     #[inline]
+    #[must_use]
     pub fn canonical(self) -> Self {
         match self {
             Self::Text(text) => decimal(text).map_or(self, Self::Integer),
@@ -73,6 +78,11 @@ impl Item<'_> {
     }
 }
 
+/// A packed sequence would be of 4 GiB or more, which its header cannot say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a packed collection of 4 GiB or more")]
+pub struct TooLong;
+
 /// Room for the decimal text of a number.
 #[derive(Debug, Default)]
 pub struct Digits([u8; 20]);
@@ -84,7 +94,6 @@ impl Digits {
         let mut rest = number.unsigned_abs();
         loop {
             at -= 1;
-            #[expect(clippy::cast_possible_truncation, reason = "a digit")]
             let digit = (rest % 10) as u8;
             self.0[at] = b'0' + digit;
             rest /= 10;
@@ -161,7 +170,42 @@ mod tests {
         }
     }
 
+    fn items() -> impl Strategy<Value = Vec<Result<i64, Vec<u8>>>> {
+        let text = prop_oneof![0usize..70, 4090usize..4100, 16_300usize..16_400];
+        let text = text.prop_flat_map(|length| proptest::collection::vec(any::<u8>(), length));
+        let number = (any::<i64>(), 0u32..64).prop_map(|(number, shift)| number >> shift);
+        proptest::collection::vec(prop_oneof![number.prop_map(Ok), text.prop_map(Err)], 0..40)
+    }
+
+    fn item(written: &Result<i64, Vec<u8>>) -> Item<'_> {
+        match written {
+            Ok(number) => Item::Integer(*number),
+            Err(text) => Item::Text(text),
+        }
+    }
+
+    fn all<'a>(mut packed: impl Packed<'a>) -> Vec<Item<'a>> {
+        std::iter::from_fn(|| packed.next_item().unwrap()).collect()
+    }
+
     proptest! {
+        #[test]
+        fn what_is_built_reads_as_it_was(written in items()) {
+            let expected: Vec<_> = written.iter().map(item).collect();
+            let (mut listpack, mut ziplist) = (ListpackBuilder::new(), ZiplistBuilder::new());
+            // Twice: memory of the first time must not show.
+            for _ in 0..2 {
+                listpack.clear();
+                ziplist.clear();
+                for item in &expected {
+                    listpack.push(*item).unwrap();
+                    ziplist.push(*item).unwrap();
+                }
+                prop_assert_eq!(&all(Listpack::open(listpack.finish().unwrap()).unwrap()), &expected);
+                prop_assert_eq!(&all(Ziplist::open(ziplist.finish().unwrap()).unwrap()), &expected);
+            }
+        }
+
         #[test]
         fn every_number_is_its_text(number: i64) {
             let text = number.to_string();

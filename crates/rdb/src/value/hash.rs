@@ -1,6 +1,6 @@
 //! Hashes: plain, as zipmap, ziplist or listpack, and those whose fields expire.
 
-use super::{Role, member, string};
+use super::{Role, count, member, string};
 use crate::{
     bytes::Bytes,
     fault::Reason,
@@ -25,7 +25,7 @@ pub(super) fn plain<B: Bytes, V: Visitor>(
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let fields = source.length()?;
+    let fields = count(source, out)?;
     for _ in 0..fields {
         member(source, seen, out, FIELD, Role::Field)?;
         string(source, out, Role::Value)?;
@@ -107,7 +107,7 @@ fn expiring_by<B: Bytes, V: Visitor>(
     to_expiry: impl Fn(u64) -> Option<u64>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let fields = source.length()?;
+    let fields = count(source, out)?;
     for _ in 0..fields {
         let expiry = match source.length()? {
             0 => None,
@@ -131,7 +131,7 @@ pub(super) fn expiring_valkey<B: Bytes, V: Visitor>(
     expiring: &mut u64,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let fields = source.length()?;
+    let fields = count(source, out)?;
     for _ in 0..fields {
         member(source, seen, out, FIELD, Role::Field)?;
         string(source, out, Role::Value)?;

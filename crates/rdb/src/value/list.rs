@@ -1,13 +1,13 @@
 //! Lists: plain, as one ziplist, and as quicklists of packed nodes.
 
-use super::{Role, elements, hand_on, string};
+use super::{Role, count, elements, hand_on, string, string_body};
 use crate::{
     bytes::Bytes,
     fault::Reason,
     length::Lengths,
     packed::{Listpack, Ziplist},
-    part::{Out, Visitor},
-    text::Texts,
+    part::{Frame, Out, Visitor},
+    text::{Text, Texts},
 };
 
 /// Containers of a quicklist node (`QUICKLIST_NODE_CONTAINER_*` in Redis `src/quicklist.h`).
@@ -16,7 +16,7 @@ pub(crate) const PACKED_NODE: u64 = 2;
 
 /// Type 1: one string per element.
 pub(super) fn plain<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
-    let elements = source.length()?;
+    let elements = count(source, out)?;
     for _ in 0..elements {
         string(source, out, Role::Element)?;
     }
@@ -37,8 +37,9 @@ pub(super) fn quicklist<B: Bytes, V: Visitor>(
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     let mut elements = 0;
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         elements += ziplist(source, out)?;
+        out.frame(Frame::ListNode)?;
         hand_on(source, out)?;
     }
     Ok(elements)
@@ -49,14 +50,23 @@ pub(super) fn quicklist2<B: Bytes, V: Visitor>(
     source: &mut B,
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
-    let mut count = 0;
-    for _ in 0..source.length()? {
-        count += match source.length()? {
-            PLAIN_NODE => string(source, out, Role::Element).map(|()| 1)?,
+    let mut found = 0;
+    for _ in 0..count(source, out)? {
+        found += match source.length()? {
+            PLAIN_NODE => plain_node(source, out).map(|()| 1)?,
             PACKED_NODE => elements(Listpack::open(source.string()?)?, out)?,
             container => return Err(Reason::QuicklistContainer(container).into()),
         };
+        out.frame(Frame::ListNode)?;
         hand_on(source, out)?;
     }
-    Ok(count)
+    Ok(found)
+}
+
+/// One large element. Servers refuse one without a byte, which they would have packed.
+fn plain_node<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
+    match source.text()? {
+        Text::Plain(0) => Err(Reason::EmptyQuicklistNode.into()),
+        text => string_body(source, out, Role::Element, text),
+    }
 }

@@ -15,8 +15,9 @@ use crate::{
     fault::Reason,
     fingerprint::Fingerprints,
     format::{Encoding, Flavour},
+    length::Lengths,
     packed::{Item, Packed},
-    part::{Out, Part, Visitor},
+    part::{Frame, Out, Part, Visitor},
     source::GROWTH_BYTES,
     text::{Text, Texts},
 };
@@ -148,21 +149,45 @@ impl Role {
     }
 }
 
+/// How many things follow.
+#[inline]
+fn count<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
+    let count = source.length()?;
+    out.frame(Frame::Count(count))?;
+    Ok(count)
+}
+
 /// Proves a string and hands it out. Where only its bytes are wanted it is never held.
 #[inline]
 fn string<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>, role: Role) -> Result<(), Box<Reason>> {
-    if out.wants_parts() {
-        return out.part(role.part(source.item()?));
-    }
-    if out.wants_raw() {
-        return raw_string(source, out);
-    }
-    source.skip_string().map(drop)
+    let text = source.text()?;
+    string_body(source, out, role, text)
 }
 
-/// Proves a string of which the bytes are wanted, handing on those of a long one in steps.
-fn raw_string<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
-    match source.text()? {
+/// The same for a string whose head was read.
+#[inline]
+fn string_body<B: Bytes, V: Visitor>(
+    source: &mut B,
+    out: &mut Out<'_, V>,
+    role: Role,
+    text: Text,
+) -> Result<(), Box<Reason>> {
+    if out.wants_parts() {
+        return out.part(role.part(source.item(text)?));
+    }
+    if out.wants_raw() {
+        return raw_string(source, out, text);
+    }
+    source.skip_text(text).map(drop)
+}
+
+/// Proves the body of a string of which the bytes are wanted, handing on those of a long one in steps.
+fn raw_string<B: Bytes, V: Visitor>(
+    source: &mut B,
+    out: &mut Out<'_, V>,
+    text: Text,
+) -> Result<(), Box<Reason>> {
+    match text {
         Text::Plain(mut left) => {
             while left > 0 {
                 let step = left.min(GROWTH_BYTES as u64);
@@ -198,11 +223,7 @@ fn member<B: Bytes, V: Visitor>(
     hand_on(source, out)?;
     let text = source.text()?;
     if out.wants_parts() {
-        let item = match text {
-            Text::Integer(number) => Item::Integer(number),
-            Text::Plain(bytes) => Item::Text(source.bytes(bytes)?),
-            Text::Lzf { .. } => Item::Text(source.decode(text)?),
-        };
+        let item = source.item(text)?;
         members.add(item, what)?;
         return out.part(role.part(item));
     }

@@ -33,7 +33,10 @@ pub(crate) fn walk_module_values<B: Bytes, V: Visitor>(
             1 | 2 => drop(source.length()?),
             3 => source.skip(4)?,
             4 => source.skip(8)?,
-            5 if out.wants_raw() => raw_string(source, out)?,
+            5 if out.wants_raw() => {
+                let text = source.text()?;
+                raw_string(source, out, text)?;
+            }
             5 => drop(source.skip_string()?),
             _ => return Err(Reason::Module("a kind of value that does not exist").into()),
         }

@@ -1,11 +1,10 @@
 //! Sets: plain, of numbers, and as a listpack.
 
-use super::{Role, member};
+use super::{Role, count, member};
 use crate::{
     bytes::Bytes,
     fault::Reason,
     fingerprint::{Distinct, Fingerprints},
-    length::Lengths,
     packed::{Intset, Listpack, Packed},
     part::{Out, Part, Visitor},
     text::Texts,
@@ -20,7 +19,7 @@ pub(super) fn plain<B: Bytes, V: Visitor>(
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let members = source.length()?;
+    let members = count(source, out)?;
     for _ in 0..members {
         member(source, seen, out, MEMBER, Role::Member)?;
     }

@@ -1,11 +1,10 @@
 //! Sorted sets: plain with scores as text or as binary doubles, and as ziplist or listpack.
 
-use super::{Role, member};
+use super::{Role, count, member};
 use crate::{
     bytes::Bytes,
     fault::Reason,
     fingerprint::{Distinct, Fingerprints},
-    length::Lengths,
     packed::{self, Listpack, Packed, Ziplist},
     part::{Out, Part, Visitor},
     text::Texts,
@@ -20,7 +19,7 @@ pub(super) fn plain_text<B: Bytes, V: Visitor>(
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let members = source.length()?;
+    let members = count(source, out)?;
     for _ in 0..members {
         member(source, seen, out, MEMBER, Role::Member)?;
         out.part(Part::Score(text_score(source)?))?;
@@ -35,7 +34,7 @@ pub(super) fn plain_binary<B: Bytes, V: Visitor>(
     out: &mut Out<'_, V>,
 ) -> Result<u64, Box<Reason>> {
     seen.clear();
-    let members = source.length()?;
+    let members = count(source, out)?;
     for _ in 0..members {
         member(source, seen, out, MEMBER, Role::Member)?;
         let score = f64::from_le_bytes(source.array()?);

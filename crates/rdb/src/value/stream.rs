@@ -1,13 +1,13 @@
 //! Streams: their nodes, consumer groups and pending entries (Redis `src/rdb.c`, `rdbLoadObject`).
 
-use super::{Seen, hand_on, stream_node};
+use super::{Seen, count, hand_on, stream_node};
 use crate::{
     bytes::Bytes,
     fault::Reason,
     fingerprint::Fingerprints,
     length::Lengths,
     packed::Item,
-    part::{Out, Part, StreamFacts, StreamHistory, StreamId, Visitor},
+    part::{Frame, Out, Part, StreamFacts, StreamHistory, StreamId, Visitor},
     text::Texts,
 };
 
@@ -49,7 +49,7 @@ pub(super) fn check<B: Bytes, V: Visitor>(
     };
     out.part(Part::StreamFacts(StreamFacts { length, last_id, history }))?;
     seen.groups.clear();
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         check_group(source, layout, seen, out)?;
     }
     if layout >= Layout::V4 {
@@ -67,7 +67,7 @@ fn id<B: Bytes>(source: &mut B) -> Result<StreamId, Box<Reason>> {
 fn check_nodes<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
     let mut live = 0;
     let mut before: Option<[u8; 16]> = None;
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         let id = <[u8; 16]>::try_from(source.string()?)
             .map_err(|_| Reason::Stream("a node's ID is not of 16 bytes"))?;
         // Nodes come out of a radix tree, and IDs are big endian: bytes in order, none twice.
@@ -75,7 +75,9 @@ fn check_nodes<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Re
             return Err(Reason::Stream("its nodes are not in order").into());
         }
         before = Some(id);
-        live += stream_node::check(StreamId::from_bytes(id), source.string()?, out)?;
+        let (first, listpack) = (StreamId::from_bytes(id), source.string()?);
+        live += stream_node::check(first, listpack, out)?;
+        out.frame(Frame::StreamNode { first, listpack })?;
         hand_on(source, out)?;
     }
     Ok(live)
@@ -104,7 +106,7 @@ fn check_group<B: Bytes, V: Visitor>(
     let consumers = &mut seen.members;
     consumers.clear();
     let mut pending = Pending::default();
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         let id = source.array()?;
         pending.add(id, consumers)?;
         let (delivered_ms, deliveries) = (source.milliseconds()?, source.length()?);
@@ -129,7 +131,7 @@ fn check_consumers<B: Bytes, V: Visitor>(
 ) -> Result<Pending, Box<Reason>> {
     let mut owned = Pending::default();
     let mut name = Vec::new();
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         let written = source.string()?;
         consumers.add(Item::Text(written), "consumer")?;
         if out.wants_parts() {
@@ -144,7 +146,7 @@ fn check_consumers<B: Bytes, V: Visitor>(
         };
         out.part(Part::Consumer { name: &name, seen_ms, active_ms })?;
         owned.newest = None;
-        for _ in 0..source.length()? {
+        for _ in 0..count(source, out)? {
             let id = source.array()?;
             owned.add(id, consumers)?;
             out.part(Part::ConsumerPending(StreamId::from_bytes(id)))?;
@@ -165,12 +167,12 @@ fn check_producers<B: Bytes, V: Visitor>(
     out.part(Part::Idempotence { seconds, max_entries })?;
     producers.clear();
     let mut iid = Vec::new();
-    for _ in 0..source.length()? {
+    for _ in 0..count(source, out)? {
         let producer = source.string()?;
         producers.add(Item::Text(producer), "producer")?;
         out.part(Part::Producer(producer))?;
         iids.clear();
-        for _ in 0..source.length()? {
+        for _ in 0..count(source, out)? {
             iid.clear();
             iid.extend_from_slice(source.string()?);
             iids.add(Item::Text(&iid), "producer's ID")?;

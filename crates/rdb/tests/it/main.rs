@@ -2,14 +2,20 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod chunking;
+mod contents;
 mod corpus;
 mod crafted;
 mod damage;
+mod dumping;
 mod encodings;
 mod export;
 mod fuzz_corpus;
+mod generated;
 mod inspect;
+mod payloads;
+mod rewriting;
 mod streams;
+mod values;
 mod writer;
 
 use std::{

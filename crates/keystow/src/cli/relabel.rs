@@ -1,0 +1,142 @@
+//! `keystow relabel`: writes an RDB file anew for servers of another version or family.
+
+mod report;
+
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use keystow_rdb::{Format, Impossible, RewriteError, RewriteOptions, Rewritten, Unwritable, rewrite};
+
+use super::Context;
+use super::input::{self, FilterArgs, Input, RdbBytes, unsound};
+use super::new_file::NewFile;
+use crate::failure::{Exit, Failure};
+use report::{Relabelled, RelabelledAll};
+
+/// Flags of `relabel`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  keystow relabel dump.rdb --to redis-7.2 -o older.rdb\n  \
+    keystow relabel 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 --to valkey-9.0 -o dump.rdb\n  \
+    keystow relabel - --to 11 --db 0 --type hash < dump.rdb > hashes.rdb\n\n\
+    Servers load files of their own version and older ones; Redis 7.4 and Valkey 9 no longer read each other's.\n\
+    A file that is not sound ends with exit code 7, one that the server has no words for with RELABEL_IMPOSSIBLE;\n\
+    nothing is written then.")]
+pub(crate) struct RelabelArgs {
+    /// An RDB file, - for standard input, or a backup's id or number
+    #[arg(value_name = "FILE|BACKUP")]
+    source: String,
+    /// The server that is to load it, such as redis-7.2 or valkey-9.0, or an RDB version: 9 to 12, or 80
+    #[arg(long, value_name = "VERSION")]
+    to: Format,
+    /// File to write, - for standard output, or folder for a backup with several parts
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
+    /// Replace a file that exists
+    #[arg(long)]
+    force: bool,
+    /// Leave function libraries out, which servers before Redis 7.0 do not know
+    #[arg(long)]
+    without_functions: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
+}
+
+/// Writes the new file, or one for each part of a backup.
+pub(super) async fn run(args: RelabelArgs, context: &Context) -> Result<(), Failure> {
+    let to_stdout = args.output == Path::new("-");
+    if to_stdout && context.output.json {
+        return Err(Failure::usage("--json needs a file to write").hint("name one with -o"));
+    }
+    if to_stdout && std::io::stdout().is_terminal() {
+        return Err(
+            Failure::usage("an RDB file is nothing to read on a terminal").hint("name a file with -o")
+        );
+    }
+    // What is dropped when the user stops it removes what was written.
+    let files = tokio::select! {
+        files = relabel_all(&args, context) => files?,
+        _ = tokio::signal::ctrl_c() => {
+            return Err(Failure::new(Exit::Interrupted, "INTERRUPTED", "stopped before the file was whole"));
+        }
+    };
+    for file in &files {
+        file.lost().iter().for_each(|warning| context.output.warn(warning));
+    }
+    if to_stdout {
+        files.iter().for_each(|file| context.output.note(&file.describe()));
+        return Ok(());
+    }
+    context.output.value(&RelabelledAll { files }, RelabelledAll::describe)
+}
+
+async fn relabel_all(args: &RelabelArgs, context: &Context) -> Result<Vec<Relabelled>, Failure> {
+    let inputs = input::open(&args.source, context).await?;
+    let several = inputs.len() > 1;
+    let options = RewriteOptions {
+        functions: !args.without_functions,
+        filter: args.filter.filter(),
+        ..RewriteOptions::new(args.to)
+    };
+    let mut files = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let path = choose(&args.output, &input.label, several)?;
+        let new = path.map(|path| NewFile::create(path, args.force)).transpose()?;
+        let rewritten = relabel(input, new.as_ref(), options.clone()).await?;
+        files.push(Relabelled::of(new.as_ref().map(NewFile::path), &rewritten));
+        // Only now the last byte of the source is known to be right.
+        new.map_or(Ok(()), NewFile::publish)?;
+    }
+    Ok(files)
+}
+
+/// The file to write; none for standard output. Several parts need a folder.
+fn choose(output: &Path, label: &str, several: bool) -> Result<Option<PathBuf>, Failure> {
+    if output == Path::new("-") {
+        return if several {
+            Err(Failure::usage("a backup with several parts needs a folder").hint("name one with -o"))
+        } else {
+            Ok(None)
+        };
+    }
+    let name = Path::new(label).file_name().unwrap_or(label.as_ref());
+    let into_folder = several || output.is_dir();
+    if several {
+        std::fs::create_dir_all(output)
+            .map_err(|error| Failure::file(format!("cannot make the folder {}", output.display()), &error))?;
+    }
+    Ok(Some(if into_folder { output.join(name) } else { output.to_owned() }))
+}
+
+async fn relabel(input: Input, new: Option<&NewFile>, options: RewriteOptions) -> Result<Rewritten, Failure> {
+    let label = input.label.clone();
+    let target = new.map_or("standard output".to_owned(), |new| new.path().display().to_string());
+    let mut out: Box<dyn Write + Send> = match new {
+        Some(new) => Box::new(new.writer()?),
+        None => Box::new(std::io::stdout()),
+    };
+    let work = move |bytes: &mut RdbBytes| {
+        rewrite(bytes, &mut out, &options).map_err(|error| match error {
+            RewriteError::Unsound(fault) => unsound(&label, &fault),
+            RewriteError::Impossible(impossible) => no_words(&label, &impossible),
+            RewriteError::Output(error) => Failure::file(format!("cannot write {target}"), &error),
+        })
+    };
+    input.read(work).await
+}
+
+fn no_words(label: &str, impossible: &Impossible) -> Failure {
+    let failure = Failure::new(
+        Exit::Failure,
+        "RELABEL_IMPOSSIBLE",
+        format!("{label} cannot be written for that server"),
+    )
+    .because(impossible);
+    match impossible.why {
+        Unwritable::Function(_) => failure.hint("leave the functions out with --without-functions"),
+        Unwritable::FieldExpiry(_) => {
+            failure.hint("choose redis-7.4, valkey-9.0 or a later one with --to, or other keys with --match")
+        }
+        _ => failure.hint("choose another version with --to, or other keys with --match, --type or --db"),
+    }
+}
