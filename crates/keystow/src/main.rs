@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     // A blocking read of a dead source must not hold the exit up.
     runtime.shutdown_background();
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => failure::report(&failure, json),
     }
 }

@@ -71,7 +71,7 @@ impl<'a> Slice<'a> {
     fn take(&mut self, bytes: u64) -> Result<&'a [u8], Box<Reason>> {
         let bytes = usize::try_from(bytes).ok();
         let Some((taken, rest)) = bytes.and_then(|bytes| self.rest.split_at_checked(bytes)) else {
-            return Err(truncated());
+            return Err(truncated().into());
         };
         self.rest = rest;
         Ok(taken)
@@ -81,14 +81,14 @@ impl<'a> Slice<'a> {
 impl Bytes for Slice<'_> {
     #[inline]
     fn byte(&mut self) -> Result<u8, Box<Reason>> {
-        let Some((byte, rest)) = self.rest.split_first() else { return Err(truncated()) };
+        let Some((byte, rest)) = self.rest.split_first() else { return Err(truncated().into()) };
         self.rest = rest;
         Ok(*byte)
     }
 
     #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Box<Reason>> {
-        let Some((array, rest)) = self.rest.split_first_chunk() else { return Err(truncated()) };
+        let Some((array, rest)) = self.rest.split_first_chunk() else { return Err(truncated().into()) };
         self.rest = rest;
         Ok(*array)
     }
@@ -132,6 +132,6 @@ impl Bytes for Slice<'_> {
 }
 
 #[cold]
-fn truncated() -> Box<Reason> {
-    Reason::Truncated.into()
+fn truncated() -> Reason {
+    Reason::Truncated
 }

@@ -190,11 +190,11 @@ fn place(slots: &mut [u64], fingerprint: u64) -> bool {
 
 /// A keyed hash of the folded-multiply family: a few nanoseconds for a short member, where `SipHash` would
 /// take longer than all the rest of reading it.
-#[derive(Clone, Copy)]
-struct Key([u64; 3]);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key([u64; 3]);
 
 impl Key {
-    fn random() -> Self {
+    pub(crate) fn random() -> Self {
         let random = RandomState::new();
         // Odd numbers: a zero would swallow what it is multiplied with.
         Self([0u8, 1, 2].map(|place| random.hash_one(place) | 1))
@@ -202,7 +202,7 @@ impl Key {
 
     /// Numbers and their decimal texts are the same member to a server.
     #[inline]
-    fn of_item(&self, item: Item<'_>) -> u64 {
+    pub(crate) fn of_item(&self, item: Item<'_>) -> u64 {
         match item.canonical() {
             Item::Integer(number) => {
                 let bits = number.cast_unsigned();
@@ -224,6 +224,14 @@ impl Key {
         let (low, high) = words(pairs.remainder());
         state = fold(low ^ second, high ^ state);
         fold(state ^ third, first)
+    }
+
+    /// Takes a number into a running hash.
+    #[inline]
+    pub(crate) fn mix(&self, state: u64, number: u64) -> u64 {
+        let [first, second, third] = self.0;
+        // The sum keeps what came before, should the product be zero.
+        fold(state ^ first, number ^ second).wrapping_add(state ^ third)
     }
 }
 

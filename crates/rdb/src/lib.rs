@@ -13,6 +13,7 @@
 
 mod bytes;
 mod crc;
+mod digest;
 pub mod dump;
 mod encode;
 mod event;
@@ -24,7 +25,7 @@ mod format;
 mod inspect;
 mod keys;
 mod length;
-mod lzf;
+pub mod lzf;
 pub mod model;
 pub mod packed;
 mod part;
@@ -37,6 +38,7 @@ mod unwritable;
 mod value;
 mod writer;
 
+pub use digest::{Digest, DigestKey, Digester};
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
 pub use export::{ExportOptions, Exported, Form, NotCarried, export, for_each_key, written_key};
 pub use fault::{Fault, Reason};

@@ -1,6 +1,15 @@
 //! LZF, the compression of long strings (Redis `src/lzf_d.c`): expanding it, and proving it without expanding.
+//!
+//! ```
+//! use keystow_rdb::lzf;
+//!
+//! // "ab" as it is, then nine bytes from two before.
+//! let compressed = [1, b'a', b'b', 7 << 5, 0, 1];
+//! assert_eq!(lzf::expand(&compressed, 11, 1024)?, b"abababababa");
+//! # Ok::<(), Box<keystow_rdb::Reason>>(())
+//! ```
 
-use crate::fault::Reason;
+use crate::{fault::Reason, source::GROWTH_BYTES};
 
 /// Three bytes (control, long length, distance) give at most 2 + 7 + 255 bytes: nothing does better.
 const MAX_RATIO: u64 = 88;
@@ -17,8 +26,22 @@ pub(crate) fn check_ratio(stored: u64, plain: u64) -> Result<(), Box<Reason>> {
     Ok(())
 }
 
+/// Expands a compressed string that promises `plain` bytes. Memory grows with what really comes out.
+///
+/// # Errors
+/// [`Reason::TooLarge`] when more than `limit` bytes are promised, [`Reason::Lzf`] when the promise is not kept.
+pub fn expand(compressed: &[u8], plain: u64, limit: u64) -> Result<Vec<u8>, Box<Reason>> {
+    if plain > limit {
+        return Err(Reason::TooLarge { bytes: plain, limit }.into());
+    }
+    check_ratio(compressed.len() as u64, plain)?;
+    let mut out = Vec::new();
+    expand_into(compressed, plain, &mut out, GROWTH_BYTES)?;
+    Ok(out)
+}
+
 /// Expands to the end of `out`, which must be empty and grows by at most `growth` bytes ahead of its content.
-pub(crate) fn expand(
+pub(crate) fn expand_into(
     compressed: &[u8],
     plain: u64,
     out: &mut Vec<u8>,
@@ -86,7 +109,7 @@ pub(crate) fn prove(compressed: &[u8], plain: u64) -> Result<(), Box<Reason>> {
 /// Proves a compressed string piece by piece. What a reference copies cannot be wrong, only where from:
 /// so the length of the output is all that has to be kept.
 #[derive(Debug, Default)]
-pub(crate) struct Walk {
+pub struct Walk {
     produced: u64,
     state: State,
 }
@@ -106,7 +129,10 @@ enum State {
 
 impl Walk {
     /// Takes the next piece.
-    pub(crate) fn feed(&mut self, piece: &[u8]) -> Result<(), Box<Reason>> {
+    ///
+    /// # Errors
+    /// [`Reason::Lzf`]: it refers to bytes before its start.
+    pub fn feed(&mut self, piece: &[u8]) -> Result<(), Box<Reason>> {
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
             let value = u64::from(byte);
@@ -148,8 +174,11 @@ impl Walk {
         Ok(State::Control)
     }
 
-    /// Judges the whole once all pieces were fed.
-    pub(crate) fn finish(self, plain: u64) -> Result<(), Box<Reason>> {
+    /// Judges the whole once all pieces were fed: whether it expands to `plain` bytes.
+    ///
+    /// # Errors
+    /// [`Reason::Lzf`]: it does not, or ends too early.
+    pub fn finish(self, plain: u64) -> Result<(), Box<Reason>> {
         match self.state {
             State::Control if self.produced == plain => Ok(()),
             State::Control => Err(WRONG_LENGTH.into()),
@@ -195,7 +224,7 @@ mod tests {
 
     fn expand_all(compressed: &[u8], plain: u64) -> Result<Vec<u8>, Box<Reason>> {
         let mut out = Vec::new();
-        expand(compressed, plain, &mut out, 64).map(|()| out)
+        expand_into(compressed, plain, &mut out, 64).map(|()| out)
     }
 
     fn walk(compressed: &[u8], plain: u64, step: usize) -> Result<(), Box<Reason>> {

@@ -249,10 +249,10 @@ impl<R: BufRead> Reader<R> {
         give_back(&mut self.key);
         give_back(&mut self.aux_value);
         let start = self.source.offset();
-        if !V::SEES {
-            if let Some(step) = self.whole_entry(start)? {
-                return Ok(step);
-            }
+        if !V::SEES
+            && let Some(step) = self.whole_entry(start)?
+        {
+            return Ok(step);
         }
         loop {
             match self.source.byte()? {
@@ -422,9 +422,9 @@ impl<R: BufRead> Reader<R> {
 
     /// Makes the fault about a key that was found to stand twice after its value was read.
     #[cold]
-    fn twice(&mut self, twice: Twice) -> Box<Reason> {
+    fn twice(&mut self, twice: Twice) -> Reason {
         self.blamed = Some((twice.offset, twice.key));
-        Reason::Duplicate("key").into()
+        Reason::Duplicate("key")
     }
 
     fn end(&mut self) -> Result<Step, Box<Reason>> {

@@ -100,7 +100,7 @@ pub(crate) trait Texts: Lengths {
                     return Err(Reason::TooLarge { bytes, limit }.into());
                 }
                 lzf::check_ratio(stored, plain)?;
-                lzf::expand(self.bytes(stored)?, plain, &mut decoded, GROWTH_BYTES)?;
+                lzf::expand_into(self.bytes(stored)?, plain, &mut decoded, GROWTH_BYTES)?;
                 self.count_expansion(plain.saturating_sub(stored));
             }
         }

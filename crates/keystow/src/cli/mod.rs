@@ -4,6 +4,7 @@ mod account;
 mod backup;
 mod completions;
 mod config;
+mod diff;
 mod doctor;
 mod export;
 mod fetch;
@@ -25,6 +26,8 @@ mod snippet;
 mod span;
 mod verify;
 mod wait;
+
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -106,6 +109,8 @@ enum Command {
     Export(export::ExportArgs),
     /// Write an RDB file or a backup anew for servers of another version
     Relabel(relabel::RelabelArgs),
+    /// Compare the keys of two RDB files or backups
+    Diff(diff::DiffArgs),
     /// Show how a vendor's signature of a request comes about
     Sign(sign::SignArgs),
     /// Look for what is wrong with the service and this client
@@ -129,8 +134,8 @@ impl Context {
     }
 }
 
-/// Does what was typed.
-pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
+/// Does what was typed. Gives the exit code: a command may say something with it that is no failure.
+pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let context = Context { output: Output { json: cli.json, quiet: cli.quiet }, options: cli.client };
     match cli.command {
         Command::Serve(args) => serve::run(args).await,
@@ -146,11 +151,13 @@ pub(crate) async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::run(args, &context).await,
         Command::Export(args) => export::run(args, &context).await,
         Command::Relabel(args) => relabel::run(args, &context).await,
+        Command::Diff(args) => return diff::run(args, &context).await,
         Command::Sign(args) => sign::run(&args, &context),
         Command::Doctor => doctor::run(&context).await,
         Command::Config(command) => config::run(&command, cli.json),
         Command::Completions(args) => completions::run(&args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
@@ -188,6 +195,7 @@ mod tests {
             "keystow inspect f --top 5 --prefix-separator / --prefix-depth 2 --slots --match a* --type hash --db 3",
             "keystow export f --format csv -o g --force --match a* --match b* --type zset --db 0",
             "keystow relabel - --to redis-7.2 -o f --force --without-functions --match a* --type set --db 1",
+            "keystow diff a.rdb - --match user:* --type hash --db 0 --ignore-ttl --summary --temp-dir d --json",
             "keystow --json doctor",
             "keystow completions zsh",
         ] {
@@ -212,6 +220,8 @@ mod tests {
             "keystow export f --force",
             "keystow relabel dump.rdb",
             "keystow relabel dump.rdb --to redis-9000",
+            "keystow diff a.rdb",
+            "keystow diff a.rdb b.rdb --type tree",
         ] {
             assert!(!parses(words), "{words}");
         }

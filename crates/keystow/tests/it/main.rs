@@ -5,6 +5,7 @@
 mod api;
 mod bad_input;
 mod commands;
+mod diff;
 mod documents;
 mod downloads;
 mod lab;

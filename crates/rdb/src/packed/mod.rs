@@ -48,12 +48,13 @@ impl Item<'_> {
 
     /// Whether both read the same.
     #[inline]
-    pub(crate) fn is_same(self, other: Item<'_>) -> bool {
+    pub(crate) fn is_same(self, other: Self) -> bool {
         match (self, other) {
             (Self::Text(text), Item::Text(other)) => text == other,
             (Self::Integer(number), Item::Integer(other)) => number == other,
-            (Self::Text(text), Item::Integer(number)) => decimal(text) == Some(number),
-            (Self::Integer(number), Item::Text(text)) => decimal(text) == Some(number),
+            (Self::Text(text), Item::Integer(number)) | (Self::Integer(number), Item::Text(text)) => {
+                decimal(text) == Some(number)
+            }
         }
     }
 

@@ -6,6 +6,7 @@ mod contents;
 mod corpus;
 mod crafted;
 mod damage;
+mod digests;
 mod dumping;
 mod encodings;
 mod export;
