@@ -111,10 +111,12 @@ def _fill(path, size):
     for instance in instances:
         _copy(catalog, "instance", seed["instance"], id=instance, name=instance)
     number, sample, started = seed["job"]["number"] + 10, [], seed["backup"]["created_at"]
+    part, = json.loads(seed["backup"]["parts"])
     for index in range(size - 1):
         instance, backup = instances[index % INSTANCES], _uuid7(index)
         _copy(catalog, "backup", seed["backup"], id=backup, number=number, instance=instance, job=number + 1,
-              created_at=started + index, started_at=started + index)
+              created_at=started + index, started_at=started + index,
+              parts=json.dumps([part | {"number": number + 2}]))
         _copy(catalog, "job", seed["job"], number=number + 1, backup=backup, instance=instance)
         _copy(catalog, "part", seed["part"], number=number + 2, backup=backup)
         number += 3

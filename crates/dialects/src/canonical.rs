@@ -1,12 +1,13 @@
 //! What the signatures of several vendors are built from: percent-encoding, name-value pairs,
 //! hashes, header access and calendar texts. It knows no vendor.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::{constant_time, digest, hmac};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::header::{AUTHORIZATION, AsHeaderName, CONTENT_TYPE, HOST};
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use jiff::{Timestamp, civil};
@@ -149,7 +150,7 @@ pub(crate) fn is_form(request: &Request) -> bool {
 
 /// The Content-Type without its parameters; empty when there is none.
 pub(crate) fn media_type(request: &Request) -> &str {
-    let value = peek_header(request, CONTENT_TYPE.as_str()).unwrap_or_default();
+    let value = peek_header(request, CONTENT_TYPE).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim()
 }
 
@@ -163,13 +164,26 @@ pub(crate) fn peek_parameter<'a>(request: &'a Request, name: &str) -> Option<&'a
         .map(|(_, value)| value)
 }
 
-/// The first value of a header, for recognising a request before it is checked.
-pub(crate) fn peek_header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+/// Whether query or form have a parameter of one of these names; see [`peek_parameter`].
+pub(crate) fn has_parameter(request: &Request, names: &[&str]) -> bool {
+    let sources = [query(request), form(request)];
+    sources
+        .into_iter()
+        .flat_map(raw_pairs)
+        .any(|(found, _)| names.iter().any(|name| found == name.as_bytes()))
+}
+
+/// The first value of a header, for recognising a request before it is checked. A name that is known in advance is
+/// found faster as a [`http::HeaderName`] than as a text, which has to be read first.
+pub(crate) fn peek_header(request: &Request, name: impl AsHeaderName) -> Option<&str> {
     request.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
 /// The one value of a header. A repeated one is refused: two parties could read different values.
-pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Result<Option<&'a str>, Fault> {
+pub(crate) fn header(
+    request: &Request,
+    name: impl AsHeaderName + Copy + Display,
+) -> Result<Option<&str>, Fault> {
     let mut values = request.headers().get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
@@ -184,25 +198,21 @@ pub(crate) fn header<'a>(request: &'a Request, name: &str) -> Result<Option<&'a 
 
 /// The Host header as it was sent.
 pub(crate) fn host(request: &Request) -> &str {
-    peek_header(request, HOST.as_str()).unwrap_or_default()
+    peek_header(request, HOST).unwrap_or_default()
 }
 
 /// The spellings of the Host header that clients sign: as sent, without scheme and port, or with the
 /// default port that their HTTP library drops from the header. The first is the usual one.
-pub(crate) fn host_spellings(request: &Request) -> Vec<String> {
+pub(crate) fn host_spellings(request: &Request) -> impl Iterator<Item = Cow<'_, str>> {
     let sent = host(request).trim();
     let bare = sent.split_once("://").map_or(sent, |(_, authority)| authority);
     let bare = match bare.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => bare,
     };
-    let mut spellings = vec![sent.to_owned()];
-    for other in [bare.to_owned(), format!("{bare}:443"), format!("{bare}:80")] {
-        if !spellings.contains(&other) {
-            spellings.push(other);
-        }
-    }
-    spellings
+    let others = move || [Cow::Borrowed(bare), format!("{bare}:443").into(), format!("{bare}:80").into()];
+    let others = std::iter::once_with(others).flatten().filter(move |other| other != sent);
+    std::iter::once(Cow::Borrowed(sent)).chain(others)
 }
 
 /// The fields of an Authorization header of the layout
@@ -227,7 +237,7 @@ impl<'a> Authorization<'a> {
 
     /// Reads a header whose first field the vendor calls otherwise.
     pub(crate) fn read_with(request: &'a Request, credential_field: &str) -> Result<Self, Fault> {
-        let text = header(request, AUTHORIZATION.as_str())?.ok_or(Fault::Unsigned("Authorization"))?;
+        let text = header(request, &AUTHORIZATION)?.ok_or(Fault::Unsigned("Authorization"))?;
         let broken = |what: &str| Fault::MalformedSignature(format!("Authorization: {what}"));
         let (algorithm, fields) = text.split_once(' ').ok_or_else(|| broken("no fields"))?;
         let (mut credential, mut signed_headers, mut signature) = (None, None, None);
@@ -322,6 +332,12 @@ pub(crate) fn read_calendar(text: &str, template: &str) -> Option<DateTime> {
 /// The moment at which clocks of that offset show a calendar text.
 pub(crate) fn moment(calendar: DateTime, offset: Offset) -> Option<SystemTime> {
     offset.to_timestamp(calendar).ok().map(SystemTime::from)
+}
+
+/// The day of a moment in UTC, such as `2026-01-31`.
+pub(crate) fn write_day(at: SystemTime) -> String {
+    let timestamp = Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
+    Offset::UTC.to_datetime(timestamp).date().to_string()
 }
 
 /// What a calendar of that offset shows at a moment, in a `strftime` format.

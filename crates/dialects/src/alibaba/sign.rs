@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, Method};
 use jiff::tz::Offset;
 
@@ -53,7 +54,7 @@ impl Scheme {
 
 /// Whether the Authorization header is one of the V3 family, supported or not.
 pub(super) fn has_v3_authorization(request: &Request) -> bool {
-    peek_header(request, "authorization").is_some_and(|text| text.starts_with("ACS3-"))
+    peek_header(request, AUTHORIZATION).is_some_and(|text| text.starts_with("ACS3-"))
 }
 
 /// The parameters of query and form together.

@@ -40,7 +40,7 @@ pub(super) enum Scheme {
 impl Scheme {
     /// The scheme of a request, by its marks only.
     pub(super) fn of(request: &Request) -> Option<Self> {
-        let text = peek_header(request, AUTHORIZATION.as_str())?;
+        let text = peek_header(request, AUTHORIZATION)?;
         [Self::Sdk, Self::V11]
             .into_iter()
             .find(|scheme| text.split_once(' ').is_some_and(|(name, _)| name == scheme.algorithm()))
@@ -63,7 +63,7 @@ impl Scheme {
 
 /// Whether a request carries a header that only this vendor's clients send.
 pub(super) fn has_marks(request: &Request) -> bool {
-    let scheme = peek_header(request, AUTHORIZATION.as_str())
+    let scheme = peek_header(request, AUTHORIZATION)
         .is_some_and(|text| ["SDK-", "V11-"].iter().any(|mark| text.starts_with(mark)));
     scheme || [DATE_HEADER, "x-auth-token"].iter().any(|name| request.headers().contains_key(*name))
 }
@@ -301,7 +301,7 @@ fn signed_value<'a>(request: &'a Request, name: &str) -> Result<&'a [u8], Fault>
 /// The host that a request was sent to, with its port.
 pub(super) fn host(request: &Request) -> &str {
     let authority = request.uri().authority().map_or("", http::uri::Authority::as_str);
-    peek_header(request, HOST.as_str()).unwrap_or(authority)
+    peek_header(request, HOST).unwrap_or(authority)
 }
 
 /// Signs a request the way of the vendor's SDKs.

@@ -3,6 +3,7 @@
 //! Rules: "Signature" of API v2 in the vendor's documentation, and what its Python and Node.js SDKs
 //! do. Values are decoded and joined without escaping them.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -129,9 +130,9 @@ fn readings<'a>(
         texts.push(by_node(signed().filter(|(_, value)| !is_file(value))));
     }
     texts.dedup();
-    let hosts = host_spellings(request);
+    let hosts: Vec<_> = host_spellings(request).collect();
     Ok(texts.into_iter().flat_map(move |text| {
-        let with_host = |host: &String| {
+        let with_host = |host: &Cow<'_, str>| {
             let string_to_sign = format!("{}{host}{PATH}?{text}", request.method());
             let signature = BASE64.encode(hmac(secret.expose(), string_to_sign.as_bytes()));
             Workings { canonical_request: None, string_to_sign, signature }

@@ -9,7 +9,7 @@ mod wire;
 
 use std::time::SystemTime;
 
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
 pub use fault::NEVER_RAISED;
 
@@ -20,6 +20,10 @@ use crate::vocabulary::{
 use crate::{Dialect, Exchange, ReadError, Workings};
 
 const VERSION: &str = "2018-04-12";
+const ACTION: HeaderName = HeaderName::from_static("x-tc-action");
+const VERSION_HEADER: HeaderName = HeaderName::from_static("x-tc-version");
+const REGION: HeaderName = HeaderName::from_static("x-tc-region");
+const LANGUAGE: HeaderName = HeaderName::from_static("x-tc-language");
 
 /// Actions of the vendor's backup chapter, and the ones around it, that this server does not do yet.
 const NOT_YET: [&str; 7] = [
@@ -67,26 +71,27 @@ impl Dialect for TencentV3 {
     }
 
     fn action(&self, request: &Request) -> Option<String> {
-        common(request, "x-tc-action", "Action")
+        Common::of(request).value(&ACTION, "Action")
     }
 
     fn decode(&self, request: &Request) -> Result<Call, Fault> {
         let missing = |name: &str| Fault::MissingParameter(name.to_owned());
-        let action = self.action(request).ok_or_else(|| missing("Action"))?;
-        match common(request, "x-tc-version", "Version") {
+        let common = Common::of(request);
+        let action = common.value(&ACTION, "Action").ok_or_else(|| missing("Action"))?;
+        match common.value(&VERSION_HEADER, "Version") {
             None => return Err(missing("Version")),
             Some(version) if version != VERSION => return Err(Fault::UnknownVersion(version)),
             Some(_) => {}
         }
-        let region = common(request, "x-tc-region", "Region").filter(|region| !region.is_empty());
+        let region = common.value(&REGION, "Region").filter(|region| !region.is_empty());
         wire::request::decode(action, region, request)
     }
 
     fn encode(&self, request: &Request, exchange: &Exchange<'_>, outcome: &Result<Reply, Fault>) -> Response {
-        let action = self.action(request);
+        let common = Common::of(request);
+        let action = common.value(&ACTION, "Action");
         let name = action.as_deref().unwrap_or_default();
-        let chinese =
-            common(request, "x-tc-language", "Language").is_some_and(|language| language == "zh-CN");
+        let chinese = common.value(&LANGUAGE, "Language").is_some_and(|language| language == "zh-CN");
         let answer = match outcome {
             Ok(reply) => {
                 let call = || self.decode(request).ok();
@@ -123,13 +128,24 @@ impl Dialect for TencentV3 {
     }
 }
 
-/// A common parameter: a header beside TC3, a parameter of the same request beside signature v1.
-fn common(request: &Request, in_header: &str, in_parameters: &str) -> Option<String> {
-    let header = || peek_header(request, in_header).map(|value| value.trim().to_owned());
-    let parameter = || peek_parameter(request, in_parameters).and_then(percent_decode);
-    match sign::Scheme::of(request) {
-        sign::Scheme::Tc3 => header(),
-        sign::Scheme::V1 => parameter(),
-        sign::Scheme::Unsigned => header().or_else(parameter),
+/// The common parameters of a request: headers beside TC3, parameters of the same request beside signature v1.
+struct Common<'a> {
+    request: &'a Request,
+    scheme: sign::Scheme,
+}
+
+impl<'a> Common<'a> {
+    fn of(request: &'a Request) -> Self {
+        Self { request, scheme: sign::Scheme::of(request) }
+    }
+
+    fn value(&self, in_header: &HeaderName, in_parameters: &str) -> Option<String> {
+        let header = || peek_header(self.request, in_header).map(|value| value.trim().to_owned());
+        let parameter = || peek_parameter(self.request, in_parameters).and_then(percent_decode);
+        match self.scheme {
+            sign::Scheme::Tc3 => header(),
+            sign::Scheme::V1 => parameter(),
+            sign::Scheme::Unsigned => header().or_else(parameter),
+        }
     }
 }

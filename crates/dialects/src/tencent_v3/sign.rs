@@ -4,22 +4,26 @@
 //! Rules: "Signature v3" and "Signature v1" of API 3.0 in the vendor's documentation. TC3 signs the
 //! raw query and the raw body, so neither is decoded or sorted here; v1 signs decoded values.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac::Tag;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::{HeaderValue, Method};
-use jiff::tz::Offset;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{HeaderName, HeaderValue, Method};
 
-use super::VERSION;
+use super::{ACTION, REGION, VERSION, VERSION_HEADER};
 use crate::canonical::{
-    Authorization, Parameters, Workings, apart, form, header, hex, hmac_sha1, hmac_sha256, host_spellings,
-    is_form, merge, peek_header, peek_parameter, query, same, sha256_hex, without_secrets, write_calendar,
+    Authorization, Parameters, Workings, apart, form, has_parameter, header, hex, hmac_sha1, hmac_sha256,
+    host_spellings, is_form, merge, peek_header, query, same, sha256_hex, without_secrets, write_day,
 };
 use crate::vocabulary::{Claim, Credentials, Endpoint, Fault, Request, Secret, Verified};
 
+const TIMESTAMP: HeaderName = HeaderName::from_static("x-tc-timestamp");
+const TOKEN: HeaderName = HeaderName::from_static("x-tc-token");
+const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-tc-content-sha256");
 const ALGORITHM: &str = "TC3-HMAC-SHA256";
 /// The end of every credential scope.
 const SCOPE_END: &str = "tc3_request";
@@ -48,14 +52,19 @@ pub(super) enum Scheme {
 impl Scheme {
     /// The scheme of a request, by its marks only.
     pub(super) fn of(request: &Request) -> Self {
-        if peek_header(request, "authorization").is_some_and(|text| text.starts_with("TC3-")) {
+        if peek_header(request, AUTHORIZATION).is_some_and(|text| text.starts_with("TC3-")) {
             Self::Tc3
-        } else if ["Signature", "SecretId"].iter().any(|name| peek_parameter(request, name).is_some()) {
+        } else if has_v1_parameters(request) {
             Self::V1
         } else {
             Self::Unsigned
         }
     }
+}
+
+/// Whether parameters say who signs.
+fn has_v1_parameters(request: &Request) -> bool {
+    has_parameter(request, &["Signature", "SecretId"])
 }
 
 /// The parameters of a v1 request: the query of a GET, the form of a POST.
@@ -65,26 +74,30 @@ pub(super) fn parameters(request: &Request) -> Result<Parameters, Fault> {
 
 /// Reads who claims to have signed; see [`crate::Dialect::claim`].
 pub(super) fn claim(request: &Request) -> Result<Claim, Fault> {
-    check_shape(request)?;
-    match Scheme::of(request) {
-        Scheme::Tc3 => claim_tc3(request).map(|(claim, _)| claim),
+    match check_shape(request)? {
+        Scheme::Tc3 => {
+            let (tc3, token) = claim_tc3(request)?;
+            Ok(Claim { access_key_id: tc3.secret_id.to_owned(), session_token: token.map(str::to_owned) })
+        }
         Scheme::V1 => claim_v1(request, &parameters(request)?),
         // Such as `SKIP`, which SDKs send when they are told not to sign.
-        Scheme::Unsigned if request.headers().contains_key("authorization") => {
+        Scheme::Unsigned if request.headers().contains_key(AUTHORIZATION) => {
             Err(Fault::MalformedSignature("Authorization: unknown algorithm".to_owned()))
         }
         Scheme::Unsigned => Err(Fault::Unsigned("SecretId")),
     }
 }
 
-/// No signature may leave anything open that is read later: path, method and body are settled here.
-fn check_shape(request: &Request) -> Result<(), Fault> {
+/// The scheme of a request that is in shape. No signature may leave anything open that is read later: path, method
+/// and body are settled here.
+fn check_shape(request: &Request) -> Result<Scheme, Fault> {
     let malformed = |why: &str| Err(Fault::MalformedRequest(why.to_owned()));
     if request.uri().path() != "/" {
         return malformed("the path of this API is /");
     }
     let body_bytes = request.body().len();
-    let too_large = match (request.method(), Scheme::of(request)) {
+    let scheme = Scheme::of(request);
+    let too_large = match (request.method(), scheme) {
         (&Method::GET, _) if body_bytes > 0 => return malformed("a GET has no body"),
         (&Method::GET, _) => query(request).len() > MAX_GET_BYTES,
         (&Method::POST, Scheme::V1) if !query(request).is_empty() || !is_form(request) => {
@@ -94,7 +107,7 @@ fn check_shape(request: &Request) -> Result<(), Fault> {
         (&Method::POST, _) => body_bytes > MAX_TC3_BYTES,
         _ => return malformed("the method is neither GET nor POST"),
     };
-    if too_large { Err(Fault::TooLarge) } else { Ok(()) }
+    if too_large { Err(Fault::TooLarge) } else { Ok(scheme) }
 }
 
 fn twice() -> Fault {
@@ -112,18 +125,18 @@ struct Tc3<'a> {
     signature: &'a str,
 }
 
-fn claim_tc3(request: &Request) -> Result<(Claim, Tc3<'_>), Fault> {
-    if ["Signature", "SecretId"].iter().any(|name| peek_parameter(request, name).is_some()) {
+/// What a TC3 request says of its signature, and its session token.
+fn claim_tc3(request: &Request) -> Result<(Tc3<'_>, Option<&str>), Fault> {
+    if has_v1_parameters(request) {
         return Err(twice());
     }
     let tc3 = read_tc3(request)?;
-    for (name, parameter) in [("x-tc-action", "Action"), ("x-tc-version", "Version")] {
+    for (name, parameter) in [(&ACTION, "Action"), (&VERSION_HEADER, "Version")] {
         header(request, name)?.filter(|value| !value.is_empty()).ok_or(Fault::Unsigned(parameter))?;
     }
-    header(request, "x-tc-region")?;
-    let token = header(request, "x-tc-token")?.filter(|token| !token.is_empty());
-    let claim = Claim { access_key_id: tc3.secret_id.to_owned(), session_token: token.map(str::to_owned) };
-    Ok((claim, tc3))
+    header(request, &REGION)?;
+    let token = header(request, &TOKEN)?.filter(|token| !token.is_empty());
+    Ok((tc3, token))
 }
 
 fn read_tc3(request: &Request) -> Result<Tc3<'_>, Fault> {
@@ -145,12 +158,12 @@ fn read_tc3(request: &Request) -> Result<Tc3<'_>, Fault> {
     if !["content-type", "host"].iter().all(|name| signed_headers.split(';').any(|signed| signed == *name)) {
         return Err(broken("content-type and host must be signed"));
     }
-    let timestamp = header(request, "x-tc-timestamp")?.ok_or(Fault::Unsigned("Timestamp"))?;
+    let timestamp = header(request, &TIMESTAMP)?.ok_or(Fault::Unsigned("Timestamp"))?;
     Ok(Tc3 { secret_id, date, service, timestamp, signed_headers, signature: authorization.signature })
 }
 
 fn claim_v1(request: &Request, parameters: &Parameters) -> Result<Claim, Fault> {
-    if ["authorization", "x-tc-token"].iter().any(|name| request.headers().contains_key(*name)) {
+    if [AUTHORIZATION, TOKEN].iter().any(|name| request.headers().contains_key(name)) {
         return Err(twice());
     }
     for name in ["Action", "Version", "Timestamp", "Nonce", "Signature"] {
@@ -169,12 +182,11 @@ fn field<'a>(parameters: &'a Parameters, name: &'static str) -> Result<&'a str, 
 
 /// Checks signature and age; see [`crate::Dialect::verify`].
 pub(super) fn verify(request: &Request, secret: &Secret, now: SystemTime) -> Result<Verified, Fault> {
-    check_shape(request)?;
-    match Scheme::of(request) {
+    match check_shape(request)? {
         Scheme::Tc3 => {
-            let (_, tc3) = claim_tc3(request)?;
+            let (tc3, _) = claim_tc3(request)?;
             let signed_at = check_age(tc3.timestamp, now)?;
-            if write_calendar(signed_at, Offset::UTC, "%Y-%m-%d") != tc3.date {
+            if write_day(signed_at) != tc3.date {
                 return Err(Fault::Stale);
             }
             check(tc3_workings(request, tc3, secret)?, tc3.signature)?;
@@ -221,7 +233,7 @@ fn check_age(timestamp: &str, now: SystemTime) -> Result<SystemTime, Fault> {
 /// of the host and the signed headers.
 pub(super) fn workings(request: &Request, secret: &Secret) -> Result<Vec<Workings>, Fault> {
     match Scheme::of(request) {
-        Scheme::Tc3 => Ok(tc3_workings(request, claim_tc3(request)?.1, secret)?.collect()),
+        Scheme::Tc3 => Ok(tc3_workings(request, claim_tc3(request)?.0, secret)?.collect()),
         Scheme::V1 => v1_workings(request, &parameters(request)?, secret),
         Scheme::Unsigned => Err(Fault::Unsigned("SecretId")),
     }
@@ -232,9 +244,9 @@ fn tc3_workings<'a>(
     tc3: Tc3<'a>,
     secret: &Secret,
 ) -> Result<impl Iterator<Item = Workings> + use<'a>, Fault> {
-    header(request, "host")?;
-    header(request, "content-type")?;
-    let payload_hash = if header(request, "x-tc-content-sha256")? == Some(UNSIGNED_PAYLOAD) {
+    header(request, &HOST)?;
+    header(request, &CONTENT_TYPE)?;
+    let payload_hash = if header(request, &CONTENT_SHA256)? == Some(UNSIGNED_PAYLOAD) {
         sha256_hex(UNSIGNED_PAYLOAD.as_bytes())
     } else {
         sha256_hex(request.body())
@@ -250,14 +262,13 @@ fn tc3_workings<'a>(
     // Hand-written clients that sign more than the two headers lower-case the values, as the
     // vendor's own samples do with the action.
     let spellings = if signed.len() > 2 { &[false, true][..] } else { &[false][..] };
-    let readings = host_spellings(request)
-        .into_iter()
-        .flat_map(|host| spellings.iter().map(move |lower| (host.clone(), *lower)));
+    let readings =
+        host_spellings(request).flat_map(|host| spellings.iter().map(move |lower| (host.clone(), *lower)));
     Ok(readings.map(move |(host, lower)| {
         let mut lines = String::new();
         for (name, value) in &signed {
-            let value = if *name == "host" { host.as_str() } else { value };
-            let value = if lower { value.to_lowercase() } else { value.to_owned() };
+            let value = if *name == "host" { &host } else { *value };
+            let value = if lower { Cow::Owned(value.to_lowercase()) } else { Cow::Borrowed(value) };
             lines.extend([name, ":", &value, "\n"]);
         }
         tc3_sign(request, &lines, tc3, &payload_hash, &key)
@@ -267,10 +278,11 @@ fn tc3_workings<'a>(
 fn tc3_sign(request: &Request, header_lines: &str, tc3: Tc3<'_>, payload_hash: &str, key: &Tag) -> Workings {
     let Tc3 { date, service, timestamp, signed_headers, .. } = tc3;
     let query = request.uri().query().unwrap_or_default();
-    let method = request.method();
-    let canonical = format!("{method}\n/\n{query}\n{header_lines}\n{signed_headers}\n{payload_hash}");
-    let scope = format!("{date}/{service}/{SCOPE_END}");
-    let string_to_sign = format!("{ALGORITHM}\n{timestamp}\n{scope}\n{}", sha256_hex(canonical.as_bytes()));
+    let method = request.method().as_str();
+    let canonical = [method, "/", query, header_lines, signed_headers, payload_hash].join("\n");
+    let scope = [date, service, SCOPE_END].join("/");
+    let hashed = sha256_hex(canonical.as_bytes());
+    let string_to_sign = [ALGORITHM, timestamp, &scope, &hashed].join("\n");
     let signature = hex(hmac_sha256(key.as_ref(), string_to_sign.as_bytes()).as_ref());
     Workings { canonical_request: Some(canonical), string_to_sign, signature }
 }
@@ -289,19 +301,19 @@ fn v1_workings(request: &Request, parameters: &Parameters, secret: &Secret) -> R
         Some("HmacSHA256") => hmac_sha256,
         Some(_) => return Err(Fault::MalformedSignature("SignatureMethod: unknown method".to_owned())),
     };
-    header(request, "host")?;
+    header(request, &HOST)?;
     let joined: Vec<String> = parameters
         .iter()
         .filter(|(name, _)| *name != "Signature")
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     let joined = joined.join("&");
-    let reading = |host: String| {
+    let reading = |host: Cow<'_, str>| {
         let string_to_sign = format!("{}{host}/?{joined}", request.method());
         let signature = BASE64.encode(hmac(secret.expose(), string_to_sign.as_bytes()));
         Workings { canonical_request: None, string_to_sign, signature }
     };
-    Ok(host_spellings(request).into_iter().map(reading).collect())
+    Ok(host_spellings(request).map(reading).collect())
 }
 
 /// Writes and signs a request the way of the vendor's SDKs: TC3, POST, JSON.
@@ -336,7 +348,7 @@ pub(super) fn signed(
     }
     let tc3 = Tc3 {
         secret_id: &credentials.access_key_id,
-        date: &write_calendar(now, Offset::UTC, "%Y-%m-%d"),
+        date: &write_day(now),
         service: "redis",
         timestamp: &seconds,
         signed_headers: "content-type;host",
@@ -349,6 +361,6 @@ pub(super) fn signed(
         workings.signature,
     );
     let value = HeaderValue::from_str(&value).map_err(|_| bad("SecretId"))?;
-    request.headers_mut().insert(http::header::AUTHORIZATION, value);
+    request.headers_mut().insert(AUTHORIZATION, value);
     Ok(request)
 }

@@ -56,17 +56,21 @@ impl LinkSigner {
         Self { current, keys: keys.collect(), good: GoodLinks::new() }
     }
 
-    /// Path and query of a link, to be put behind a base URL.
+    /// Number of the key that new links are signed with.
+    pub fn current(&self) -> u32 {
+        self.current
+    }
+
+    /// Path and query of a link, to be put behind a base URL, signed with the key that the claims name.
     pub fn issue(&self, claims: &LinkClaims) -> Result<String> {
-        let claims = LinkClaims { signing_key: self.current, ..claims.clone() };
-        let key = self.keys.get(&self.current).ok_or_else(|| {
+        let key = self.keys.get(&claims.signing_key).ok_or_else(|| {
             crate::error::Error::internal(
                 "no link can be signed",
-                format!("signing key {} is absent", self.current),
+                format!("signing key {} is absent", claims.signing_key),
             )
         })?;
         let mac = hmac::sign(key, &claims.signed_bytes());
-        Ok(claims.spelling.write(&claims, mac.as_ref()))
+        Ok(claims.spelling.write(claims, mac.as_ref()))
     }
 
     /// Reads a link and checks its signature, then its expiry: a wrong signature never learns more.

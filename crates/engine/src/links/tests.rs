@@ -121,7 +121,8 @@ fn a_link_cut_at_the_first_ampersand_is_incomplete() {
 
 #[test]
 fn keys_rotate_while_links_live() {
-    let old = LinkSigner::new(1, [(1, [1; 32])]).issue(&claims(Spelling::Native)).unwrap();
+    let first = LinkClaims { signing_key: 1, ..claims(Spelling::Native) };
+    let old = LinkSigner::new(1, [(1, [1; 32])]).issue(&first).unwrap();
     let (path, query) = old.split_once('?').unwrap();
     assert!(signer().read(path, query, at(START)).is_ok());
     let withdrawn = LinkSigner::new(2, [(2, [2; 32])]);

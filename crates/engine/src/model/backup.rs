@@ -70,7 +70,7 @@ impl Backup {
 }
 
 /// A backup's file for one shard.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Part {
     /// Its number.
     pub number: Number,

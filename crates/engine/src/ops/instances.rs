@@ -1,5 +1,7 @@
 //! Adds, shows, tests and deletes instances.
 
+use std::sync::Arc;
+
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
@@ -103,7 +105,7 @@ impl Engine {
     }
 
     /// One instance.
-    pub async fn instance(&self, who: &Principal, id: &InstanceId) -> Result<Instance> {
+    pub async fn instance(&self, who: &Principal, id: &InstanceId) -> Result<Arc<Instance>> {
         self.visible_instance(&who.with(Right::View)?, id).await
     }
 
@@ -145,17 +147,17 @@ impl Engine {
     }
 
     /// An instance of the account, as the catalog had it a moment ago.
-    async fn known_row(&self, scope: &Scope, id: &InstanceId) -> Result<Option<Instance>> {
-        let (place, now) = (format!("{}/{id}", scope.account), self.clock.now());
+    async fn known_row(&self, scope: &Scope, id: &InstanceId) -> Result<Option<Arc<Instance>>> {
+        let (place, now) = ([scope.account.as_str(), "/", id.as_str()].concat(), self.clock.now());
         if let Some(known) = self.instances.get(&place, now) {
-            return Ok(Some((*known).clone()));
+            return Ok(Some(known));
         }
         let found = self.catalog.instance(&scope.account, id).await?;
-        Ok(found.map(|instance| (*self.instances.insert(place, instance, now)).clone()))
+        Ok(found.map(|instance| self.instances.insert(place, instance, now)))
     }
 
     /// An instance that the caller may see; a foreign one looks like a missing one.
-    pub(super) async fn visible_instance(&self, scope: &Scope, id: &InstanceId) -> Result<Instance> {
+    pub(super) async fn visible_instance(&self, scope: &Scope, id: &InstanceId) -> Result<Arc<Instance>> {
         let found = self.known_row(scope, id).await?;
         found.filter(|instance| scope.project.is_none() || instance.project == scope.project).ok_or_else(
             || {

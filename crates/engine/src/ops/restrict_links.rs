@@ -10,7 +10,7 @@ impl Engine {
     /// The account's restriction of a region; none unless it was set.
     pub async fn link_restriction(&self, who: &Principal, region: &str) -> Result<LinkRestriction> {
         let scope = who.with(Right::View)?;
-        let (place, now) = (format!("{}/{region}", scope.account), self.clock.now());
+        let (place, now) = ([scope.account.as_str(), "/", region].concat(), self.clock.now());
         if let Some(known) = self.restrictions.get(&place, now) {
             return Ok((*known).clone());
         }

@@ -89,41 +89,42 @@ impl Engine {
         let mut links = Vec::new();
         let wanted = |part: &&Part| order.shard.is_none_or(|shard| part.sealed.shard == shard);
         for part in backup.parts.iter().filter(wanted) {
+            let mut claims = LinkClaims {
+                spelling: order.spelling,
+                signing_key: self.signer.current(),
+                issued_at: now,
+                expires_at: ends,
+                access_key: who.key_id().to_owned(),
+                account: backup.account.clone(),
+                backup: backup.id,
+                part: part.number,
+                file_name: part.sealed.file_name.clone(),
+                network: Network::Public,
+                addresses: order.addresses.clone(),
+                denied: order.denied.clone(),
+                remembered: None,
+            };
             for &network in &order.networks {
-                let mut claims = LinkClaims {
-                    spelling: order.spelling,
-                    signing_key: 0,
-                    issued_at: now,
-                    expires_at: ends,
-                    access_key: who.key_id().to_owned(),
-                    account: backup.account.clone(),
-                    backup: backup.id,
-                    part: part.number,
-                    file_name: part.sealed.file_name.clone(),
-                    network,
-                    addresses: order.addresses.clone(),
-                    denied: order.denied.clone(),
-                    remembered: None,
-                };
+                claims.network = network;
                 if order.remember || order.deliveries.is_some() {
                     claims.remembered = Some(self.remember(&scope, &claims, part, order.deliveries).await?);
                 }
-                links.push(self.written(claims, part)?);
+                links.push(self.written(&claims, part)?);
             }
         }
         Ok(links)
     }
 
-    fn written(&self, claims: LinkClaims, part: &Part) -> Result<IssuedLink> {
+    fn written(&self, claims: &LinkClaims, part: &Part) -> Result<IssuedLink> {
         let base = match claims.network {
             Network::Public => &self.settings.public_url,
             Network::Intranet => &self.settings.intranet_url,
         };
         Ok(IssuedLink {
-            url: format!("{base}{}", self.signer.issue(&claims)?),
-            id: claims.remembered,
+            url: [base, self.signer.issue(claims)?.as_str()].concat(),
+            id: claims.remembered.clone(),
             part: part.number,
-            file_name: claims.file_name,
+            file_name: claims.file_name.clone(),
             size_bytes: part.sealed.size_bytes,
             network: claims.network,
             expires_at: claims.expires_at,

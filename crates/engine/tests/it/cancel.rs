@@ -171,7 +171,8 @@ async fn a_connect_without_an_answer_is_given_up_on_request_and_in_time() {
     let other = World::with(impatient, |vault| vault).await;
     assert_eq!(code(other.add("crs-1", &url).await), "SOURCE_UNREACHABLE");
 
-    let mut instance = world.engine.instance(&world.admin, &"crs-1".parse().unwrap()).await.unwrap();
+    let mut instance =
+        (*world.engine.instance(&world.admin, &"crs-1".parse().unwrap()).await.unwrap()).clone();
     instance.id = "deaf".parse().unwrap();
     instance.url = url;
     world.catalog.add_instance(&instance).await.unwrap();

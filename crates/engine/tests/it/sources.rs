@@ -30,7 +30,8 @@ async fn a_server_with_a_password_is_backed_up_and_the_password_is_nowhere_in_cl
     world.add_with(new(&source.url(), Some("s3cret-and-long"))).await.unwrap();
     assert_eq!(world.take("crs-1").await.state, BackupState::Available);
     let instance = world.engine.instance(&world.admin, &"crs-1".parse().unwrap()).await.unwrap();
-    let kept = [format!("{:?}", instance.url).into_bytes(), instance.sealed_password.unwrap()].concat();
+    let kept =
+        [format!("{:?}", instance.url).into_bytes(), instance.sealed_password.clone().unwrap()].concat();
     assert!(!kept.windows(6).any(|window| window == b"s3cret"));
 }
 

@@ -61,10 +61,14 @@ pub(super) async fn run(args: RelabelArgs, context: &Context) -> Result<(), Fail
         }
     };
     for file in &files {
-        file.lost().iter().for_each(|warning| context.output.warn(warning));
+        if let Some(warning) = file.lost() {
+            context.output.warn(&warning);
+        }
     }
     if to_stdout {
-        files.iter().for_each(|file| context.output.note(&file.describe()));
+        for file in &files {
+            context.output.note(&file.describe());
+        }
         return Ok(());
     }
     context.output.value(&RelabelledAll { files }, RelabelledAll::describe)

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -104,7 +103,6 @@ impl Serve for Routed {
             let client = trusted.client(peer, tls, request.headers());
             async move {
                 let mut request = request.map(|body| Body::new(Timely::new(body, limits.idle_timeout)));
-                request.extensions_mut().insert(ConnectInfo(client.address));
                 request.extensions_mut().insert(client);
                 router.oneshot(request).await.map_err(|never: Infallible| match never {})
             }

@@ -9,12 +9,10 @@ mod sign_in;
 mod throttle;
 mod told;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use http::{Request, Response, StatusCode};
 use keystow_dialects::{Dialect, Exchange, Fault, Reply};
 use keystow_engine::access::Principal;
@@ -24,6 +22,7 @@ use keystow_engine::{Error, Kind};
 use uuid::Uuid;
 
 use super::body::Late;
+use super::client::Client;
 use super::native::problem;
 use asked::Asking;
 use replay::Replays;
@@ -71,7 +70,7 @@ impl Dialects {
     /// Answers any request that is not the native API's.
     pub(super) async fn answer(self, request: Request<Body>) -> Response<Body> {
         let request_id = Uuid::new_v4().hyphenated().to_string();
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+        let peer = request.extensions().get::<Client>().map(|client| client.address);
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, self.body_bytes).await;
         if body.as_ref().is_err_and(is_late) {

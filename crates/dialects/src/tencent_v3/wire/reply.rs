@@ -18,6 +18,8 @@ use crate::tencent_v3::fault::Verdict;
 use crate::vocabulary::{Call, Fault, ListBackups, ListJobs, Reply, Response, Topology};
 
 const MEGABYTE: u64 = 1 << 20;
+/// Room for the answer to one backup's links, the most frequent one.
+const USUAL_BYTES: usize = 4096;
 
 /// `ManualBackupInstance` and `RestoreInstance`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -53,7 +55,7 @@ pub(in crate::tencent_v3) fn success(
     call: &dyn Fn() -> Option<Call>,
     chinese: bool,
     request_id: &str,
-) -> Result<String, Fault> {
+) -> Result<Vec<u8>, Fault> {
     let json = Written { request_id };
     match (reply, action) {
         (Reply::Links(rows), _) => json.of(links::write(rows)),
@@ -94,9 +96,11 @@ struct Written<'a> {
 }
 
 impl Written<'_> {
-    fn of(&self, answer: impl Serialize) -> Result<String, Fault> {
+    fn of(&self, answer: impl Serialize) -> Result<Vec<u8>, Fault> {
         let response = Identified { answer, request_id: self.request_id };
-        serde_json::to_string(&Envelope { response }).map_err(|_| Fault::Internal)
+        let mut json = Vec::with_capacity(USUAL_BYTES);
+        serde_json::to_writer(&mut json, &Envelope { response }).map_err(|_| Fault::Internal)?;
+        Ok(json)
     }
 }
 
@@ -115,9 +119,9 @@ fn no_job(call: Option<&Call>) -> Fault {
 }
 
 /// The answer to an action that failed. Its members must all be there: SDKs read them unasked.
-pub(in crate::tencent_v3) fn failure(verdict: &Verdict, request_id: &str) -> String {
+pub(in crate::tencent_v3) fn failure(verdict: &Verdict, request_id: &str) -> Vec<u8> {
     let error = json!({ "Code": verdict.code, "Message": verdict.message });
-    json!({ "Response": { "Error": error, "RequestId": request_id } }).to_string()
+    json!({ "Response": { "Error": error, "RequestId": request_id } }).to_string().into_bytes()
 }
 
 /// The vendor's number of an engine and a layout; a version that it does not sell is the nearest.

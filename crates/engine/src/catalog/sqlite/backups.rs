@@ -1,11 +1,8 @@
 //! Backups and their parts.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
 
-use super::reader::Found;
 use super::{SqliteCatalog, failed, is_duplicate, next_number, place, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
@@ -123,42 +120,24 @@ async fn add_job(
     Ok(())
 }
 
-/// One backup with its parts: a row for each part, or one without any.
+/// One backup, of that account if one is named.
 pub(super) fn one(
     catalog: &SqliteCatalog,
     account: Option<&AccountId>,
     which: BackupRef,
 ) -> Result<Option<Backup>> {
-    let query = match which {
-        BackupRef::Id(_) => {
-            "SELECT b.*, p.number AS part_number, p.sealed FROM backup b LEFT JOIN part p ON p.backup = b.id \
-             WHERE b.id = ?1 AND (?2 IS NULL OR b.account = ?2) ORDER BY p.shard"
+    let found = match which {
+        BackupRef::Id(id) => {
+            let query = "SELECT * FROM backup WHERE id = ?1";
+            catalog.single.rows(query, [id.to_string()], |row| rows::backup(row))?
         }
-        BackupRef::Number(_) => {
-            "SELECT b.*, p.number AS part_number, p.sealed FROM backup b LEFT JOIN part p ON p.backup = b.id \
-             WHERE b.id = COALESCE((SELECT id FROM backup WHERE number = ?1), \
-             (SELECT backup FROM part WHERE number = ?1)) \
-             AND (?2 IS NULL OR b.account = ?2) ORDER BY p.shard"
-        }
-    };
-    let account = account.map(AccountId::as_str);
-    let mut found: Option<Backup> = None;
-    let mut take = |row: &Found<'_>| {
-        let part = rows::part(row)?;
-        let backup = match &mut found {
-            Some(backup) => backup,
-            None => found.insert(rows::backup(row)?),
-        };
-        backup.parts.extend(part);
-        Ok(())
-    };
-    match which {
-        BackupRef::Id(id) => catalog.single.rows(query, (id.to_string(), account), &mut take)?,
         BackupRef::Number(number) => {
-            catalog.single.rows(query, (rows::signed(number), account), &mut take)?
+            let query = "SELECT * FROM backup WHERE id = COALESCE((SELECT id FROM backup WHERE number = ?1), \
+                         (SELECT backup FROM part WHERE number = ?1))";
+            catalog.single.rows(query, [rows::signed(number)], |row| rows::backup(row))?
         }
     };
-    Ok(found)
+    Ok(found.into_iter().find(|backup| account.is_none_or(|account| backup.account == *account)))
 }
 
 /// `b` is the backup of that id or number, or the one that has the part of that number.
@@ -175,29 +154,6 @@ fn named(query: &mut QueryBuilder<Sqlite>, which: BackupRef) {
     }
 }
 
-/// Adds the parts of all these backups with one query.
-async fn attach_parts(catalog: &SqliteCatalog, backups: &mut [Backup]) -> Result<()> {
-    if backups.is_empty() {
-        return Ok(());
-    }
-    let mut query =
-        QueryBuilder::new("SELECT number AS part_number, backup, sealed FROM part WHERE backup IN (");
-    let mut list = query.separated(", ");
-    for backup in backups.iter() {
-        list.push_bind(backup.id.to_string());
-    }
-    query.push(") ORDER BY backup, shard");
-    let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
-    let mut owners: HashMap<String, &mut Backup> =
-        backups.iter_mut().map(|backup| (backup.id.to_string(), backup)).collect();
-    for row in &found {
-        if let Some(backup) = owners.get_mut(rows::text(row, "backup")?) {
-            backup.parts.extend(rows::part(row)?);
-        }
-    }
-    Ok(())
-}
-
 pub(super) async fn list(
     catalog: &SqliteCatalog,
     account: &AccountId,
@@ -207,7 +163,7 @@ pub(super) async fn list(
         Unit::Set => ("SELECT COUNT(*) FROM backup b", "SELECT b.* FROM backup b"),
         Unit::Part => (
             "SELECT COUNT(*) FROM backup b LEFT JOIN part p ON p.backup = b.id",
-            "SELECT b.*, p.number AS part_number, p.sealed AS sealed FROM backup b LEFT JOIN part p ON p.backup = b.id",
+            "SELECT b.*, p.number AS part_number FROM backup b LEFT JOIN part p ON p.backup = b.id",
         ),
     };
     let total: i64 = matching(count, account, filter)
@@ -228,12 +184,10 @@ pub(super) async fn list(
     query.push(" OFFSET ").push_bind(rows::signed(filter.page.offset));
     let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
     let mut backups = found.iter().map(rows::backup).collect::<Result<Vec<_>>>()?;
-    match filter.unit {
-        Unit::Set => attach_parts(catalog, &mut backups).await?,
-        Unit::Part => {
-            for (backup, row) in backups.iter_mut().zip(&found) {
-                backup.parts.extend(rows::part(row)?);
-            }
+    if filter.unit == Unit::Part {
+        for (backup, row) in backups.iter_mut().zip(&found) {
+            let own = rows::part_number(row)?;
+            backup.parts.retain(|part| Some(part.number) == own);
         }
     }
     Ok(Listed { total: rows::number(total), rows: backups })
@@ -308,12 +262,12 @@ pub(super) async fn available_bytes(
 }
 
 pub(super) fn part(catalog: &SqliteCatalog, number: Number) -> Result<Option<(Backup, Part)>> {
-    let query = "SELECT b.*, p.number AS part_number, p.sealed FROM part p JOIN backup b ON b.id = p.backup \
-                 WHERE p.number = ?1";
-    let found = catalog.single.rows(query, [rows::signed(number)], |row| {
-        Ok(rows::part(row)?.map(|part| rows::backup(row).map(|backup| (backup, part))))
-    })?;
-    found.into_iter().flatten().next().transpose()
+    let query = "SELECT b.* FROM part p JOIN backup b ON b.id = p.backup WHERE p.number = ?1";
+    let found = catalog.single.rows(query, [rows::signed(number)], |row| rows::backup(row))?;
+    Ok(found.into_iter().next().and_then(|mut backup| {
+        let part = std::mem::take(&mut backup.parts).into_iter().find(|part| part.number == number)?;
+        Some((backup, part))
+    }))
 }
 
 /// Sets when retention may remove a backup.

@@ -9,9 +9,15 @@ use super::{SqliteCatalog, failed, place, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, BackupState, Failure, Job, JobFilter, JobKind, Lease, Listed, ListedJob, Number, Progress,
-    micros,
+    AccountId, BackupState, Failure, Job, JobFilter, JobKind, Lease, Listed, ListedJob, Number, Part,
+    Progress, SealedPart, micros,
 };
+
+/// The job that has been due longest at `$1`. `SQLite` takes the index of unfinished jobs, and looks at no other, only
+/// where that index's own condition stands by itself.
+pub(super) const LONGEST_DUE: &str = "SELECT number FROM job WHERE state IN ('queued', 'running') \
+     AND CASE state WHEN 'queued' THEN not_before <= $1 ELSE lease_until < $1 END \
+     ORDER BY not_before, number LIMIT 1";
 
 /// Claims the job that has been due longest. Its fence grows with every claim.
 pub(super) async fn claim(
@@ -21,24 +27,20 @@ pub(super) async fn claim(
     hold: Duration,
 ) -> Result<Option<Job>> {
     // Looking first keeps an idle worker from taking the write lock.
-    let due: Option<i64> = sqlx::query_scalar(
-        "SELECT number FROM job WHERE (state = 'queued' AND not_before <= $1) \
-         OR (state = 'running' AND lease_until < $1) ORDER BY not_before, number LIMIT 1",
-    )
-    .bind(micros(now))
-    .fetch_optional(&catalog.reader)
-    .await
-    .map_err(|error| failed(&error))?;
+    let due: Option<i64> = sqlx::query_scalar(LONGEST_DUE)
+        .bind(micros(now))
+        .fetch_optional(&catalog.reader)
+        .await
+        .map_err(|error| failed(&error))?;
     if due.is_none() {
         return Ok(None);
     }
     let mut tx = catalog.write().await?;
-    let row = sqlx::query(
+    let row = sqlx::query(sqlx::AssertSqlSafe(format!(
         "UPDATE job SET deaths = deaths + CASE state WHEN 'running' THEN 1 ELSE 0 END, state = 'running', \
          attempt = attempt + 1, worker = $2, lease_until = $3, started_at = $1 \
-         WHERE number = (SELECT number FROM job WHERE (state = 'queued' AND not_before <= $1) \
-         OR (state = 'running' AND lease_until < $1) ORDER BY not_before, number LIMIT 1) RETURNING *",
-    )
+         WHERE number = ({LONGEST_DUE}) RETURNING *"
+    )))
     .bind(micros(now))
     .bind(worker)
     .bind(micros(now).saturating_add(i64::try_from(hold.as_micros()).unwrap_or(i64::MAX)))
@@ -86,13 +88,13 @@ pub(super) async fn surrender(catalog: &SqliteCatalog) -> Result<u64> {
     let mut tx = catalog.write().await?;
     let done = sqlx::query(
         "UPDATE job SET deaths = deaths + 1, state = 'queued', worker = NULL, lease_until = NULL \
-         WHERE state = 'running'",
+         WHERE state IN ('queued', 'running') AND state = 'running'",
     )
     .execute(&mut *tx)
     .await
     .map_err(|error| failed(&error))?;
     for statement in [
-        "UPDATE backup SET state = 'queued' WHERE state = 'running'",
+        "UPDATE backup SET state = 'queued' WHERE state IN ('queued', 'running') AND state = 'running'",
         // Promises made to transfers that died with the process.
         "UPDATE link SET reserved_bytes = 0 WHERE reserved_bytes > 0",
     ] {
@@ -151,23 +153,26 @@ pub(super) async fn seal(
     sealed: &SealedBackup,
     now: Timestamp,
 ) -> Result<()> {
+    let part = |(number, sealed): &(Number, SealedPart)| Part { number: *number, sealed: sealed.clone() };
+    let mut parts: Vec<Part> = sealed.parts.iter().map(part).collect();
+    parts.sort_by_key(|part| part.sealed.shard);
     let mut tx = catalog.write().await?;
     let job = end(&mut tx, lease, "done", sealed.failure.as_ref(), now).await?;
     set_backup(&mut tx, &job, sealed.state, sealed.failure.as_ref(), Some(now)).await?;
-    sqlx::query("UPDATE backup SET attempt = $2, server = $3 WHERE id = $1")
+    sqlx::query("UPDATE backup SET attempt = $2, server = $3, parts = $4 WHERE id = $1")
         .bind(job.backup.to_string())
         .bind(i64::from(lease.fence))
         .bind(sealed.server.as_ref().map(rows::to_json).transpose()?)
+        .bind(rows::to_json(&parts)?)
         .execute(&mut *tx)
         .await
         .map_err(|error| failed(&error))?;
-    for (number, part) in &sealed.parts {
-        sqlx::query("INSERT INTO part (number, backup, shard, size, sealed) VALUES ($1, $2, $3, $4, $5)")
-            .bind(rows::signed(*number))
+    for part in &parts {
+        sqlx::query("INSERT INTO part (number, backup, shard, size) VALUES ($1, $2, $3, $4)")
+            .bind(rows::signed(part.number))
             .bind(job.backup.to_string())
-            .bind(i64::from(part.shard))
-            .bind(rows::signed(part.size_bytes))
-            .bind(rows::to_json(part)?)
+            .bind(i64::from(part.sealed.shard))
+            .bind(rows::signed(part.sealed.size_bytes))
             .execute(&mut *tx)
             .await
             .map_err(|error| failed(&error))?;

@@ -38,10 +38,14 @@ pub struct SqliteCatalog {
     single: Reader,
 }
 
+/// A schema change: its number, its name and its SQL.
+type Change = (i64, &'static str, &'static str);
+
 /// Every schema change, oldest first. A change that has shipped is never edited.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+const MIGRATIONS: &[Change] = &[
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "places and nonces", include_str!("../migrations/sqlite/0002_places_and_nonces.sql")),
+    (3, "parts in their backup", include_str!("../migrations/sqlite/0003_parts_in_their_backup.sql")),
 ];
 
 impl SqliteCatalog {
@@ -60,7 +64,7 @@ impl SqliteCatalog {
             .connect_with(options.clone())
             .await
             .map_err(|error| cannot_open(path, &error))?;
-        migrator().run(&writer).await.map_err(|error| cannot_open(path, &error))?;
+        migrator(MIGRATIONS).run(&writer).await.map_err(|error| cannot_open(path, &error))?;
         let reader = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_with(options.read_only(true))
@@ -84,8 +88,8 @@ impl SqliteCatalog {
     }
 }
 
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS
+fn migrator(changes: &[Change]) -> Migrator {
+    let migrations = changes
         .iter()
         .map(|&(version, name, sql)| {
             Migration::new(
@@ -414,6 +418,71 @@ mod tests {
         catalog.close().await;
         let catalog = SqliteCatalog::open(&path).await.unwrap();
         assert_eq!(catalog.note("repository").await.unwrap().as_deref(), Some("r1"));
+    }
+
+    #[tokio::test]
+    async fn parts_move_into_their_backup() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let before = SqlitePool::connect_with(options).await.unwrap();
+        migrator(&MIGRATIONS[..2]).run(&before).await.unwrap();
+        let id = BackupId::mint(Timestamp::UNIX_EPOCH);
+        let sealed = |shard: u32| crate::model::SealedPart {
+            shard,
+            file_name: format!("it's \"{shard}\".rdb"),
+            size_bytes: 7,
+            sha256: String::new(),
+            stored_bytes: 7,
+            stored_sha256: String::new(),
+            report: crate::model::SnapshotReport { databases: [(3, 5)].into(), ..Default::default() },
+        };
+        sqlx::query("INSERT INTO account (id, name, created_at) VALUES ('acme', 'acme', 0)")
+            .execute(&before)
+            .await
+            .unwrap();
+        for (backup, number) in [(id, 1), (BackupId::mint(Timestamp::MAX), 2)] {
+            sqlx::query(
+                "INSERT INTO backup (id, number, account, instance, instance_name, state, mode, method, job, \
+                 created_at) VALUES ($1, $2, 'acme', 'r-1', 'r-1', 'available', 'manual', 'physical', 9, 0)",
+            )
+            .bind(backup.to_string())
+            .bind(number)
+            .execute(&before)
+            .await
+            .unwrap();
+        }
+        for (number, shard) in [(11_u32, 1), (12, 0)] {
+            sqlx::query("INSERT INTO part (number, backup, shard, size, sealed) VALUES ($1, $2, $3, 7, $4)")
+                .bind(number)
+                .bind(id.to_string())
+                .bind(shard)
+                .bind(rows::to_json(&sealed(shard)).unwrap())
+                .execute(&before)
+                .await
+                .unwrap();
+        }
+        before.close().await;
+
+        let catalog = SqliteCatalog::open(&path).await.unwrap();
+        let backup = catalog.backup_by_id(id).await.unwrap().unwrap();
+        let numbers: Vec<_> = backup.parts.iter().map(|part| part.number).collect();
+        assert_eq!(numbers, [12, 11], "by shard");
+        let (_, part) = catalog.part(11).await.unwrap().unwrap();
+        assert_eq!((part.sealed.file_name, part.sealed.report), (sealed(1).file_name, sealed(1).report));
+        let acme = "acme".parse().unwrap();
+        let other = catalog.backup(&acme, BackupRef::Number(2)).await.unwrap().unwrap();
+        assert!(other.parts.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_idle_worker_looks_at_unfinished_jobs_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(&folder.path().join("catalog.db")).await.unwrap();
+        let plan = format!("EXPLAIN QUERY PLAN {}", jobs::LONGEST_DUE);
+        let steps: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(plan)).bind(0).fetch_all(&catalog.reader).await.unwrap();
+        assert!(steps.iter().any(|step| step.3.contains("USING INDEX job_due")), "{steps:?}");
     }
 
     #[tokio::test]

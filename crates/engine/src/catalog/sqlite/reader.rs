@@ -1,6 +1,7 @@
 //! Single rows, read on the caller's thread: the read takes a few microseconds from pages that are in memory, and
 //! handing it to another thread and back takes ten times as long.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -31,12 +32,19 @@ struct Open {
 pub(super) struct Found<'a> {
     row: &'a Row<'a>,
     columns: &'a [String],
+    /// Where the column stands that will be asked for next: mostly the one after the last.
+    next: Cell<usize>,
 }
 
 impl Found<'_> {
     fn value(&self, column: &str) -> Result<ValueRef<'_>> {
-        let at = self.columns.iter().position(|name| name == column);
+        let next = self.next.get();
+        let at = match self.columns.get(next) {
+            Some(name) if name == column => Some(next),
+            _ => self.columns.iter().position(|name| name == column),
+        };
         let at = at.ok_or_else(|| damaged(column, "it is not there"))?;
+        self.next.set(at + 1);
         self.row.get_ref(at).map_err(|error| damaged(column, error))
     }
 }
@@ -122,7 +130,7 @@ impl Open {
         let mut rows = statement.query(parameters).map_err(|error| failed(&error))?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(|error| failed(&error))? {
-            found.push(read(&Found { row, columns })?);
+            found.push(read(&Found { row, columns, next: Cell::new(0) })?);
         }
         Ok(found)
     }

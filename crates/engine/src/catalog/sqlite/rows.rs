@@ -10,8 +10,8 @@ use sqlx::sqlite::SqliteRow;
 use super::failed;
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, Account, Backup, DeliveryBudget, Instance, Job, JobKind, JobState, ListedJob, Number, Part,
-    Project, RememberedLink,
+    AccessKey, Account, Backup, DeliveryBudget, Instance, Job, JobKind, JobState, ListedJob, Number, Project,
+    RememberedLink,
 };
 
 /// A row, from either of the two libraries that read the file.
@@ -181,7 +181,7 @@ pub(super) fn instance(row: &impl Columns) -> Result<Instance> {
     })
 }
 
-/// A backup without its parts.
+/// A backup with its parts.
 pub(super) fn backup(row: &impl Columns) -> Result<Backup> {
     Ok(Backup {
         id: parsed(row, "id")?,
@@ -191,12 +191,9 @@ pub(super) fn backup(row: &impl Columns) -> Result<Backup> {
         instance_name: owned(row, "instance_name")?,
         project: parsed_option(row, "project")?,
         region: owned_option(row, "region")?,
-        zone: owned_option(row, "zone")?,
-        replica_zone: owned_option(row, "replica_zone")?,
         state: parsed(row, "state")?,
         mode: word(row, "mode")?,
         method: word(row, "method")?,
-        name: owned_option(row, "name")?,
         remark: owned_option(row, "remark")?,
         job: unsigned(row, "job")?,
         attempt: small(row, "attempt")?,
@@ -207,14 +204,16 @@ pub(super) fn backup(row: &impl Columns) -> Result<Backup> {
         protected: flag(row, "protected")?,
         server: json_option(row, "server")?,
         failure: json_option(row, "failure")?,
-        parts: Vec::new(),
+        name: owned_option(row, "name")?,
+        zone: owned_option(row, "zone")?,
+        replica_zone: owned_option(row, "replica_zone")?,
+        parts: json(row, "parts")?,
     })
 }
 
-/// A part, from columns `part_number` and `sealed`; `None` where a left join found none.
-pub(super) fn part(row: &impl Columns) -> Result<Option<Part>> {
-    let Some(value) = row.integer("part_number")? else { return Ok(None) };
-    Ok(Some(Part { number: number(value), sealed: json(row, "sealed")? }))
+/// The part that a row of a left join is about, if any.
+pub(super) fn part_number(row: &impl Columns) -> Result<Option<Number>> {
+    Ok(row.integer("part_number")?.map(number))
 }
 
 pub(super) fn job(row: &impl Columns) -> Result<Job> {

@@ -6,6 +6,7 @@ mod instances;
 mod jobs;
 mod links;
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -88,7 +89,7 @@ impl<'a> Asking<'a> {
     }
 
     /// An instance that the caller sees in the place asked for.
-    async fn instance(&self, id: &str) -> Result<Instance, Refused> {
+    async fn instance(&self, id: &str) -> Result<Arc<Instance>, Refused> {
         let missing = || Refused::Fault(Fault::NoSuchInstance(short(id)));
         let parsed: InstanceId = id.parse().map_err(|_| missing())?;
         let instance = match self.engine().instance(self.who, &parsed).await {
@@ -121,7 +122,7 @@ impl<'a> Asking<'a> {
     }
 
     /// The instance that a call names, if it names one.
-    async fn named_instance(&self, id: Option<&String>) -> Result<Option<Instance>, Refused> {
+    async fn named_instance(&self, id: Option<&String>) -> Result<Option<Arc<Instance>>, Refused> {
         match id {
             Some(id) => self.instance(id).await.map(Some),
             None => Ok(None),

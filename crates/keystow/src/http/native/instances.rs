@@ -82,7 +82,7 @@ async fn show(
     Caller(who): Caller,
     Named(id): Named<InstanceId>,
 ) -> Answer<Json<InstanceRow>> {
-    Ok(Json(rows::instance(&native.engine.instance(&who, &id).await?)))
+    Ok(Json(rows::instance(&*native.engine.instance(&who, &id).await?)))
 }
 
 /// Removes an instance. Its backups stay.

@@ -4,23 +4,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::vocabulary::{AddressLimit, LinkRow, Networks, Restriction};
 
-/// `DescribeBackupUrl`: the lists are what older clients read, `BackupInfos` what newer ones do.
+/// `DescribeBackupUrl`: the lists are what older clients read, `BackupInfos` what newer ones do. Every link is there
+/// twice, so what is written borrows it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-pub(super) struct LinksAnswer {
-    download_url: Vec<String>,
-    inner_download_url: Vec<String>,
-    filenames: Vec<String>,
-    backup_infos: Vec<LinkAnswer>,
+pub(super) struct LinksAnswer<T: Default> {
+    download_url: Vec<T>,
+    inner_download_url: Vec<T>,
+    filenames: Vec<T>,
+    backup_infos: Vec<LinkAnswer<T>>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
-struct LinkAnswer {
-    file_name: String,
+struct LinkAnswer<T: Default> {
+    file_name: T,
     file_size: u64,
-    download_url: String,
-    inner_download_url: String,
+    download_url: T,
+    inner_download_url: T,
 }
 
 /// `DescribeBackupDownloadRestriction`.
@@ -41,23 +42,29 @@ struct VpcAnswer {
     vpc_list: Vec<String>,
 }
 
-pub(super) fn write(rows: &[LinkRow]) -> LinksAnswer {
-    let public = |row: &LinkRow| row.public_url.clone();
-    let intranet = |row: &LinkRow| row.intranet_url.clone();
+pub(super) fn write(rows: &[LinkRow]) -> LinksAnswer<&str> {
     LinksAnswer {
         download_url: rows.iter().filter_map(public).collect(),
         inner_download_url: rows.iter().filter_map(intranet).collect(),
-        filenames: rows.iter().map(|row| row.file_name.clone()).collect(),
+        filenames: rows.iter().map(|row| row.file_name.as_str()).collect(),
         backup_infos: rows
             .iter()
             .map(|row| LinkAnswer {
-                file_name: row.file_name.clone(),
+                file_name: row.file_name.as_str(),
                 file_size: row.size_bytes,
                 download_url: public(row).unwrap_or_default(),
                 inner_download_url: intranet(row).unwrap_or_default(),
             })
             .collect(),
     }
+}
+
+fn public(row: &LinkRow) -> Option<&str> {
+    row.public_url.as_deref()
+}
+
+fn intranet(row: &LinkRow) -> Option<&str> {
+    row.intranet_url.as_deref()
 }
 
 /// The symbols mean something for `Customize` only, but are always there.
@@ -87,10 +94,10 @@ pub(super) fn write_restriction(restriction: &Restriction) -> RestrictionAnswer 
 
 /// Older answers have the lists only, newer ones `BackupInfos`. The end of a link's life is not told
 /// and reads as the epoch.
-pub(super) fn read(answer: LinksAnswer) -> Vec<LinkRow> {
+pub(super) fn read(answer: LinksAnswer<String>) -> Vec<LinkRow> {
     let some = |url: String| Some(url).filter(|url| !url.is_empty());
     if !answer.backup_infos.is_empty() {
-        let row = |link: LinkAnswer| LinkRow {
+        let row = |link: LinkAnswer<String>| LinkRow {
             file_name: link.file_name,
             size_bytes: link.file_size,
             public_url: some(link.download_url),

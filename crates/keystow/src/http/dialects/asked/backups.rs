@@ -26,7 +26,7 @@ impl Asking<'_> {
             Some(Ok(which)) => Some(which),
             None => None,
         };
-        let id = instance.map(|instance| instance.id);
+        let id = instance.map(|instance| instance.id.clone());
         let full_bytes = match &id {
             Some(id) => self.engine().available_bytes(self.who, id).await?,
             None => 0,
@@ -98,7 +98,7 @@ impl Asking<'_> {
         let instance = self.named_instance(call.instance.as_ref()).await?;
         let mut backups: Vec<Backup> = Vec::new();
         for id in &call.backups {
-            let backup = self.backup(instance.as_ref(), id).await?;
+            let backup = self.backup(instance.as_deref(), id).await?;
             if backup.state.is_active() {
                 return Err(Fault::InstanceBusy(backup.instance.to_string()).into());
             }

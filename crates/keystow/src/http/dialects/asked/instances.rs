@@ -53,7 +53,7 @@ impl Asking<'_> {
             port: address.port,
             used_bytes: instance.facts.as_ref().map_or(0, |facts| facts.used_bytes),
             connected: instance.facts.is_some(),
-            zone: instance.zone.unwrap_or_default(),
+            zone: instance.zone.clone().unwrap_or_default(),
         };
         Ok(Reply::Shards(vec![shard]))
     }

@@ -16,7 +16,7 @@ impl Asking<'_> {
         let filter = JobFilter {
             project: None,
             number: call.job,
-            instance: instance.map(|instance| instance.id),
+            instance: instance.map(|instance| instance.id.clone()),
             instance_search: call.instance_search,
             place: self.place.clone(),
             kinds,

@@ -24,8 +24,8 @@ impl Asking<'_> {
             return Err(Fault::NotAllowListed.into());
         }
         let instance = self.named_instance(call.instance.as_ref()).await?;
-        let backup = self.backup(instance.as_ref(), &call.backup).await?;
-        if rules.is_some_and(|rules| rules.cluster_only) && !is_cluster(instance.as_ref(), &backup) {
+        let backup = self.backup(instance.as_deref(), &call.backup).await?;
+        if rules.is_some_and(|rules| rules.cluster_only) && !is_cluster(instance.as_deref(), &backup) {
             return Err(Fault::ClusterOnly.into());
         }
         if call.other_region {
