@@ -4,18 +4,19 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use crate::{fault::Reason, packed::Item};
 
-/// Beyond this many members of one collection, later ones are no longer compared.
-const MAX_MEMBERS: usize = 1 << 20;
+/// Beyond this many members of one collection, later ones are no longer compared: three quarters of the largest table.
+pub(crate) const MAX_MEMBERS: usize = MOST_SLOTS / 4 * 3;
+/// Slots of the largest table, of eight bytes each.
+const MOST_SLOTS: usize = 1 << 20;
 /// Slots of the table when it is new: enough for the small collections that most keys are.
 const FEWEST_SLOTS: usize = 16;
 /// A larger table is given back to the system.
 const KEPT_SLOTS: usize = 1 << 16;
 
-/// The members seen so far, each as a keyed 64-bit fingerprint: at most 16 MiB for a million of them, and half as much again
-/// while the table grows.
+/// The members seen so far, each as a keyed 64-bit fingerprint: at most 8 MiB.
 ///
 /// Two different members of one collection share a fingerprint with a chance of 2⁻⁶⁴ per pair, below
-/// 1 in 30 million for the largest collection compared. The key is random per process, so nobody can
+/// 1 in 50 million for the largest collection compared. The key is random per process, so nobody can
 /// prepare such a pair.
 pub(crate) struct Fingerprints {
     /// Open addressing with linear probing; 0 is a free slot.
@@ -102,7 +103,7 @@ impl Fingerprints {
     /// Adds a fingerprint; `false` when it was there.
     #[inline]
     pub(crate) fn insert(&mut self, fingerprint: u64) -> bool {
-        if self.members * 2 >= self.slots.len() {
+        if self.members * 2 >= self.slots.len() && self.slots.len() < MOST_SLOTS {
             self.grow();
         }
         let fresh = place(&mut self.slots, fingerprint);
@@ -113,20 +114,18 @@ impl Fingerprints {
     #[cold]
     fn grow(&mut self) {
         let mut larger = std::mem::take(&mut self.spare);
-        if self.slots.len() * 2 > KEPT_SLOTS {
-            // Fresh memory is zero already; a spare of that size would not be kept.
-            larger = vec![0; self.slots.len() * 2];
-        } else {
+        if self.slots.len() < KEPT_SLOTS {
             larger.clear();
             larger.resize(self.slots.len() * 2, 0);
+        } else {
+            // At once, not by and by: the tables between would stay with the allocator for a while. Fresh memory is
+            // zero already.
+            larger = vec![0; MOST_SLOTS];
         }
         for &fingerprint in self.slots.iter().filter(|slot| **slot != 0) {
             place(&mut larger, fingerprint);
         }
         self.spare = std::mem::replace(&mut self.slots, larger);
-        if self.spare.len() > KEPT_SLOTS / 2 {
-            self.spare = Vec::new();
-        }
     }
 }
 

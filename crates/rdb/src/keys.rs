@@ -1,6 +1,6 @@
 //! Finds keys that stand twice in one database: servers refuse to start with such a file.
 
-use crate::fingerprint::Fingerprints;
+use crate::fingerprint::{Fingerprints, MAX_MEMBERS};
 
 /// Keys that are looked up together. The table is far larger than the CPU's caches: in a row its memory is waited
 /// for many times at once, and one by one it took a tenth of the time of reading small keys.
@@ -32,8 +32,8 @@ pub(crate) struct Twice {
 }
 
 impl Keys {
-    /// Keys beyond are not compared: it keeps the memory at 16 MiB.
-    pub(crate) const MOST: u64 = 1 << 20;
+    /// Keys beyond are not compared: it keeps the memory at 8 MiB.
+    pub(crate) const MOST: u64 = MAX_MEMBERS as u64;
 
     pub(crate) fn new() -> Self {
         Self { table: Fingerprints::new(), waiting: Vec::with_capacity(BATCH), names: Vec::new() }

@@ -7,8 +7,8 @@
 //! Read here: RDB 1 to 13 under the `REDIS` magic and RDB 80 under `VALKEY`, with every value type of those.
 //! Anything newer is a clear [`Fault`], never a guess.
 //!
-//! Not looked for: keys that stand twice beyond the first million of a file; members that do beyond the first
-//! million of one collection, or over 64 KiB each ([`NotCompared`] counts both); the order of scores; what
+//! Not looked for: keys that stand twice beyond the first 786,432 of a file; members that do beyond as many of
+//! one collection, or over 64 KiB each ([`NotCompared`] counts both); the order of scores; what
 //! module data means.
 
 mod bytes;

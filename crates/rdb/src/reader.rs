@@ -91,7 +91,7 @@ pub struct Reader<R: BufRead> {
 pub struct NotCompared {
     /// Keys after the first [`NotCompared::KEYS_COMPARED`].
     pub keys: u64,
-    /// Members, fields, groups and the like: after the first million of one value, or over 64 KiB each.
+    /// Members, fields, groups and the like: after as many of one value, or over 64 KiB each.
     pub members: u64,
 }
 
