@@ -2,20 +2,20 @@
 
 #[cfg(feature = "parquet")]
 mod parquet;
-mod target;
 
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use keystow_rdb::{ExportOptions, Exported, Fault, Filter, Form, Limits, Reason};
 use serde::Serialize;
 
+use super::new_file::NewFile;
 use super::output::count;
 use super::{Context, input};
 use crate::failure::{Exit, Failure};
-use target::Target;
 
 /// The code of a failure that is none: whoever read our output has seen enough (`| head`).
 const CLOSED: &str = "OUTPUT_CLOSED";
@@ -73,26 +73,34 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
             .hint("build it with: cargo build --release --package keystow --features parquet"));
     }
     let inputs = input::open(&args.source, context).await?;
-    let target = Target::open(args.output, args.force)?;
-    match export_all(inputs, args.format, &args.filter.filter(), &target).await {
-        Err(failure) if failure.code == CLOSED => Ok(()),
-        Err(failure) => Err(failure),
-        Ok(exported) => {
-            warn_of_losses(&exported, args.format, context);
-            let Some(path) = target.publish()? else { return Ok(()) };
-            let summary = Summary { path, keys: exported.keys, functions: exported.functions };
-            context.output.value(&summary, |summary| {
-                format!("{} keys in {}\n", count(summary.keys), summary.path.display())
-            })
+    let file = args.output.map(|path| NewFile::create(path, args.force)).transpose()?;
+    let filter = args.filter.filter();
+    // A file that is dropped when the user stops it leaves nothing behind.
+    let exported = tokio::select! {
+        exported = export_all(inputs, args.format, &filter, file.as_ref()) => exported,
+        _ = tokio::signal::ctrl_c() => {
+            Err(Failure::new(Exit::Interrupted, "INTERRUPTED", "stopped before all keys were written"))
         }
-    }
+    };
+    let exported = match exported {
+        Err(failure) if failure.code == CLOSED => return Ok(()),
+        exported => exported?,
+    };
+    warn_of_losses(&exported, args.format, context);
+    let Some(file) = file else { return Ok(()) };
+    let summary =
+        Summary { path: file.path().to_owned(), keys: exported.keys, functions: exported.functions };
+    file.publish()?;
+    context
+        .output
+        .value(&summary, |summary| format!("{} keys in {}\n", count(summary.keys), summary.path.display()))
 }
 
 async fn export_all(
     inputs: Vec<input::Input>,
     format: Format,
     filter: &Filter,
-    target: &Target,
+    file: Option<&NewFile>,
 ) -> Result<Exported, Failure> {
     if format == Format::Parquet && inputs.len() > 1 {
         return Err(Failure::usage("one Parquet file cannot hold a backup of several parts")
@@ -100,7 +108,10 @@ async fn export_all(
     }
     let mut all = Exported::default();
     for (place, input) in inputs.into_iter().enumerate() {
-        let out = target.writer()?;
+        let out = match file {
+            Some(file) => file.writer()?,
+            None => stdout()?,
+        };
         let label = input.label.clone();
         let filter = filter.clone();
         let export = move |bytes: &mut input::RdbBytes| {
@@ -109,6 +120,12 @@ async fn export_all(
         all += input.read(export).await?;
     }
     Ok(all)
+}
+
+/// Standard output without the standard library's buffer.
+fn stdout() -> Result<File, Failure> {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned();
+    stdout.map(File::from).map_err(|error| Failure::file("cannot open the output", &error))
 }
 
 fn export_one(
