@@ -1,11 +1,44 @@
-//! Reads Redis and Valkey snapshots (RDB files): bytes in, events out, every structure proven on the way.
+//! Reads, proves, explains and writes Redis and Valkey snapshots (RDB files) and `DUMP` payloads.
 //!
-//! The crate knows no files, sockets or clocks: it reads any [`std::io::BufRead`] in bounded memory.
-//! [`verify`] sums up a whole snapshot; [`Reader`] gives its events to callers with a loop of their own, and
-//! hands values to a [`Visitor`].
+//! The crate knows no files, sockets or clocks: it reads any [`std::io::BufRead`] and writes any
+//! [`std::io::Write`], in bounded memory, whatever the bytes are. Everything that is wrong with them is a [`Fault`]
+//! with its place, its key and a [`Reason`] that has a stable code; nothing panics.
 //!
-//! Read here: RDB 1 to 13 under the `REDIS` magic and RDB 80 under `VALKEY`, with every value type of those.
-//! Anything newer is a clear [`Fault`], never a guess.
+//! | to | call |
+//! |---|---|
+//! | prove a file and sum it up | [`verify`] |
+//! | go through a file key by key | [`Reader`] |
+//! | see what values hold while they are proven | [`Reader::next_event_with`] and a [`Visitor`] |
+//! | have values in memory | [`Collector`], [`Value`] |
+//! | see what takes the space | [`inspect()`] |
+//! | turn a file into JSON lines, commands or CSV | [`export()`] |
+//! | write a file | [`Writer`] |
+//! | write a file for servers of another version | [`rewrite`] |
+//! | open, prove, relabel and make `DUMP` payloads | [`dump::Payload`], [`Value::to_payload`] |
+//! | compare values whatever their encoding | [`Digester`] |
+//! | read listpacks, ziplists, intsets, zipmaps and LZF by themselves | [`packed`], [`lzf`] |
+//!
+//! ```
+//! use keystow_rdb::{Event, Limits, Reader, verify};
+//!
+//! let file = b"REDIS0004\xfe\x00\x00\x05hello\x05world\xff";
+//! assert_eq!(verify(&file[..], Limits::default())?.keys, 1);
+//!
+//! let mut reader = Reader::new(&file[..], Limits::default());
+//! while let Some(event) = reader.next_event()? {
+//!     if let Event::Entry(entry) = event {
+//!         println!("{} is a {}", entry.key.escape_ascii(), entry.kind);
+//!     }
+//! }
+//!
+//! // Cut short: the fault says where, and in which key.
+//! let failure = verify(&file[..18], Limits::default()).unwrap_err();
+//! assert_eq!(failure.to_string(), "the file ends too early at byte 18, in key \"hello\"");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Read are RDB 1 to 13 under the `REDIS` magic and RDB 80 under `VALKEY`, with every value type of those; written
+//! are 9 to 12 and 80 ([`Format`]). Anything newer is a clear fault, never a guess.
 //!
 //! Not looked for: keys that stand twice beyond the first 786,432 of a file; members that do beyond as many of
 //! one collection, or over 64 KiB each ([`NotCompared`] counts both); the order of scores; what
@@ -17,12 +50,12 @@ mod digest;
 pub mod dump;
 mod encode;
 mod event;
-mod export;
+pub mod export;
 mod fault;
 mod filter;
 mod fingerprint;
 mod format;
-mod inspect;
+pub mod inspect;
 mod keys;
 mod length;
 pub mod lzf;
@@ -40,15 +73,11 @@ mod writer;
 
 pub use digest::{Digest, DigestKey, Digester};
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
-pub use export::{ExportOptions, Exported, Form, NotCarried, export, for_each_key, written_key};
+pub use export::{ExportOptions, Exported, Form, export};
 pub use fault::{Fault, Reason};
 pub use filter::{Filter, Pattern};
 pub use format::{Encoding, Flavour, Format, UnknownFormat};
-pub use inspect::{
-    BigKey, ExpiryHistogram, FREQUENCIES, FrequencyHistogram, IdleHistogram, InspectOptions, Inspection,
-    LARGE_BYTES, LARGE_ELEMENTS, Prefixes, SLOTS, SPANS_S, SlotSums, Sums, cluster_slot, inspect,
-    memory_estimate,
-};
+pub use inspect::{InspectOptions, Inspection, inspect};
 pub use model::{Collector, Value};
 pub use part::{Frame, Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
 pub use reader::{Limits, NotCompared, Reader};

@@ -80,7 +80,7 @@ fn every_sound_file_is_written_whole_in_every_form() {
 fn elements_are_as_many_as_the_file_says() {
     let bytes = fixture("srv-redis-7.0.15-all.rdb");
     let mut expected = Vec::new();
-    keystow_rdb::for_each_key(&bytes[..], Limits::default(), &Filter::default(), |entry| {
+    keystow_rdb::export::for_each_key(&bytes[..], Limits::default(), &Filter::default(), |entry| {
         expected.push((String::from_utf8_lossy(entry.key).into_owned(), entry.kind, entry.elements));
         Ok(())
     })

@@ -1,6 +1,9 @@
 //! Figures of real files agree with each other and with what is known of the files.
 
-use keystow_rdb::{Filter, InspectOptions, Inspection, Kind, Limits, Pattern, SLOTS, Sums, inspect};
+use keystow_rdb::{
+    Filter, InspectOptions, Inspection, Kind, Limits, Pattern, inspect,
+    inspect::{SLOTS, Sums},
+};
 
 use super::{check, fixture, fixture_names, writer};
 

@@ -4,9 +4,9 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use keystow_rdb::{
-    Entry, Exported, Fault, Filter, Limits, Reason, cluster_slot, memory_estimate, written_key,
-};
+use keystow_rdb::export::{for_each_key, written_key};
+use keystow_rdb::inspect::{cluster_slot, memory_estimate};
+use keystow_rdb::{Entry, Exported, Fault, Filter, Limits, Reason};
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -39,7 +39,7 @@ pub(super) fn write(bytes: &mut RdbBytes, filter: &Filter, out: File) -> Result<
     let mut writer = open(out).map_err(|error| failed(&error.into()))?;
     let mut exported = Exported::default();
     let mut rows = Rows::default();
-    keystow_rdb::for_each_key(bytes, Limits::default(), filter, |entry| {
+    for_each_key(bytes, Limits::default(), filter, |entry| {
         exported.keys += 1;
         rows.push(entry);
         if rows.is_full() { rows.write(&mut writer).map_err(to_io) } else { Ok(()) }
@@ -176,7 +176,7 @@ mod tests {
         let small =
             b"REDIS0004\xfe\x00\xfc\x88\x13\0\0\0\0\0\0\x00\x03a:1\x01b\x01\x02\xff:\x02\x01c\x01d\xff";
         let mut rows = Rows::default();
-        keystow_rdb::for_each_key(&small[..], Limits::default(), &Filter::default(), |entry| {
+        for_each_key(&small[..], Limits::default(), &Filter::default(), |entry| {
             rows.push(entry);
             Ok(())
         })

@@ -3,10 +3,10 @@
 mod text;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use keystow_rdb::{
-    BigKey, Checksum, ExpiryHistogram, FREQUENCIES, Inspection, LARGE_BYTES, LARGE_ELEMENTS, SLOTS, SPANS_S,
-    SlotSums, Sums,
+use keystow_rdb::inspect::{
+    BigKey, ExpiryHistogram, FREQUENCIES, LARGE_BYTES, LARGE_ELEMENTS, SLOTS, SPANS_S, SlotSums, Sums,
 };
+use keystow_rdb::{Checksum, Inspection};
 use serde::{Serialize, Serializer};
 
 /// What `inspect --json` prints: a contract.
