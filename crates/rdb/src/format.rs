@@ -155,7 +155,7 @@ impl fmt::Display for Format {
 }
 
 /// How a value is written: the type byte (`RDB_TYPE_*` in `src/rdb.h`) and the family that wrote it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Encoding {
     /// The type byte.
     pub number: u8,

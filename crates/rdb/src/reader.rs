@@ -75,6 +75,7 @@ pub struct Reader<R: BufRead> {
     format: Format,
     database: u64,
     attributes: Attributes,
+    latest: Latest,
     key: Vec<u8>,
     aux_value: Vec<u8>,
     /// Whether `key` is that of the entry being read.
@@ -116,17 +117,38 @@ struct Attributes {
     has_key_meta: bool,
 }
 
+/// The entry that was read last; its key is the reader's.
+#[derive(Default)]
+struct Latest {
+    encoding: Encoding,
+    /// Where its record begins in the file.
+    start: u64,
+    attributes: Attributes,
+    value: Value,
+}
+
 /// An event that does not borrow yet.
 enum Step {
     Header,
     Aux,
     Database,
-    SizeHint { keys: u64, with_expiry: u64 },
-    SlotInfo { slot: u64, keys: u64, with_expiry: u64 },
+    SizeHint {
+        keys: u64,
+        with_expiry: u64,
+    },
+    SlotInfo {
+        slot: u64,
+        keys: u64,
+        with_expiry: u64,
+    },
     SlotImport,
     Function,
-    ModuleAux { module: ModuleId, when: ModuleWhen },
-    Entry { encoding: Encoding, start: u64, value: Value, attributes: Attributes },
+    ModuleAux {
+        module: ModuleId,
+        when: ModuleWhen,
+    },
+    /// It is the reader's latest.
+    Entry,
     End,
 }
 
@@ -142,6 +164,7 @@ impl<R: BufRead> Reader<R> {
             format: Format::default(),
             database: 0,
             attributes: Attributes::default(),
+            latest: Latest::default(),
             key: Vec::new(),
             aux_value: Vec::new(),
             in_entry: false,
@@ -314,19 +337,21 @@ impl<R: BufRead> Reader<R> {
         let mut decoded = std::mem::take(&mut self.source.decoded);
         let window = self.source.window()?;
         let mut slice = Slice::new(window, &mut decoded, self.limits.max_blob_bytes);
+        self.latest.attributes = self.attributes;
         let read =
-            read_whole(&mut slice, self.format.flavour, self.attributes, &mut self.key, &mut self.seen);
+            read_whole(&mut slice, self.format.flavour, &mut self.key, &mut self.seen, &mut self.latest);
         let taken = window.len() - slice.left();
         self.source.decoded = decoded;
-        let Ok(Some((encoding, attributes, value))) = read else {
+        let Ok(true) = read else {
             self.seen.set_not_compared(not_compared);
             return Ok(None);
         };
+        self.latest.start = start;
         self.in_entry = true;
         self.attributes = Attributes::default();
         self.keys.add(self.database, &self.key, start).map_err(|twice| self.twice(twice))?;
         self.source.advance(taken);
-        Ok(Some(Step::Entry { encoding, start, value, attributes }))
+        Ok(Some(Step::Entry))
     }
 
     fn entry<V: Visitor>(&mut self, number: u8, start: u64, visitor: &mut V) -> Result<Step, Box<Reason>> {
@@ -340,7 +365,8 @@ impl<R: BufRead> Reader<R> {
         let value = with_tap(&mut self.source, Out { visitor, want }, |source, out| {
             value::check(encoding, source, &mut self.seen, out)
         })?;
-        Ok(Step::Entry { encoding, start, value, attributes })
+        self.latest = Latest { encoding, start, attributes, value };
+        Ok(Step::Entry)
     }
 
     fn head(&self, encoding: Encoding, attributes: Attributes) -> Result<Head<'_>, Box<Reason>> {
@@ -443,21 +469,7 @@ impl<R: BufRead> Reader<R> {
 
     fn event(&self, step: Step) -> Event<'_> {
         match step {
-            Step::Entry { encoding, start, value, attributes } => Event::Entry(Entry {
-                database: self.database,
-                key: &self.key,
-                // A value of an unknown type has not been read.
-                kind: encoding.kind().unwrap_or(Kind::Module),
-                encoding,
-                expires_ms: attributes.expires_ms,
-                idle_seconds: attributes.idle_seconds,
-                frequency: attributes.frequency,
-                elements: value.elements,
-                stored_bytes: self.source.offset() - start,
-                value_bytes: value.bytes,
-                expiring_fields: value.expiring_fields,
-                module: value.module,
-            }),
+            Step::Entry => Event::Entry(self.latest_entry()),
             Step::Header => Event::Header(self.format),
             Step::Aux => Event::Aux { name: &self.key, value: &self.aux_value },
             Step::Database => Event::Database { index: self.database },
@@ -467,6 +479,26 @@ impl<R: BufRead> Reader<R> {
             Step::Function => Event::Function { code: &self.aux_value },
             Step::ModuleAux { module, when } => Event::ModuleAux { module, when },
             Step::End => Event::End { checksum: self.checksum },
+        }
+    }
+
+    #[inline]
+    fn latest_entry(&self) -> Entry<'_> {
+        let Latest { encoding, start, attributes, value } = &self.latest;
+        Entry {
+            database: self.database,
+            key: &self.key,
+            // A value of an unknown type has not been read.
+            kind: encoding.kind().unwrap_or(Kind::Module),
+            encoding: *encoding,
+            expires_ms: attributes.expires_ms,
+            idle_seconds: attributes.idle_seconds,
+            frequency: attributes.frequency,
+            elements: value.elements,
+            stored_bytes: self.source.offset() - *start,
+            value_bytes: value.bytes,
+            expiring_fields: value.expiring_fields,
+            module: value.module,
         }
     }
 
@@ -492,32 +524,32 @@ impl<R: BufRead> Reader<R> {
     }
 }
 
-/// Reads an entry; `None` if something else comes first.
+/// Reads an entry; `false` if something else comes first.
 #[inline]
 fn read_whole(
     bytes: &mut Slice<'_>,
     flavour: Flavour,
-    mut attributes: Attributes,
     key: &mut Vec<u8>,
     seen: &mut Seen,
-) -> Result<Option<(Encoding, Attributes, Value)>, Box<Reason>> {
+    latest: &mut Latest,
+) -> Result<bool, Box<Reason>> {
     let number = loop {
         match bytes.byte()? {
-            opcode::EXPIRY_MS => attributes.expires_ms = Some(bytes.milliseconds()?),
-            opcode::IDLE => attributes.idle_seconds = Some(bytes.length()?),
-            opcode::FREQUENCY => attributes.frequency = Some(bytes.byte()?),
+            opcode::EXPIRY_MS => latest.attributes.expires_ms = Some(bytes.milliseconds()?),
+            opcode::IDLE => latest.attributes.idle_seconds = Some(bytes.length()?),
+            opcode::FREQUENCY => latest.attributes.frequency = Some(bytes.byte()?),
             other => break other,
         }
     };
-    let encoding = Encoding { number, flavour };
-    if encoding.kind().is_none() {
-        return Ok(None);
+    latest.encoding = Encoding { number, flavour };
+    if latest.encoding.kind().is_none() {
+        return Ok(false);
     }
     key.clear();
     key.extend_from_slice(bytes.string()?);
     let mut out = Out { visitor: &mut (), want: Want::Nothing };
-    let value = value::check(encoding, bytes, seen, &mut out)?;
-    Ok(Some((encoding, attributes, value)))
+    latest.value = value::check(latest.encoding, bytes, seen, &mut out)?;
+    Ok(true)
 }
 
 /// Reads something of which the visitor may want the bytes.

@@ -28,6 +28,7 @@ pub(crate) use module::walk_module_values;
 const COMPARED_BYTES: u64 = 64 << 10;
 
 /// What was found of a value.
+#[derive(Default)]
 pub(crate) struct Value {
     pub(crate) elements: u64,
     /// Fields of a hash that expire.
