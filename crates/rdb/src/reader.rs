@@ -128,6 +128,7 @@ struct Latest {
 }
 
 /// An event that does not borrow yet.
+#[derive(Clone, Copy)]
 enum Step {
     Header,
     Aux,
