@@ -9,6 +9,8 @@ use crate::{
     format::{Encoding, Flavour, Format},
     keys::{Keys, Twice},
     length::Lengths,
+    limits::{Limits, NotCompared},
+    opcode,
     part::{Head, Out, Visitor, Want},
     source::{Source, give_back},
     text::Texts,
@@ -24,43 +26,6 @@ const FIRST_WITH_KEY_META: u16 = 13;
 const LAST_SLOT: u64 = 16_383;
 /// More classes of such data than a server keeps.
 const MAX_KEY_META: u64 = 8;
-
-/// Opcodes of `src/rdb.h` in Redis and Valkey.
-pub(crate) mod opcode {
-    /// Two of Redis Enterprise, each with one number that means nothing elsewhere (librdb `src/lib/defines.h`).
-    pub(super) const ENTERPRISE: [u8; 2] = [107, 121];
-    pub(super) const HASH_TEMPLATE: u8 = 242;
-    /// `KEY_META` in Redis from RDB 13 on, `SLOT_IMPORT` in Valkey 9.
-    pub(crate) const KEY_META_OR_SLOT_IMPORT: u8 = 243;
-    pub(super) const SLOT_INFO: u8 = 244;
-    pub(crate) const FUNCTION: u8 = 245;
-    pub(super) const FUNCTION_PRE_GA: u8 = 246;
-    pub(crate) const MODULE_AUX: u8 = 247;
-    pub(crate) const IDLE: u8 = 248;
-    pub(crate) const FREQUENCY: u8 = 249;
-    pub(crate) const AUX: u8 = 250;
-    pub(crate) const SIZE_HINT: u8 = 251;
-    pub(crate) const EXPIRY_MS: u8 = 252;
-    pub(super) const EXPIRY_SECONDS: u8 = 253;
-    pub(crate) const DATABASE: u8 = 254;
-    pub(crate) const END: u8 = 255;
-}
-
-/// Bounds on what one file may make the reader do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// The most bytes of one key or nested encoding (listpack, ziplist, intset and the like), expanded.
-    /// Plain strings and elements are never held, so they have no bound.
-    pub max_blob_bytes: u64,
-    /// The highest database number. Servers have 16 databases unless told otherwise.
-    pub max_database: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_blob_bytes: 512 << 20, max_database: 65_535 }
-    }
-}
 
 /// Reads one file from its first byte to its checksum and proves everything between.
 ///
@@ -84,21 +49,6 @@ pub struct Reader<R: BufRead> {
     /// The place and the key of a fault that was found later than read.
     blamed: Option<(u64, Vec<u8>)>,
     checksum: Checksum,
-}
-
-/// How much a reader has not compared with the rest, so that its memory stays bounded: it would not notice if
-/// one of these stood twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct NotCompared {
-    /// Keys after the first [`NotCompared::KEYS_COMPARED`].
-    pub keys: u64,
-    /// Members, fields, groups and the like: after as many of one value, or over 64 KiB each.
-    pub members: u64,
-}
-
-impl NotCompared {
-    /// How many keys of a file are compared.
-    pub const KEYS_COMPARED: u64 = Keys::MOST;
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

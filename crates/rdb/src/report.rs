@@ -10,7 +10,8 @@ use crate::{
     event::{Checksum, Entry, Event, Kind},
     fault::{Fault, Reason},
     format::{Flavour, Format},
-    reader::{Limits, NotCompared, Reader},
+    limits::{Limits, NotCompared},
+    reader::Reader,
 };
 
 /// AUX fields worth keeping; others may be one per key (`KeyDB` writes `mvcc-tstamp` so) and are not.

@@ -8,8 +8,8 @@ use crate::{
     event::{ModuleId, ModuleWhen},
     format::{Encoding, Format},
     model::Value,
+    opcode,
     part::Head,
-    reader::opcode,
     unwritable::{Unwritable, WriteError},
 };
 

@@ -7,8 +7,8 @@ use crate::{
     event::Entry,
     fault::{Fault, Reason},
     inspect::{cluster_slot, memory_estimate},
+    limits::Limits,
     packed::Digits,
-    reader::Limits,
 };
 
 const HEADER: &[u8] =

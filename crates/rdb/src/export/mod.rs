@@ -17,8 +17,9 @@ use crate::{
     event::{Entry, Event},
     fault::{Fault, Reason},
     filter::Filter,
+    limits::Limits,
     part::{Head, Visitor},
-    reader::{Limits, Reader},
+    reader::Reader,
 };
 
 pub use csv::written_key;

@@ -13,7 +13,8 @@ use crate::{
     fault::Fault,
     filter::Filter,
     format::{Encoding, Flavour},
-    reader::{Limits, Reader},
+    limits::Limits,
+    reader::Reader,
     report::{Report, Summary},
 };
 

@@ -14,7 +14,8 @@ use crate::{
     event::{Event, Kind},
     filter::Filter,
     format::Format,
-    reader::{Limits, NotCompared, Reader},
+    limits::{Limits, NotCompared},
+    reader::Reader,
 };
 pub use error::{Impossible, Place, RewriteError};
 use rewriter::Rewriter;

@@ -7,8 +7,8 @@ use crate::{
     dump::{self, Payload},
     event::Kind,
     format::Format,
+    limits::Limits,
     part::{Frame, Head, Part, Visitor, Want},
-    reader::Limits,
     unwritable::Unwritable,
 };
 

@@ -8,8 +8,8 @@ use crate::{
     fault::Fault,
     filter::Filter,
     format::Format,
+    limits::NotCompared,
     part::{Frame, Head, Part, Visitor, Want},
-    reader::NotCompared,
     unwritable::{Unwritable, WriteError},
     writer::{Record, Writer},
 };
