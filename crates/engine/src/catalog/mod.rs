@@ -13,9 +13,10 @@ use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, BackupState, Failure, Instance,
-    InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, Number,
-    Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, SealedPart, ServerFacts,
+    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
+    Debt, Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed,
+    ListedJob, Method, NewBackup, NewJob, Number, Outcome, Page, Part, Progress, Project, ProjectId,
+    RememberedLink, RevocationScope, SealedPart, ServerFacts,
 };
 
 pub use sqlite::SqliteCatalog;
@@ -61,8 +62,17 @@ pub trait Catalog: Send + Sync {
     async fn instances(&self, account: &AccountId, filter: &InstanceFilter) -> Result<Listed<Instance>>;
     /// Removes an instance. `CONFLICT` while a backup of it is running. Its backups stay.
     async fn delete_instance(&self, account: &AccountId, id: &InstanceId) -> Result<()>;
+    /// Writes where an instance is, how to sign in there and how it is captured.
+    async fn set_instance(&self, instance: &Instance) -> Result<()>;
     /// Keeps what the server said of itself.
     async fn record_contact(&self, account: &AccountId, id: &InstanceId, facts: &ServerFacts) -> Result<()>;
+
+    /// Notes the value of a source's setting before it is changed for a while. A value noted earlier stays.
+    async fn owe(&self, debt: &Debt) -> Result<()>;
+    /// Every setting that is still to be put back.
+    async fn debts(&self) -> Result<Vec<Debt>>;
+    /// A setting was put back.
+    async fn settle_debt(&self, debt: &Debt) -> Result<()>;
 
     // Backups
     /// Adds a backup and the job that takes it. `CONFLICT` while another of that instance is queued or running.
@@ -86,6 +96,8 @@ pub trait Catalog: Send + Sync {
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number>;
 
     // Jobs
+    /// Adds work on a backup.
+    async fn request_job(&self, new: &NewJob, now: Timestamp) -> Result<Job>;
     /// The next job that is due, with a new fence. A job whose lease ran out is due again.
     async fn claim_job(&self, worker: &str, now: Timestamp, hold: Duration) -> Result<Option<Job>>;
     /// Holds a lease longer and notes how far the job is. `true` = somebody asked to stop it.
@@ -104,6 +116,8 @@ pub trait Catalog: Send + Sync {
     async fn seal_backup(&self, lease: &Lease, sealed: &SealedBackup, now: Timestamp) -> Result<()>;
     /// The attempt sealed nothing: given up, cancelled or handed back.
     async fn fail_attempt(&self, lease: &Lease, outcome: &AttemptOutcome, now: Timestamp) -> Result<()>;
+    /// Keeps what a job has done so far; a drill's outcome is also its backup's last.
+    async fn record_outcome(&self, lease: &Lease, outcome: &Outcome) -> Result<()>;
     /// A job that is not a backup is done.
     async fn finish_job(&self, lease: &Lease, now: Timestamp) -> Result<()>;
     /// Asks a job to stop; a waiting one is cancelled at once.
@@ -158,8 +172,12 @@ pub trait Catalog: Send + Sync {
 /// An attempt whose bytes are safe in the repository.
 #[derive(Debug, Clone)]
 pub struct SealedBackup {
-    /// `available` or `quarantined`.
+    /// `available`, `partial` or `quarantined`.
     pub state: BackupState,
+    /// How it was taken in the end.
+    pub method: Method,
+    /// Where it came from.
+    pub origin: Option<BackupOrigin>,
     /// The parts with their numbers.
     pub parts: Vec<(Number, SealedPart)>,
     /// What the server said of itself.

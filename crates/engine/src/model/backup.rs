@@ -6,7 +6,10 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, BackupId, InstanceId, Number, Page, Place, ProjectId, ServerFacts, SnapshotReport};
+use super::{
+    AccountId, BackupId, BackupOrigin, DrillOutcome, InstanceId, Number, Page, PartOrigin, Place, ProjectId,
+    ServerFacts, SnapshotReport,
+};
 use crate::error::Error;
 
 /// A backup (set): one moment of one instance.
@@ -58,6 +61,10 @@ pub struct Backup {
     pub server: Option<ServerFacts>,
     /// Why it is not available.
     pub failure: Option<Failure>,
+    /// Where it came from; unknown before it is sealed.
+    pub origin: Option<BackupOrigin>,
+    /// What the last drill found.
+    pub last_drill: Option<DrillOutcome>,
     /// Its parts; empty until it is sealed.
     pub parts: Vec<Part>,
 }
@@ -95,6 +102,9 @@ pub struct SealedPart {
     pub stored_sha256: String,
     /// What was found in it.
     pub report: SnapshotReport,
+    /// Where it came from; unknown for those of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<PartOrigin>,
 }
 
 /// The states of a backup (DESIGN: words).
@@ -203,8 +213,18 @@ pub enum Method {
     Logical,
 }
 
+impl Method {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Physical => "physical",
+            Self::Logical => "logical",
+        }
+    }
+}
+
 /// Why something did not work, as it is kept in the catalog.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// Stable code.
     pub code: String,

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, InstanceId, Page, Place, ProjectId};
+use super::{AccountId, CaptureOptions, InstanceId, Page, Place, ProjectId};
 
 /// A Redis or Valkey deployment that is backed up.
 #[derive(Clone)]
@@ -22,6 +22,10 @@ pub struct Instance {
     pub username: Option<String>,
     /// Password, sealed under the root key.
     pub sealed_password: Option<Vec<u8>>,
+    /// What else it takes to sign in there (TLS, Sentinel's own password), sealed under the root key.
+    pub sealed_login: Option<Vec<u8>>,
+    /// How it is captured.
+    pub capture: CaptureOptions,
     /// Region; `None` = visible in every region.
     pub region: Option<String>,
     /// Zone.
@@ -74,6 +78,21 @@ pub struct ServerFacts {
     pub replicas: u32,
     /// How it is laid out.
     pub topology: Topology,
+}
+
+/// A setting of a source that was changed for a while, and must be put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Debt {
+    /// The account that owns the instance.
+    pub account: AccountId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Its node, as a URL.
+    pub node: String,
+    /// The setting's name, as `CONFIG SET` takes it.
+    pub setting: String,
+    /// Its value before.
+    pub value: String,
 }
 
 /// Which instances to list.

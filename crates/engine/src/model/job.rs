@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, BackupId, Failure, InstanceId, Mode, Number, Page, Place, ProjectId};
+use super::{AccountId, BackupId, Failure, InstanceId, Mode, Number, Order, Outcome, Page, Place, ProjectId};
 
 /// Work that outlives a request.
 #[derive(Debug, Clone)]
@@ -18,6 +18,10 @@ pub struct Job {
     pub backup: BackupId,
     /// The instance that it is about.
     pub instance: InstanceId,
+    /// What was asked for, beyond the backup.
+    pub order: Option<Order>,
+    /// What it did.
+    pub outcome: Option<Outcome>,
     /// State.
     pub state: JobState,
     /// How often it was claimed. The present claim's value is its fence.
@@ -46,6 +50,10 @@ pub enum JobKind {
     TakeBackup,
     /// Removes a backup's objects.
     RemoveBackup,
+    /// Puts a backup into a server.
+    Restore,
+    /// Loads a backup into a throw-away server.
+    Drill,
 }
 
 impl JobKind {
@@ -54,6 +62,8 @@ impl JobKind {
         match self {
             Self::TakeBackup => "take_backup",
             Self::RemoveBackup => "remove_backup",
+            Self::Restore => "restore",
+            Self::Drill => "drill",
         }
     }
 }
@@ -100,10 +110,31 @@ pub enum Phase {
     Receiving,
     /// Making the bytes safe.
     Sealing,
+    /// Looking what the target holds.
+    Checking,
+    /// Giving data to the target.
+    Restoring,
+    /// Waiting until a server has loaded it.
+    Loading,
+}
+
+impl Phase {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Connecting => "connecting",
+            Self::Receiving => "receiving",
+            Self::Sealing => "sealing",
+            Self::Checking => "checking",
+            Self::Restoring => "restoring",
+            Self::Loading => "loading",
+        }
+    }
 }
 
 /// How far a job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// What it is doing.
     pub phase: Phase,
@@ -113,6 +144,24 @@ pub struct Progress {
     pub total_bytes: Option<u64>,
     /// Keys seen.
     pub keys: u64,
+    /// Of a restore by commands: keys that are safe in the target, by part; a later attempt goes on behind them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub safe: Vec<u64>,
+}
+
+/// Work on a backup that somebody asks for.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// The account that owns the backup.
+    pub account: AccountId,
+    /// The backup.
+    pub backup: BackupId,
+    /// The instance that the job is shown under.
+    pub instance: InstanceId,
+    /// What is to be done.
+    pub kind: JobKind,
+    /// What was asked for, beyond the backup.
+    pub order: Option<Order>,
 }
 
 /// A worker's right to one job. A write that names a lost lease fails.

@@ -2,24 +2,33 @@
 
 mod account;
 mod backup;
+mod capture;
 mod id;
 mod instance;
 mod job;
 mod link;
 mod place;
 mod report;
+mod restore;
 mod secret;
 
 pub use account::{AccessKey, Account, Project, Right, Role};
 pub use backup::{
     Backup, BackupFilter, BackupRef, BackupState, Failure, Method, Mode, NewBackup, Part, SealedPart, Unit,
 };
+pub use capture::{
+    BackupOrigin, CaptureMethod, CaptureOptions, Checks, Missing, PartOrigin, Prefer, SLOT_COUNT, Slots,
+};
 pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
-pub use instance::{Instance, InstanceFilter, ServerFacts, Topology};
-pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, Phase, Progress};
+pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
+pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{DeliveryBudget, LinkLimit, LinkRestriction, Network, RememberedLink, RevocationScope};
 pub use place::Place;
 pub use report::{KindCount, Manifest, ManifestPart, SnapshotReport};
+pub use restore::{
+    DrillOrder, DrillOutcome, DrilledPart, KeyChoice, OnConflict, Order, Outcome, RestoreMethod,
+    RestoreOrder, RestoreOutcome, RestorePlan, TargetFacts, TtlPolicy,
+};
 pub use secret::{Secret, hex};
 
 use jiff::Timestamp;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, BackupId, BackupState, InstanceId, Method, Mode, ServerFacts};
+use super::{AccountId, BackupId, BackupOrigin, BackupState, InstanceId, Method, Mode, ServerFacts};
 
 /// What a verification found in one snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -94,6 +94,9 @@ pub struct Manifest {
     /// What the server said of itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerFacts>,
+    /// Where it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<BackupOrigin>,
     /// The parts, by shard.
     pub parts: Vec<ManifestPart>,
 }

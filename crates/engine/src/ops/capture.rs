@@ -47,6 +47,7 @@ impl Meter {
             bytes: self.bytes.load(Ordering::Relaxed),
             total_bytes: (total > 0).then_some(total),
             keys: self.keys.load(Ordering::Relaxed),
+            safe: Vec::new(),
         }
     }
 

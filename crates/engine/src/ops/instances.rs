@@ -9,7 +9,8 @@ use super::take_backup::password_place;
 use crate::access::{Principal, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, Instance, InstanceFilter, InstanceId, Listed, ProjectId, Right, Secret, ServerFacts, Topology,
+    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, ProjectId, Right, Secret,
+    ServerFacts, Topology,
 };
 use crate::redis::{Address, Connection, Credentials, Timeouts, probe};
 
@@ -94,6 +95,8 @@ impl Engine {
             url: address.to_string(),
             username: credentials.username,
             sealed_password,
+            sealed_login: None,
+            capture: CaptureOptions::default(),
             region: label(new.region)?,
             zone: label(new.zone)?,
             replica_zone: label(new.replica_zone)?,

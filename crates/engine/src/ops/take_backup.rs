@@ -139,6 +139,7 @@ impl Engine {
             ended_at: self.clock.now(),
             expires_at: backup.expires_at,
             server: Some(captured.server.clone()),
+            origin: None,
             parts: vec![ManifestPart {
                 number,
                 object: ObjectKey::Part(attempt.clone(), part.shard).name(),
@@ -148,6 +149,8 @@ impl Engine {
         self.write_manifest(attempt, &manifest).await?;
         let sealed = SealedBackup {
             state,
+            method: backup.method,
+            origin: None,
             parts: vec![(number, part)],
             server: Some(captured.server.clone()),
             failure,
@@ -183,6 +186,7 @@ fn sealed_part(backup: &Backup, started_at: jiff::Timestamp, captured: &Captured
         stored_bytes: captured.size_bytes,
         stored_sha256: captured.sha256.clone(),
         report: snapshot_report(captured),
+        origin: None,
     }
 }
 

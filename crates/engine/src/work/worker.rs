@@ -87,6 +87,8 @@ async fn work(engine: &Arc<Engine>, job: &Job, meter: &Arc<Meter>, cancel: &Canc
     match job.kind {
         JobKind::TakeBackup => engine.take_backup(job, meter, cancel).await,
         JobKind::RemoveBackup => engine.remove_objects(job).await,
+        JobKind::Restore => engine.restore(job, meter, cancel).await,
+        JobKind::Drill => engine.drill(job, meter, cancel).await,
     }
 }
 

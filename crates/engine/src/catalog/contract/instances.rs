@@ -1,10 +1,11 @@
 //! Instances.
 
 use super::*;
-use crate::model::{InstanceFilter, Page, Place, ServerFacts, Topology};
+use crate::model::{CaptureMethod, InstanceFilter, Page, Place, ServerFacts, Topology};
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     an_instance_reads_back_in_its_account_only(&fixture(open).await).await;
+    how_an_instance_is_reached_can_be_set(&fixture(open).await).await;
     an_instance_needs_its_account_and_project(&fixture(open).await).await;
     instances_are_found_by_every_filter(&fixture(open).await).await;
     an_instance_stays_while_a_backup_is_under_way(&fixture(open).await).await;
@@ -30,6 +31,31 @@ async fn an_instance_reads_back_in_its_account_only(catalog: &Fixture) {
     catalog.record_contact(&acme(), &crs1, &facts).await.unwrap();
     assert_eq!(catalog.instance(&acme(), &crs1).await.unwrap().unwrap().facts, Some(facts));
     assert_eq!(catalog.instance(&rival(), &crs1).await.unwrap().unwrap().facts, None);
+}
+
+async fn how_an_instance_is_reached_can_be_set(catalog: &Fixture) {
+    let before = catalog.instance(&acme(), &id("crs-1")).await.unwrap().unwrap();
+    assert_eq!(before.capture, CaptureOptions::default());
+    let capture = CaptureOptions { method: CaptureMethod::Logical, parallel: 9, ..CaptureOptions::default() };
+    let after = Instance {
+        url: "rediss://other:1".to_owned(),
+        username: None,
+        sealed_password: Some(vec![1]),
+        sealed_login: Some(vec![2]),
+        capture: capture.clone(),
+        name: "not written".to_owned(),
+        ..before.clone()
+    };
+    catalog.set_instance(&after).await.unwrap();
+    let read = catalog.instance(&acme(), &id("crs-1")).await.unwrap().unwrap();
+    assert_eq!(
+        (read.url.as_str(), read.username, read.sealed_password),
+        ("rediss://other:1", None, Some(vec![1]))
+    );
+    assert_eq!((read.sealed_login, read.capture, read.name), (Some(vec![2]), capture, before.name));
+    let other = catalog.instance(&rival(), &id("crs-1")).await.unwrap().unwrap();
+    assert_eq!(other.url, before.url, "the other account's is another one");
+    assert!(is_missing(&catalog.set_instance(&instance(acme(), "crs-9")).await.unwrap_err()));
 }
 
 async fn an_instance_needs_its_account_and_project(catalog: &Fixture) {

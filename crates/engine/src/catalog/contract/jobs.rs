@@ -6,7 +6,10 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::catalog::AttemptOutcome;
-use crate::model::{Failure, JobFilter, JobKind, JobState, Lease, Page, Phase, Place, Progress};
+use crate::model::{
+    DrillOrder, DrillOutcome, Failure, JobFilter, JobKind, JobState, Lease, NewJob, Order, Outcome, Page,
+    Phase, Place, Progress, RestoreOutcome,
+};
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_claim_raises_the_fence(&fixture(open).await).await;
@@ -24,6 +27,8 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_death_is_counted_whoever_finds_it(&fixture(open).await).await;
     jobs_are_listed_by_project(&fixture(open).await).await;
     jobs_are_found_by_every_filter(&fixture(open).await).await;
+    a_restore_keeps_its_order_and_outcome(&fixture(open).await).await;
+    a_drill_is_shown_with_its_backup(&fixture(open).await).await;
     no_job_is_claimed_twice(&fixture(open).await).await;
 }
 
@@ -33,7 +38,53 @@ fn failure(code: &str) -> Failure {
 
 async fn sealed(catalog: &Fixture, state: BackupState, failure: Option<Failure>) -> SealedBackup {
     let number = catalog.mint_numbers(1).await.unwrap()[0];
-    SealedBackup { state, parts: vec![(number, part(0, 100))], server: None, failure }
+    SealedBackup { state, parts: vec![(number, part(0, 100))], failure, ..nothing() }
+}
+
+/// A job of that kind on an available backup of `crs-1`, claimed.
+async fn at_work(catalog: &Fixture, kind: JobKind) -> (Backup, Job) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    let order = Some(Order::Drill(DrillOrder { server: Some("x".to_owned()) }));
+    let new = NewJob { account: acme(), backup: backup.id, instance: backup.instance.clone(), kind, order };
+    let asked = catalog.request_job(&new, at(10)).await.unwrap();
+    let job = catalog.claim(11).await.unwrap();
+    assert_eq!((job.number, job.kind, job.backup, job.attempt), (asked.number, kind, backup.id, 1));
+    assert!(matches!(&job.order, Some(Order::Drill(drill)) if drill.server.as_deref() == Some("x")));
+    assert_eq!(catalog.row(&acme(), backup.id).await.state, BackupState::Available, "it is only read");
+    (backup, job)
+}
+
+async fn a_restore_keeps_its_order_and_outcome(catalog: &Fixture) {
+    let (backup, job) = at_work(catalog, JobKind::Restore).await;
+    let progress = Progress { phase: Phase::Restoring, safe: vec![7, 0], ..Progress::default() };
+    catalog.renew_lease(&job.lease(), &progress, at(12), HOLD).await.unwrap();
+    let outcome =
+        Outcome::Restore(RestoreOutcome { restored: 7, changed: true, ..RestoreOutcome::default() });
+    catalog.record_outcome(&job.lease(), &outcome).await.unwrap();
+    let stale = Lease { job: job.number, fence: 0 };
+    assert_eq!(catalog.record_outcome(&stale, &outcome).await.unwrap_err().code, "LEASE_LOST");
+    catalog.fail_attempt(&job.lease(), &AttemptOutcome::Failed(failure("X")), at(13)).await.unwrap();
+    let row = catalog.job(&acme(), job.number).await.unwrap().unwrap();
+    assert_eq!((row.state, row.progress, row.outcome), (JobState::Failed, progress, Some(outcome)));
+    assert_eq!(catalog.row(&acme(), backup.id).await.state, BackupState::Available, "it is only read");
+}
+
+async fn a_drill_is_shown_with_its_backup(catalog: &Fixture) {
+    let (backup, job) = at_work(catalog, JobKind::Drill).await;
+    let drill = DrillOutcome {
+        at: at(12),
+        ok: false,
+        server: "redis 7.0.15".to_owned(),
+        took_ms: 5,
+        parts: Vec::new(),
+        failure: Some(failure("DRILL")),
+    };
+    catalog.record_outcome(&job.lease(), &Outcome::Drill(drill.clone())).await.unwrap();
+    assert_eq!(catalog.row(&acme(), backup.id).await.last_drill, Some(drill));
+    catalog.cancel_job(&acme(), job.number, at(13)).await.unwrap();
+    catalog.finish_job(&job.lease(), at(14)).await.unwrap();
+    let row = catalog.job(&acme(), job.number).await.unwrap().unwrap();
+    assert_eq!(row.state, JobState::Done);
 }
 
 async fn a_claim_raises_the_fence(catalog: &Fixture) {
@@ -65,7 +116,8 @@ async fn a_job_is_not_due_before_its_time(catalog: &Fixture) {
 async fn a_heartbeat_holds_the_lease(catalog: &Fixture) {
     let asked = catalog.request(acme(), "crs-1", 0).await;
     let job = catalog.claim(0).await.unwrap();
-    let progress = Progress { phase: Phase::Receiving, bytes: 7, total_bytes: Some(9), keys: 3 };
+    let progress =
+        Progress { phase: Phase::Receiving, bytes: 7, total_bytes: Some(9), keys: 3, safe: vec![5, 0] };
     assert!(!catalog.renew_lease(&job.lease(), &progress, at(20), HOLD).await.unwrap());
     assert!(catalog.claim(45).await.is_none());
     assert_eq!(catalog.job(&acme(), asked.job).await.unwrap().unwrap().progress, progress);
@@ -263,8 +315,7 @@ async fn no_job_is_claimed_twice(catalog: &Fixture) {
             while let Some(job) = catalog.claim_job(&format!("w{worker}"), at(1), HOLD).await.unwrap() {
                 let parts =
                     catalog.mint_numbers(1).await.unwrap().into_iter().map(|n| (n, part(0, 1))).collect();
-                let attempt =
-                    SealedBackup { state: BackupState::Available, parts, server: None, failure: None };
+                let attempt = SealedBackup { state: BackupState::Available, parts, ..nothing() };
                 catalog.seal_backup(&job.lease(), &attempt, at(2)).await.unwrap();
                 claimed.push(job.number);
             }

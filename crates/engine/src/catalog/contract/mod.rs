@@ -3,6 +3,7 @@
 
 mod accounts;
 mod backups;
+mod debts;
 mod instances;
 mod jobs;
 mod links;
@@ -16,8 +17,8 @@ use jiff::Timestamp;
 use super::{Catalog, SealedBackup};
 use crate::error::{Error, Kind};
 use crate::model::{
-    Account, AccountId, Backup, BackupId, BackupRef, BackupState, Instance, InstanceId, Job, Mode, NewBackup,
-    Project, SealedPart, SnapshotReport,
+    Account, AccountId, Backup, BackupId, BackupRef, BackupState, CaptureOptions, Instance, InstanceId, Job,
+    Method, Mode, NewBackup, Project, SealedPart, SnapshotReport,
 };
 
 /// Runs the whole contract; `open` gives an empty catalog each time.
@@ -28,6 +29,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     jobs::run(&open).await;
     links::run(&open).await;
     nonces::run(&open).await;
+    debts::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);
@@ -99,6 +101,8 @@ fn instance(account: AccountId, name: &str) -> Instance {
         url: "redis://127.0.0.1:6379".to_owned(),
         username: Some("backup".to_owned()),
         sealed_password: Some(vec![0, 255, 7]),
+        sealed_login: None,
+        capture: CaptureOptions::default(),
         region: None,
         zone: Some("north-1".to_owned()),
         replica_zone: Some("north-2".to_owned()),
@@ -126,7 +130,20 @@ fn part(shard: u32, size_bytes: u64) -> SealedPart {
         sha256: "ab".repeat(32),
         stored_bytes: size_bytes,
         stored_sha256: "ab".repeat(32),
+        origin: None,
         report: SnapshotReport { magic: "REDIS0010".to_owned(), keys: 3, ..SnapshotReport::default() },
+    }
+}
+
+/// A sealed backup without parts.
+fn nothing() -> SealedBackup {
+    SealedBackup {
+        state: BackupState::Available,
+        method: Method::Physical,
+        origin: None,
+        parts: Vec::new(),
+        server: None,
+        failure: None,
     }
 }
 
@@ -149,8 +166,7 @@ impl Fixture {
         let sealed = SealedBackup {
             state: BackupState::Available,
             parts: numbers.into_iter().zip((0..parts).map(|shard| part(shard, 100))).collect(),
-            server: None,
-            failure: None,
+            ..nothing()
         };
         self.seal_backup(&job.lease(), &sealed, at(second)).await.unwrap();
         self.row(&account, asked.id).await

@@ -7,8 +7,8 @@ use super::{SqliteCatalog, failed, is_duplicate, next_number, place, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, Backup, BackupFilter, BackupId, BackupRef, BackupState, InstanceId, Listed, Method, NewBackup,
-    Number, Part, Unit, micros,
+    AccountId, Backup, BackupFilter, BackupId, BackupRef, BackupState, InstanceId, JobKind, Listed, Method,
+    NewBackup, NewJob, Number, Part, Unit, micros,
 };
 
 /// Asks for a backup: the row, and the job that takes it.
@@ -53,10 +53,19 @@ pub(super) async fn request(
         protected: false,
         server: None,
         failure: None,
+        origin: None,
+        last_drill: None,
         parts: Vec::new(),
     };
     add_backup(&mut tx, &backup).await?;
-    add_job(&mut tx, job, "take_backup", id, &new.account, &new.instance, now).await?;
+    let wanted = NewJob {
+        account: new.account.clone(),
+        backup: id,
+        instance: new.instance.clone(),
+        kind: JobKind::TakeBackup,
+        order: None,
+    };
+    super::jobs::add(&mut tx, job, &wanted, now).await?;
     tx.commit().await.map_err(|error| failed(&error))?;
     Ok(backup)
 }
@@ -92,31 +101,6 @@ async fn add_backup(tx: &mut sqlx::Transaction<'_, Sqlite>, backup: &Backup) -> 
             failed(&error)
         }
     })?;
-    Ok(())
-}
-
-async fn add_job(
-    tx: &mut sqlx::Transaction<'_, Sqlite>,
-    number: Number,
-    kind: &'static str,
-    backup: BackupId,
-    account: &AccountId,
-    instance: &InstanceId,
-    now: Timestamp,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO job (number, account, kind, backup, instance, state, not_before, created_at) \
-         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6)",
-    )
-    .bind(rows::signed(number))
-    .bind(account.as_str())
-    .bind(kind)
-    .bind(backup.to_string())
-    .bind(instance.as_str())
-    .bind(micros(now))
-    .execute(&mut **tx)
-    .await
-    .map_err(|error| failed(&error))?;
     Ok(())
 }
 
@@ -336,7 +320,14 @@ pub(super) async fn expire(
         .await
         .map_err(|error| failed(&error))?;
     let job = next_number(&mut tx).await?;
-    add_job(&mut tx, job, "remove_backup", id, account, &backup.instance, now).await?;
+    let wanted = NewJob {
+        account: account.clone(),
+        backup: id,
+        instance: backup.instance,
+        kind: JobKind::RemoveBackup,
+        order: None,
+    };
+    super::jobs::add(&mut tx, job, &wanted, now).await?;
     tx.commit().await.map_err(|error| failed(&error))?;
     Ok(job)
 }

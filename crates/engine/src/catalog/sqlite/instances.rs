@@ -10,7 +10,8 @@ use crate::model::{AccountId, Instance, InstanceFilter, InstanceId, Listed, Serv
 pub(super) async fn add(catalog: &SqliteCatalog, instance: &Instance) -> Result<()> {
     sqlx::query(
         "INSERT INTO instance (account, id, project, name, url, username, sealed_password, region, zone, created_at, \
-         facts, replica_zone) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         facts, replica_zone, sealed_login, capture) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(instance.account.as_str())
     .bind(instance.id.as_str())
@@ -24,6 +25,8 @@ pub(super) async fn add(catalog: &SqliteCatalog, instance: &Instance) -> Result<
     .bind(micros(instance.created_at))
     .bind(instance.facts.as_ref().map(rows::to_json).transpose()?)
     .bind(&instance.replica_zone)
+    .bind(&instance.sealed_login)
+    .bind(rows::to_json(&instance.capture)?)
     .execute(&catalog.writer)
     .await
     .map_err(|error| {
@@ -37,6 +40,25 @@ pub(super) async fn add(catalog: &SqliteCatalog, instance: &Instance) -> Result<
         }
     })?;
     Ok(())
+}
+
+/// Writes how an instance is reached and captured; the rest of its row stays.
+pub(super) async fn set(catalog: &SqliteCatalog, instance: &Instance) -> Result<()> {
+    let done = sqlx::query(
+        "UPDATE instance SET url = $3, username = $4, sealed_password = $5, sealed_login = $6, capture = $7 \
+         WHERE account = $1 AND id = $2",
+    )
+    .bind(instance.account.as_str())
+    .bind(instance.id.as_str())
+    .bind(&instance.url)
+    .bind(&instance.username)
+    .bind(&instance.sealed_password)
+    .bind(&instance.sealed_login)
+    .bind(rows::to_json(&instance.capture)?)
+    .execute(&catalog.writer)
+    .await
+    .map_err(|error| failed(&error))?;
+    if done.rows_affected() == 0 { Err(not_found("instance", &instance.id)) } else { Ok(()) }
 }
 
 pub(super) fn one(catalog: &SqliteCatalog, account: &AccountId, id: &InstanceId) -> Result<Option<Instance>> {

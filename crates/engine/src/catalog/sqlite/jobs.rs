@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
-use super::{SqliteCatalog, failed, place, rows};
+use super::{SqliteCatalog, failed, next_number, place, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, BackupState, Failure, Job, JobFilter, JobKind, Lease, Listed, ListedJob, Number, Part,
-    Progress, SealedPart, micros,
+    AccountId, BackupState, Failure, Job, JobFilter, JobKind, Lease, Listed, ListedJob, NewJob, Number,
+    Outcome, Part, Progress, SealedPart, micros,
 };
 
 /// The job that has been due longest at `$1`. `SQLite` takes the index of unfinished jobs, and looks at no other, only
@@ -18,6 +18,39 @@ use crate::model::{
 pub(super) const LONGEST_DUE: &str = "SELECT number FROM job WHERE state IN ('queued', 'running') \
      AND CASE state WHEN 'queued' THEN not_before <= $1 ELSE lease_until < $1 END \
      ORDER BY not_before, number LIMIT 1";
+
+/// Asks for work on a backup that is there already.
+pub(super) async fn request(catalog: &SqliteCatalog, new: &NewJob, now: Timestamp) -> Result<Job> {
+    let mut tx = catalog.write().await?;
+    let number = next_number(&mut tx).await?;
+    let row = add(&mut tx, number, new, now).await?;
+    tx.commit().await.map_err(|error| failed(&error))?;
+    Ok(row)
+}
+
+/// Adds a job's row.
+pub(super) async fn add(
+    tx: &mut Transaction<'_, Sqlite>,
+    number: Number,
+    new: &NewJob,
+    now: Timestamp,
+) -> Result<Job> {
+    let row = sqlx::query(
+        "INSERT INTO job (number, account, kind, backup, instance, state, not_before, created_at, asked) \
+         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6, $7) RETURNING *",
+    )
+    .bind(rows::signed(number))
+    .bind(new.account.as_str())
+    .bind(new.kind.as_str())
+    .bind(new.backup.to_string())
+    .bind(new.instance.as_str())
+    .bind(micros(now))
+    .bind(new.order.as_ref().map(rows::to_json).transpose()?)
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    rows::job(&row)
+}
 
 /// Claims the job that has been due longest. Its fence grows with every claim.
 pub(super) async fn claim(
@@ -159,14 +192,18 @@ pub(super) async fn seal(
     let mut tx = catalog.write().await?;
     let job = end(&mut tx, lease, "done", sealed.failure.as_ref(), now).await?;
     set_backup(&mut tx, &job, sealed.state, sealed.failure.as_ref(), Some(now)).await?;
-    sqlx::query("UPDATE backup SET attempt = $2, server = $3, parts = $4 WHERE id = $1")
-        .bind(job.backup.to_string())
-        .bind(i64::from(lease.fence))
-        .bind(sealed.server.as_ref().map(rows::to_json).transpose()?)
-        .bind(rows::to_json(&parts)?)
-        .execute(&mut *tx)
-        .await
-        .map_err(|error| failed(&error))?;
+    sqlx::query(
+        "UPDATE backup SET attempt = $2, server = $3, parts = $4, method = $5, origin = $6 WHERE id = $1",
+    )
+    .bind(job.backup.to_string())
+    .bind(i64::from(lease.fence))
+    .bind(sealed.server.as_ref().map(rows::to_json).transpose()?)
+    .bind(rows::to_json(&parts)?)
+    .bind(sealed.method.as_str())
+    .bind(sealed.origin.as_ref().map(rows::to_json).transpose()?)
+    .execute(&mut *tx)
+    .await
+    .map_err(|error| failed(&error))?;
     for part in &parts {
         sqlx::query("INSERT INTO part (number, backup, shard, size) VALUES ($1, $2, $3, $4)")
             .bind(rows::signed(part.number))
@@ -186,11 +223,8 @@ pub(super) async fn fail(
     outcome: &AttemptOutcome,
     now: Timestamp,
 ) -> Result<()> {
-    let cancelled = Failure {
-        code: "CANCELLED".to_owned(),
-        message: "the backup was stopped on request".to_owned(),
-        hint: None,
-    };
+    let cancelled =
+        Failure { code: "CANCELLED".to_owned(), message: "stopped on request".to_owned(), hint: None };
     let mut tx = catalog.write().await?;
     let (state, failure, backup) = match outcome {
         AttemptOutcome::Failed(failure) => ("failed", Some(failure), BackupState::Failed),
@@ -201,6 +235,30 @@ pub(super) async fn fail(
     if job.kind == JobKind::TakeBackup {
         let ended = (backup == BackupState::Failed).then_some(now);
         set_backup(&mut tx, &job, backup, failure, ended).await?;
+    }
+    tx.commit().await.map_err(|error| failed(&error))
+}
+
+/// Keeps what a job did, so far; a drill's is also shown with its backup.
+pub(super) async fn record(catalog: &SqliteCatalog, lease: &Lease, outcome: &Outcome) -> Result<()> {
+    let mut tx = catalog.write().await?;
+    let row = sqlx::query(
+        "UPDATE job SET outcome = $3 WHERE number = $1 AND attempt = $2 AND state = 'running' RETURNING *",
+    )
+    .bind(rows::signed(lease.job))
+    .bind(i64::from(lease.fence))
+    .bind(rows::to_json(outcome)?)
+    .fetch_optional(&mut *tx)
+    .await
+    .map_err(|error| failed(&error))?
+    .ok_or_else(lease_lost)?;
+    if let Outcome::Drill(drill) = outcome {
+        sqlx::query("UPDATE backup SET last_drill = $2 WHERE id = $1")
+            .bind(rows::job(&row)?.backup.to_string())
+            .bind(rows::to_json(drill)?)
+            .execute(&mut *tx)
+            .await
+            .map_err(|error| failed(&error))?;
     }
     tx.commit().await.map_err(|error| failed(&error))
 }
@@ -226,7 +284,7 @@ pub(super) async fn cancel(
         .map_err(|error| failed(&error))?
         .ok_or_else(|| not_found("job", number))?;
     let job = rows::job(&row)?;
-    if job.kind != JobKind::TakeBackup {
+    if job.kind == JobKind::RemoveBackup {
         return Err(conflict(format!("the job {number} removes a backup and cannot be stopped")));
     }
     // A waiting job ends here; a running one is told at its next heartbeat.
@@ -242,7 +300,7 @@ pub(super) async fn cancel(
     .map_err(|error| failed(&error))?
     .ok_or_else(|| conflict(format!("the job {number} has ended already")))?;
     let job = rows::job(&row)?;
-    if job.state == crate::model::JobState::Cancelled {
+    if job.state == crate::model::JobState::Cancelled && job.kind == JobKind::TakeBackup {
         let failure = Failure {
             code: "CANCELLED".to_owned(),
             message: "the backup was stopped before it began".to_owned(),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod backups;
+mod debts;
 mod instances;
 mod jobs;
 mod links;
@@ -25,9 +26,9 @@ use sqlx::{Sqlite, Transaction};
 use super::{AttemptOutcome, Catalog, SealedBackup};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Instance, InstanceFilter,
-    InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, Number, Page, Part,
-    Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
+    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Debt, Instance, InstanceFilter,
+    InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Number,
+    Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
 };
 use reader::Reader;
 
@@ -46,6 +47,7 @@ const MIGRATIONS: &[Change] = &[
     (1, "first", include_str!("../migrations/sqlite/0001_first.sql")),
     (2, "places and nonces", include_str!("../migrations/sqlite/0002_places_and_nonces.sql")),
     (3, "parts in their backup", include_str!("../migrations/sqlite/0003_parts_in_their_backup.sql")),
+    (4, "restore and drill", include_str!("../migrations/sqlite/0004_restore_and_drill.sql")),
 ];
 
 impl SqliteCatalog {
@@ -216,6 +218,22 @@ impl Catalog for SqliteCatalog {
         instances::delete(self, account, id).await
     }
 
+    async fn set_instance(&self, instance: &Instance) -> Result<()> {
+        instances::set(self, instance).await
+    }
+
+    async fn owe(&self, debt: &Debt) -> Result<()> {
+        debts::owe(self, debt).await
+    }
+
+    async fn debts(&self) -> Result<Vec<Debt>> {
+        debts::all(self).await
+    }
+
+    async fn settle_debt(&self, debt: &Debt) -> Result<()> {
+        debts::settle(self, debt).await
+    }
+
     async fn record_contact(&self, account: &AccountId, id: &InstanceId, facts: &ServerFacts) -> Result<()> {
         instances::record_contact(self, account, id, facts).await
     }
@@ -256,6 +274,10 @@ impl Catalog for SqliteCatalog {
         backups::expire(self, account, id, now).await
     }
 
+    async fn request_job(&self, new: &NewJob, now: Timestamp) -> Result<Job> {
+        jobs::request(self, new, now).await
+    }
+
     async fn claim_job(&self, worker: &str, now: Timestamp, hold: Duration) -> Result<Option<Job>> {
         jobs::claim(self, worker, now, hold).await
     }
@@ -290,6 +312,10 @@ impl Catalog for SqliteCatalog {
 
     async fn fail_attempt(&self, lease: &Lease, outcome: &AttemptOutcome, now: Timestamp) -> Result<()> {
         jobs::fail(self, lease, outcome, now).await
+    }
+
+    async fn record_outcome(&self, lease: &Lease, outcome: &Outcome) -> Result<()> {
+        jobs::record(self, lease, outcome).await
     }
 
     async fn finish_job(&self, lease: &Lease, now: Timestamp) -> Result<()> {
@@ -435,6 +461,7 @@ mod tests {
             sha256: String::new(),
             stored_bytes: 7,
             stored_sha256: String::new(),
+            origin: None,
             report: crate::model::SnapshotReport { databases: [(3, 5)].into(), ..Default::default() },
         };
         sqlx::query("INSERT INTO account (id, name, created_at) VALUES ('acme', 'acme', 0)")

@@ -10,8 +10,8 @@ use sqlx::sqlite::SqliteRow;
 use super::failed;
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, Account, Backup, DeliveryBudget, Instance, Job, JobKind, JobState, ListedJob, Number, Project,
-    RememberedLink,
+    AccessKey, Account, Backup, Debt, DeliveryBudget, Instance, Job, JobKind, JobState, ListedJob, Number,
+    Project, RememberedLink,
 };
 
 /// A row, from either of the two libraries that read the file.
@@ -173,6 +173,8 @@ pub(super) fn instance(row: &impl Columns) -> Result<Instance> {
         url: owned(row, "url")?,
         username: owned_option(row, "username")?,
         sealed_password: row.bytes("sealed_password")?.map(<[u8]>::to_vec),
+        sealed_login: row.bytes("sealed_login")?.map(<[u8]>::to_vec),
+        capture: json(row, "capture")?,
         region: owned_option(row, "region")?,
         zone: owned_option(row, "zone")?,
         replica_zone: owned_option(row, "replica_zone")?,
@@ -207,6 +209,8 @@ pub(super) fn backup(row: &impl Columns) -> Result<Backup> {
         name: owned_option(row, "name")?,
         zone: owned_option(row, "zone")?,
         replica_zone: owned_option(row, "replica_zone")?,
+        origin: json_option(row, "origin")?,
+        last_drill: json_option(row, "last_drill")?,
         parts: json(row, "parts")?,
     })
 }
@@ -223,6 +227,8 @@ pub(super) fn job(row: &impl Columns) -> Result<Job> {
         kind: word::<JobKind>(row, "kind")?,
         backup: parsed(row, "backup")?,
         instance: parsed(row, "instance")?,
+        order: json_option(row, "asked")?,
+        outcome: json_option(row, "outcome")?,
         state: word::<JobState>(row, "state")?,
         attempt: small(row, "attempt")?,
         deaths: small(row, "deaths")?,
@@ -242,6 +248,16 @@ pub(super) fn listed_job(row: &impl Columns) -> Result<ListedJob> {
         instance_name: owned(row, "instance_name")?,
         project: parsed_option(row, "project")?,
         mode: word(row, "mode")?,
+    })
+}
+
+pub(super) fn debt(row: &impl Columns) -> Result<Debt> {
+    Ok(Debt {
+        account: parsed(row, "account")?,
+        instance: parsed(row, "instance")?,
+        node: owned(row, "node")?,
+        setting: owned(row, "setting")?,
+        value: owned(row, "value")?,
     })
 }
 

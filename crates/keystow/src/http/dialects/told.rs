@@ -176,6 +176,8 @@ pub(super) fn job(listed: &ListedJob) -> JobRow {
         kind: match job.kind {
             JobKind::TakeBackup => ShownKind::Backup,
             JobKind::RemoveBackup => ShownKind::RemoveBackup,
+            // No vendor has drills; they are never listed to one.
+            JobKind::Restore | JobKind::Drill => ShownKind::Restore,
         },
         state: match job.state {
             JobState::Queued => ShownJob::Waiting,

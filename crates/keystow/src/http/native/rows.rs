@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use keystow_engine::model::{
-    AccessKey, Account, Backup, Failure, Instance, Job, Part, Phase, Project, RememberedLink, ServerFacts,
+    AccessKey, Account, Backup, Failure, Instance, Job, Part, Project, RememberedLink, ServerFacts,
 };
 use keystow_engine::ops::IssuedLink;
 
@@ -91,11 +91,7 @@ pub(super) fn backup(backup: &Backup) -> BackupRow {
             keystow_engine::model::Mode::Manual => "manual",
         }
         .to_owned(),
-        method: match backup.method {
-            keystow_engine::model::Method::Physical => "physical",
-            keystow_engine::model::Method::Logical => "logical",
-        }
-        .to_owned(),
+        method: backup.method.as_str().to_owned(),
         name: backup.name.clone(),
         remark: backup.remark.clone(),
         job: backup.job,
@@ -121,13 +117,7 @@ pub(super) fn job(job: &Job) -> JobRow {
         instance: text(&job.instance),
         attempt: job.attempt,
         progress: ProgressRow {
-            phase: match job.progress.phase {
-                Phase::Waiting => "waiting",
-                Phase::Connecting => "connecting",
-                Phase::Receiving => "receiving",
-                Phase::Sealing => "sealing",
-            }
-            .to_owned(),
+            phase: job.progress.phase.as_str().to_owned(),
             bytes: job.progress.bytes,
             total_bytes: job.progress.total_bytes,
             keys: job.progress.keys,

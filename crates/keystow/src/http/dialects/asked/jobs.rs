@@ -9,10 +9,10 @@ use crate::http::dialects::{Refused, told};
 impl Asking<'_> {
     pub(super) async fn jobs(&self, call: ListJobs) -> Result<Reply, Refused> {
         let instance = self.named_instance(call.instance.as_ref()).await?;
-        let kinds: Vec<JobKind> = call.kinds.iter().filter_map(|kind| ours(*kind)).collect();
-        if kinds.is_empty() && !call.kinds.is_empty() {
-            return Ok(Reply::Jobs { total: 0, rows: Vec::new() });
-        }
+        // Drills are ours alone; no vendor has a word for them.
+        let all = [Asked::Backup, Asked::RemoveBackup, Asked::Restore];
+        let asked = if call.kinds.is_empty() { &all[..] } else { &call.kinds };
+        let kinds = asked.iter().map(|kind| ours(*kind)).collect();
         let filter = JobFilter {
             project: None,
             number: call.job,
@@ -31,12 +31,11 @@ impl Asking<'_> {
     }
 }
 
-/// `None` = no job here does that yet.
-fn ours(kind: Asked) -> Option<JobKind> {
+fn ours(kind: Asked) -> JobKind {
     match kind {
-        Asked::Backup => Some(JobKind::TakeBackup),
-        Asked::RemoveBackup => Some(JobKind::RemoveBackup),
-        Asked::Restore => None,
+        Asked::Backup => JobKind::TakeBackup,
+        Asked::RemoveBackup => JobKind::RemoveBackup,
+        Asked::Restore => JobKind::Restore,
     }
 }
 
