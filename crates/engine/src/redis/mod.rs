@@ -5,11 +5,15 @@
 mod address;
 mod connection;
 mod login;
+mod keys;
 mod probe;
+mod settings;
 mod snapshot;
 
 pub use address::{Address, HostPort, Node};
 pub use connection::{Connection, Reply, Timeouts, encode};
+pub use keys::{Dumped, Pace, databases, dump, functions, read_at_replica, scan, select};
 pub use login::{Credentials, Login, TlsOptions};
 pub use probe::probe;
+pub use settings::{read_setting, write_setting};
 pub use snapshot::{Snapshot, request_snapshot};
