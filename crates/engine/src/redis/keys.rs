@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Reply, encode};
-use crate::error::{Error, Kind, Result};
+use super::pace::Pace;
+use crate::error::Result;
 use crate::model::ServerFacts;
 
 /// Keys that one SCAN asks for.
@@ -30,49 +31,39 @@ pub struct Dumped<'a> {
 }
 
 /// How fast keys may be read.
-#[derive(Debug)]
-pub struct Pace {
-    keys_per_second: Option<u64>,
-    began: Instant,
-    taken: u64,
+pub struct KeyPace {
+    pace: Option<Pace>,
+    /// Keys that may be asked for at once.
+    at_once: usize,
 }
 
-impl Pace {
+impl KeyPace {
     /// At most so many keys a second; `None` = as fast as the server answers.
     pub fn new(keys_per_second: Option<u64>) -> Self {
-        Self { keys_per_second: keys_per_second.filter(|rate| *rate > 0), began: Instant::now(), taken: 0 }
-    }
-
-    /// Keys that may be asked for at once.
-    fn at_once(&self) -> usize {
+        let rate = keys_per_second.filter(|rate| *rate > 0);
         // A tenth of a second's worth, so that a slow pace is an even one.
-        let rate = self.keys_per_second.unwrap_or(u64::MAX);
-        usize::try_from(rate.div_ceil(10)).unwrap_or(usize::MAX).min(MOST_AT_ONCE)
-    }
-
-    fn wait(&mut self, connection: &Connection, keys: usize) -> Result<()> {
-        let Some(rate) = self.keys_per_second else { return Ok(()) };
-        self.taken += keys as u64;
-        let due = self.began + Duration::from_secs_f64(precise(self.taken) / precise(rate));
-        pause_until(connection, due)
-    }
-}
-
-/// Waits, unless the work is cancelled.
-fn pause_until(connection: &Connection, due: Instant) -> Result<()> {
-    let cancel = connection.cancel().clone();
-    let cancelled = tokio::runtime::Handle::current().block_on(async {
-        tokio::select! {
-            () = tokio::time::sleep_until(due.into()) => false,
-            () = cancel.cancelled() => true,
+        let at_once = usize::try_from(rate.unwrap_or(u64::MAX).div_ceil(10)).unwrap_or(usize::MAX);
+        Self {
+            pace: rate.map(|rate| Pace::new(rate, Instant::now())),
+            at_once: at_once.min(MOST_AT_ONCE),
         }
-    });
-    if cancelled { Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request")) } else { Ok(()) }
+    }
+
+    /// Waits until more keys may be asked for, then counts so many.
+    fn take(&mut self, connection: &Connection, keys: usize) {
+        if let Some(pace) = &mut self.pace {
+            pace.wait(connection.cancel());
+            pace.add(keys, Instant::now());
+        }
+    }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a pace needs no more than 52 bits")]
-fn precise(number: u64) -> f64 {
-    number as f64
+/// The reply, unless it is an error: then what that means for `action`.
+fn granted(connection: &Connection, action: &str, reply: Reply) -> Result<Reply> {
+    match reply {
+        Reply::Error(text) => Err(connection.refusal(action, &text)),
+        reply => Ok(reply),
+    }
 }
 
 /// The databases that hold keys. Where INFO is not allowed, all that can be selected, up to 16.
@@ -101,20 +92,20 @@ fn selectable(connection: &mut Connection) -> Result<Vec<u64>> {
 /// Goes to a database.
 pub fn select(connection: &mut Connection, database: u64) -> Result<()> {
     let reply = connection.call(&[b"SELECT", database.to_string().as_bytes()])?;
-    connection.expect("select a database (SELECT)", reply).map(drop)
+    granted(connection, "select a database (SELECT)", reply).map(drop)
 }
 
 /// Lets a replica of a cluster answer for the keys of its shard.
 pub fn read_at_replica(connection: &mut Connection) -> Result<()> {
     let reply = connection.call(&[b"READONLY"])?;
-    connection.expect("read from a replica (READONLY)", reply).map(drop)
+    granted(connection, "read from a replica (READONLY)", reply).map(drop)
 }
 
 /// The source code of each function library; none from servers that have no functions.
 pub fn functions(connection: &mut Connection) -> Result<Vec<Vec<u8>>> {
     let reply = match connection.call(&[b"FUNCTION", b"LIST", b"WITHCODE"])? {
         Reply::Error(text) if text.contains("unknown command") => return Ok(Vec::new()),
-        reply => connection.expect("list its functions (FUNCTION LIST)", reply)?,
+        reply => granted(connection, "list its functions (FUNCTION LIST)", reply)?,
     };
     let code = |library: &Reply| match library.field("library_code") {
         Some(Reply::Bulk(Some(code))) => Some(code.clone()),
@@ -130,7 +121,7 @@ pub fn scan(connection: &mut Connection, mut each: impl FnMut(&[u8]) -> Result<(
     let mut cursor = b"0".to_vec();
     loop {
         let reply = connection.call(&[b"SCAN", &cursor, b"COUNT", SCAN_COUNT])?;
-        let reply = connection.expect("list its keys (SCAN)", reply)?;
+        let reply = granted(connection, "list its keys (SCAN)", reply)?;
         let [Reply::Bulk(Some(next)), Reply::Array(Some(keys))] = reply.elements() else {
             return Err(connection.no_redis("an odd reply to SCAN"));
         };
@@ -153,7 +144,7 @@ pub fn dump(
     connection: &mut Connection,
     server: &ServerFacts,
     keys: &[Vec<u8>],
-    pace: &mut Pace,
+    pace: &mut KeyPace,
     now_ms: &dyn Fn() -> i64,
     mut each: impl FnMut(Dumped<'_>) -> Result<()>,
 ) -> Result<()> {
@@ -162,8 +153,8 @@ pub fn dump(
     let mut rest = keys;
     let mut commands = Vec::new();
     while !rest.is_empty() {
-        let (batch, later) = rest.split_at(size.min(rest.len()).min(pace.at_once()).max(1));
-        pace.wait(connection, batch.len())?;
+        let (batch, later) = rest.split_at(size.min(rest.len()).min(pace.at_once).max(1));
+        pace.take(connection, batch.len());
         commands.clear();
         for key in batch {
             let expiry: &[u8] = if absolute { b"PEXPIRETIME" } else { b"PTTL" };
@@ -175,7 +166,7 @@ pub fn dump(
         for key in batch {
             let expiry = expiry(connection, absolute, now_ms)?;
             let reply = connection.reply_within(LONGEST_PAYLOAD, LONGEST_DUMP)?;
-            let reply = connection.expect("give a value (DUMP)", reply)?;
+            let reply = granted(connection, "give a value (DUMP)", reply)?;
             // Null: the key is gone since.
             if let (Reply::Bulk(Some(payload)), Some(expires_ms)) = (reply, expiry) {
                 brought += payload.len();
@@ -197,7 +188,7 @@ fn knows_absolute_expiry(server: &ServerFacts) -> bool {
 /// A key's expiry: `Some(None)` = none, `None` = the key is gone.
 fn expiry(connection: &mut Connection, absolute: bool, now_ms: &dyn Fn() -> i64) -> Result<Option<Option<i64>>> {
     let reply = connection.reply()?;
-    let Reply::Integer(ms) = connection.expect("tell when a key expires", reply)? else {
+    let Reply::Integer(ms) = granted(connection, "tell when a key expires", reply)? else {
         return Err(connection.no_redis("an odd reply to PEXPIRETIME"));
     };
     match ms {
@@ -251,7 +242,7 @@ mod tests {
         let replies = ":-1\r\n$1\r\nA\r\n:-2\r\n$-1\r\n:500\r\n$1\r\nC\r\n:-1\r\n$-1\r\n";
         for (version, expected) in [("6.2.14", 1_500), ("7.0.0", 500)] {
             let mut seen = Vec::new();
-            let mut pace = Pace::new(None);
+            let mut pace = KeyPace::new(None);
             dump(&mut scripted(replies), &facts(version), &keys, &mut pace, &|| 1_000, |dumped| {
                 seen.push((dumped.key.to_vec(), dumped.payload.to_vec(), dumped.expires_ms));
                 Ok(())
@@ -272,9 +263,9 @@ mod tests {
 
     #[test]
     fn a_slow_pace_asks_for_little_at_once() {
-        assert_eq!(Pace::new(None).at_once(), 256);
-        assert_eq!(Pace::new(Some(100)).at_once(), 10);
-        assert_eq!(Pace::new(Some(1)).at_once(), 1);
-        assert_eq!(Pace::new(Some(0)).at_once(), 256);
+        assert_eq!(KeyPace::new(None).at_once, 256);
+        assert_eq!(KeyPace::new(Some(100)).at_once, 10);
+        assert_eq!(KeyPace::new(Some(1)).at_once, 1);
+        assert_eq!(KeyPace::new(Some(0)).at_once, 256);
     }
 }

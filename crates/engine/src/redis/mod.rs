@@ -1,19 +1,32 @@
-//! Talking to a Redis or Valkey server: where it is, what it is, and its snapshot over the replication protocol.
+//! Talking to Redis and Valkey servers: where an instance is, which servers it has, what they are, how they are, and
+//! a snapshot over the replication protocol.
 //!
 //! Everything here blocks, on a thread that a capture owns: the socket must be read at full speed.
 
 mod address;
+mod cluster;
 mod connection;
-mod login;
+mod discover;
+mod health;
+mod info;
 mod keys;
+mod layout;
+mod login;
+mod pace;
 mod probe;
+mod sentinel;
 mod settings;
 mod snapshot;
+mod standing;
+mod together;
 
 pub use address::{Address, HostPort, Node};
 pub use connection::{Connection, Reply, Timeouts, encode};
-pub use keys::{Dumped, Pace, databases, dump, functions, read_at_replica, scan, select};
+pub use discover::discover;
+pub use health::{Advice, Condition, Severity, look};
+pub use keys::{Dumped, KeyPace, databases, dump, functions, read_at_replica, scan, select};
+pub use layout::{Choice, Layout, Member, Shard, SlotRange};
 pub use login::{Credentials, Login, TlsOptions};
 pub use probe::probe;
 pub use settings::{read_setting, write_setting};
-pub use snapshot::{Snapshot, request_snapshot};
+pub use snapshot::{Snapshot, Started, begin_snapshot, request_snapshot};

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Phase, ServerFacts, Slots};
 use crate::ops::meter::Gauge;
-use crate::redis::{Connection, Dumped, Pace, databases, dump, functions, scan, select};
+use crate::redis::{Connection, Dumped, KeyPace, databases, dump, functions, scan, select};
 use crate::vault::ObjectWriter;
 
 /// Files that the keys of a database are divided into.
@@ -82,7 +82,7 @@ fn read_database(
     select(connection, database)?;
     let mut lists = KeyLists::new(order.spool)?;
     scan(connection, |key| lists.add(key).map_err(|error| spool_failed(&error)))?;
-    let mut pace = Pace::new(order.keys_per_second);
+    let mut pace = KeyPace::new(order.keys_per_second);
     let now_ms = || order.clock.now().as_millisecond();
     for index in 0..DIVISIONS {
         let keys = lists.take(index).map_err(|error| spool_failed(&error))?;

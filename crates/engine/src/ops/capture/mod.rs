@@ -140,7 +140,7 @@ impl ShardOrder<'_> {
             if !advice.iter().any(|advice| advice.code == "SOURCE_SAVING") {
                 break;
             }
-            connection.pause(std::time::Duration::from_secs(1))?;
+            connection.pause(std::time::Duration::from_secs(1));
             advice = look(connection)?.advice();
         }
         let refusal = advice.iter().find(|advice| advice.severity == Severity::Refuse);

@@ -39,15 +39,13 @@ pub(super) fn take(
     if let Some(uncompressed) = uncompressed {
         uncompressed.put_back()?;
     }
-    let mut snapshot = started.payload()?;
-    snapshot.limit(bytes_per_second);
+    let mut snapshot = started.payload()?.limit(bytes_per_second);
     gauge.expect(snapshot.total_bytes().unwrap_or(0));
     gauge.enter(Phase::Receiving);
     let mut writer = create()?;
     let ((), proven) = prove(&mut *writer, slots, gauge, |chunks| receive(&mut snapshot, chunks))
         .map_err(|error| at_byte(error, gauge))?;
-    let rdb_only = snapshot.rdb_only();
-    Ok((Taken { proven, replication, cut_at, rdb_only }, writer))
+    Ok((Taken { proven, replication, cut_at, rdb_only: snapshot.rdb_only }, writer))
 }
 
 /// Adds how far the transfer had come.

@@ -170,7 +170,7 @@ impl SetOrder {
             permit = place.acquire_owned() => permit.map_err(|error| Error::internal("no place on a host", error))?,
             () = self.cancel.cancelled() => return Err(cancelled()),
         };
-        let (order, slots, index) = (self.clone(), shard.slots.clone(), shard.index);
+        let (order, slots, index) = (self.clone(), shard.slots(), shard.index);
         tokio::task::spawn_blocking(move || order.capture_here(&choice, slots, index))
             .await
             .unwrap_or_else(|error| Err(Error::internal("the capture stopped", error)))

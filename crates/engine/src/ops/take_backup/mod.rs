@@ -106,7 +106,7 @@ impl Engine {
             None => None,
         };
         Ok(Source {
-            node: only_node(instance.url.parse()?)?,
+            address: instance.url.parse()?,
             login: Login {
                 credentials: Credentials { username: instance.username.clone(), password },
                 ..Login::default()

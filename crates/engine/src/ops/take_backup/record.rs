@@ -85,8 +85,8 @@ fn owners(layout: &Layout) -> Vec<Option<String>> {
     let mut owners = vec![None; usize::from(SLOT_COUNT)];
     for shard in &layout.shards {
         let owner = shard.primary().map(|member| member.id.clone().unwrap_or_else(|| member.node.to_string()));
-        for (first, last) in shard.slots.ranges() {
-            owners[usize::from(*first)..=usize::from(*last)].fill(owner.clone());
+        for range in &shard.slots {
+            owners[usize::from(range.first)..=usize::from(range.last)].fill(owner.clone());
         }
     }
     owners
@@ -100,7 +100,7 @@ fn missing(set: &CapturedSet, unsettled: Option<Slots>) -> Vec<Missing> {
         .zip(&set.shards)
         .filter_map(|(shard, captured)| {
             let error = captured.as_ref().err()?;
-            Some(Missing { slots: shard.slots.clone(), failure: Failure::from(error) })
+            Some(Missing { slots: shard.slots(), failure: Failure::from(error) })
         })
         .collect();
     let note = |code: &str, message: &str, hint: &str| Failure {
@@ -110,7 +110,7 @@ fn missing(set: &CapturedSet, unsettled: Option<Slots>) -> Vec<Missing> {
     };
     if !set.before.uncovered.is_empty() {
         missing.push(Missing {
-            slots: set.before.uncovered.clone(),
+            slots: Slots::new(set.before.uncovered.iter().map(|range| (range.first, range.last))),
             failure: note(
                 "SLOTS_UNCOVERED",
                 "no primary of the cluster owns these slots",
