@@ -9,8 +9,8 @@ use super::take_backup::password_place;
 use crate::access::{Principal, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, Prefer, ProjectId, Right, Secret,
-    ServerFacts,
+    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, Prefer, ProjectId, Right,
+    Secret, ServerFacts,
 };
 use crate::redis::{Address, Connection, Layout, Login, Timeouts, discover, probe};
 
@@ -167,7 +167,10 @@ async fn ask(address: Address, login: Login, timeouts: Timeouts) -> Result<(Serv
     tokio::task::spawn_blocking(move || {
         let cancel = CancellationToken::new();
         let layout = discover(&address, &login, timeouts, &cancel)?;
-        let first = layout.shards.iter().find_map(|shard| shard.candidates(Prefer::Primary).into_iter().next());
+        let first = layout
+            .shards
+            .iter()
+            .find_map(|shard| shard.candidates_or_first(Prefer::Primary).into_iter().next());
         let Some(first) = first else {
             return Err(Error::new(
                 Kind::Unreachable,

@@ -43,10 +43,7 @@ impl KeyPace {
         let rate = keys_per_second.filter(|rate| *rate > 0);
         // A tenth of a second's worth, so that a slow pace is an even one.
         let at_once = usize::try_from(rate.unwrap_or(u64::MAX).div_ceil(10)).unwrap_or(usize::MAX);
-        Self {
-            pace: rate.map(|rate| Pace::new(rate, Instant::now())),
-            at_once: at_once.min(MOST_AT_ONCE),
-        }
+        Self { pace: rate.map(|rate| Pace::new(rate, Instant::now())), at_once: at_once.min(MOST_AT_ONCE) }
     }
 
     /// Waits until more keys may be asked for, then counts so many.
@@ -186,7 +183,11 @@ fn knows_absolute_expiry(server: &ServerFacts) -> bool {
 }
 
 /// A key's expiry: `Some(None)` = none, `None` = the key is gone.
-fn expiry(connection: &mut Connection, absolute: bool, now_ms: &dyn Fn() -> i64) -> Result<Option<Option<i64>>> {
+fn expiry(
+    connection: &mut Connection,
+    absolute: bool,
+    now_ms: &dyn Fn() -> i64,
+) -> Result<Option<Option<i64>>> {
     let reply = connection.reply()?;
     let Reply::Integer(ms) = granted(connection, "tell when a key expires", reply)? else {
         return Err(connection.no_redis("an odd reply to PEXPIRETIME"));
@@ -222,9 +223,8 @@ mod tests {
 
     #[test]
     fn a_scan_goes_on_until_the_cursor_comes_back_to_nought() {
-        let mut server = scripted(
-            "*2\r\n$2\r\n17\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n*2\r\n$1\r\n0\r\n*1\r\n$1\r\na\r\n",
-        );
+        let mut server =
+            scripted("*2\r\n$2\r\n17\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n*2\r\n$1\r\n0\r\n*1\r\n$1\r\na\r\n");
         let mut seen = Vec::new();
         scan(&mut server, |key| {
             seen.push(key.to_vec());
@@ -248,7 +248,8 @@ mod tests {
                 Ok(())
             })
             .unwrap();
-            let expected = [(b"a".to_vec(), b"A".to_vec(), None), (b"c".to_vec(), b"C".to_vec(), Some(expected))];
+            let expected =
+                [(b"a".to_vec(), b"A".to_vec(), None), (b"c".to_vec(), b"C".to_vec(), Some(expected))];
             assert_eq!(seen, expected, "{version}");
         }
     }

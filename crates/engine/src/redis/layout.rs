@@ -106,6 +106,19 @@ impl Shard {
         self.nodes.iter().find(|member| member.primary)
     }
 
+    /// [`Shard::candidates`], or where there is none, the primary or only server all the same: what it says to being
+    /// asked is the best reason that there is.
+    pub fn candidates_or_first(&self, prefer: Prefer) -> Vec<Choice> {
+        let mut candidates = self.candidates(prefer);
+        if candidates.is_empty()
+            && let Some(first) = self.primary().or(self.nodes.first())
+        {
+            let why = format!("no server is healthy; of this one it is known: {}", first.why);
+            candidates.push(Choice { node: first.node.clone(), primary: first.primary, why });
+        }
+        candidates
+    }
+
     /// Whether it is the same shard in a later layout: it holds the first of the same slots.
     pub fn is_of(&self, earlier: &Self) -> bool {
         match earlier.slots.first() {
@@ -126,8 +139,11 @@ impl Shard {
             Prefer::Replica if replicas.is_empty() => "no healthy replica",
             Prefer::Replica => "the primary, if no replica can do it",
         };
-        let primaries =
-            healthy(true).map(|member| Choice { node: member.node.clone(), primary: true, why: primary_why.to_owned() });
+        let primaries = healthy(true).map(|member| Choice {
+            node: member.node.clone(),
+            primary: true,
+            why: primary_why.to_owned(),
+        });
         let replicas = replicas.into_iter().map(|member| Choice {
             node: member.node.clone(),
             primary: false,

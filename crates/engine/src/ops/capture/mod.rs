@@ -17,9 +17,7 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::model::{CaptureMethod, Checks, Instance, Method, PartOrigin, Phase, ServerFacts, Slots};
-use crate::redis::{
-    Address, Choice, Connection, Login, Severity, Timeouts, look, probe, read_at_replica,
-};
+use crate::redis::{Address, Choice, Connection, Login, Severity, Timeouts, look, probe, read_at_replica};
 use crate::vault::ObjectWriter;
 use proof::Proven;
 pub(super) use set::{CapturedSet, Hosts, SetOrder};
@@ -174,7 +172,9 @@ impl ShardOrder<'_> {
                     "taken key by key, each at its own moment, because replication is refused: {error}"
                 ));
                 let connection = self.connect(choice, cancel)?;
-                self.by_keys(choice, connection, server, create, gauge, warnings)
+                let by_keys = self.by_keys(choice, connection, server, create, gauge, warnings);
+                // Where neither is allowed, the better way is the one to allow.
+                by_keys.map_err(|other| if hides_replication(&other) { error } else { other })
             }
             result => result,
         }

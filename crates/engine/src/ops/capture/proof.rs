@@ -154,7 +154,9 @@ impl Verdict {
                     "TRANSFER_MISMATCH",
                     format!("the snapshot ends at byte {}, but {brought} bytes came", self.bytes),
                 )
-                .hint("take the backup again; if it happens twice, check the network and the server's memory"));
+                .hint(
+                    "take the backup again; if it happens twice, check the network and the server's memory",
+                ));
             }
             (Some(fault), Some(Checksum::Ok)) => Some(fault),
             (Some(fault), _) => {

@@ -142,7 +142,7 @@ impl SetOrder {
     async fn capture_shard(&self, mut shard: Shard, topology: Topology) -> Result<Captured> {
         let mut last = not_run();
         for round in 0..ROUNDS {
-            for choice in shard.candidates(self.instance.capture.prefer) {
+            for choice in shard.candidates_or_first(self.instance.capture.prefer) {
                 match self.capture_node(&shard, choice).await {
                     Err(error) if error.worth_retrying() && !self.cancel.is_cancelled() => {
                         tracing::info!(instance = %self.instance.id, shard = shard.index, %error, "not from this node");

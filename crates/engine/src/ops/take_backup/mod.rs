@@ -125,10 +125,15 @@ impl Engine {
     ) -> Result<()> {
         let record = Record::of(set, backup, job)?;
         if record.is_unsettled && job.attempt < MOST_ATTEMPTS {
-            return Err(Error::new(Kind::Conflict, TOPOLOGY_CHANGED, "slots changed hands during the backup")
-                .hint("it begins anew by itself"));
+            return Err(Error::new(
+                Kind::Conflict,
+                TOPOLOGY_CHANGED,
+                "slots changed hands during the backup",
+            )
+            .hint("it begins anew by itself"));
         }
-        let numbers = self.catalog.mint_numbers(u32::try_from(record.parts.len()).unwrap_or(u32::MAX)).await?;
+        let numbers =
+            self.catalog.mint_numbers(u32::try_from(record.parts.len()).unwrap_or(u32::MAX)).await?;
         let parts: Vec<_> = numbers.into_iter().zip(record.parts).collect();
         let manifest = Manifest {
             format: 1,

@@ -32,7 +32,9 @@ impl Record {
             .collect();
         let Some((_, first)) = captured.first() else {
             let error = set.shards.iter().find_map(|shard| shard.as_ref().err());
-            return Err(error.cloned().unwrap_or_else(|| Error::internal("nothing was captured", "no shard")));
+            return Err(error
+                .cloned()
+                .unwrap_or_else(|| Error::internal("nothing was captured", "no shard")));
         };
         let unsettled = unsettled_slots(set);
         let is_unsettled = unsettled.is_some();
@@ -59,7 +61,10 @@ impl Record {
             failure,
             server: ServerFacts { topology: set.before.topology, ..first.server.clone() },
             origin,
-            parts: captured.iter().map(|(shard, part)| sealed_part(backup, started_at, *shard, part)).collect(),
+            parts: captured
+                .iter()
+                .map(|(shard, part)| sealed_part(backup, started_at, *shard, part))
+                .collect(),
             is_unsettled,
         })
     }
@@ -84,7 +89,8 @@ fn unsettled_slots(set: &CapturedSet) -> Option<Slots> {
 fn owners(layout: &Layout) -> Vec<Option<String>> {
     let mut owners = vec![None; usize::from(SLOT_COUNT)];
     for shard in &layout.shards {
-        let owner = shard.primary().map(|member| member.id.clone().unwrap_or_else(|| member.node.to_string()));
+        let owner =
+            shard.primary().map(|member| member.id.clone().unwrap_or_else(|| member.node.to_string()));
         for range in &shard.slots {
             owners[usize::from(range.first)..=usize::from(range.last)].fill(owner.clone());
         }
@@ -159,12 +165,7 @@ fn skew_ms(captured: &[(u32, &Captured)]) -> Option<u64> {
     (captured.len() > 1).then_some(skew)
 }
 
-fn sealed_part(
-    backup: &Backup,
-    started_at: jiff::Timestamp,
-    shard: u32,
-    captured: &Captured,
-) -> SealedPart {
+fn sealed_part(backup: &Backup, started_at: jiff::Timestamp, shard: u32, captured: &Captured) -> SealedPart {
     let stamp = started_at.strftime("%Y%m%dT%H%M%SZ");
     SealedPart {
         shard,
