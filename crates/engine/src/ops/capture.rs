@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Phase, Progress, ServerFacts, hex};
-use crate::redis::{Address, Connection, Credentials, Snapshot, Timeouts, probe, request_snapshot};
+use crate::redis::{Connection, Login, Node, Snapshot, Timeouts, probe, request_snapshot};
 use crate::vault::ObjectWriter;
 
 /// Bytes of a chunk.
@@ -58,8 +58,8 @@ impl Meter {
 
 /// Where a snapshot comes from.
 pub(super) struct Source {
-    pub(super) address: Address,
-    pub(super) credentials: Credentials,
+    pub(super) node: Node,
+    pub(super) login: Login,
     pub(super) timeouts: Timeouts,
 }
 
@@ -84,8 +84,7 @@ pub(super) fn capture(
     cancel: &CancellationToken,
 ) -> Result<Captured> {
     meter.enter(Phase::Connecting);
-    let mut connection =
-        Connection::open(&source.address, &source.credentials, source.timeouts, cancel.clone())?;
+    let mut connection = Connection::open(&source.node, &source.login, source.timeouts, cancel.clone())?;
     let server = probe(&mut connection)?;
     let mut snapshot = request_snapshot(connection)?;
     meter.total.store(snapshot.total_bytes().unwrap_or(0), Ordering::Relaxed);

@@ -12,7 +12,7 @@ use crate::model::{
     AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, ProjectId, Right, Secret,
     ServerFacts, Topology,
 };
-use crate::redis::{Address, Connection, Credentials, Timeouts, probe};
+use crate::redis::{Address, Connection, Login, Node, Timeouts, probe};
 
 /// An instance that somebody adds.
 #[derive(Debug, Default)]
@@ -71,7 +71,8 @@ impl Engine {
             return Err(Error::new(Kind::Denied, "PROJECT_DENIED", "this key is bound to another project"));
         }
         let id = new.id.unwrap_or_else(InstanceId::mint);
-        let facts = ask(&address, &credentials, self.settings.timeouts).await?;
+        let login = Login { credentials: credentials.clone(), ..Login::default() };
+        let facts = ask(only_node(address.clone())?, login, self.settings.timeouts).await?;
         if facts.topology == Topology::Cluster {
             return Err(Error::new(
                 Kind::Invalid,
@@ -134,7 +135,7 @@ impl Engine {
         let scope = who.with(Right::Operate)?;
         let instance = self.visible_instance(&scope, id).await?;
         let source = self.source(&instance)?;
-        let facts = ask(&source.address, &source.credentials, source.timeouts).await?;
+        let facts = ask(source.node, source.login, source.timeouts).await?;
         self.catalog.record_contact(&scope.account, id, &facts).await?;
         self.instances.clear();
         Ok(facts)
@@ -171,13 +172,25 @@ impl Engine {
     }
 }
 
-async fn ask(address: &Address, credentials: &Credentials, timeouts: Timeouts) -> Result<ServerFacts> {
-    let (address, credentials) = (address.clone(), credentials.clone());
+async fn ask(node: Node, login: Login, timeouts: Timeouts) -> Result<ServerFacts> {
     tokio::task::spawn_blocking(move || {
-        probe(&mut Connection::open(&address, &credentials, timeouts, CancellationToken::new())?)
+        probe(&mut Connection::open(&node, &login, timeouts, CancellationToken::new())?)
     })
     .await
     .unwrap_or_else(|error| Err(Error::internal("the connection test stopped", error)))
+}
+
+/// The server of an address that names one.
+pub(super) fn only_node(address: Address) -> Result<Node> {
+    match address {
+        Address::Server(node) => Ok(node),
+        Address::Sentinel { .. } | Address::Cluster { .. } => Err(Error::new(
+            Kind::Invalid,
+            "ADDRESS_UNSUPPORTED",
+            "addresses of Sentinels and clusters are not supported by this version",
+        )
+        .hint("use redis://host:port of one server, or unix:///path/to/redis.sock")),
+    }
 }
 
 /// A person's text: trimmed, bounded, without control characters; empty is none.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::capture::{Captured, Source, capture};
+use super::instances::only_node;
 use super::{Engine, Meter};
 use crate::catalog::SealedBackup;
 use crate::error::{Error, Kind, Result};
@@ -12,7 +13,7 @@ use crate::model::{
     Backup, BackupState, Failure, Instance, Job, KindCount, Manifest, ManifestPart, SealedPart,
     SnapshotReport,
 };
-use crate::redis::{Address, Credentials};
+use crate::redis::{Credentials, Login};
 use crate::vault::{AttemptKey, ObjectKey};
 
 /// Where an instance's password is sealed for.
@@ -96,8 +97,11 @@ impl Engine {
             None => None,
         };
         Ok(Source {
-            address: instance.url.parse::<Address>()?,
-            credentials: Credentials { username: instance.username.clone(), password },
+            node: only_node(instance.url.parse()?)?,
+            login: Login {
+                credentials: Credentials { username: instance.username.clone(), password },
+                ..Login::default()
+            },
             timeouts: self.settings.timeouts,
         })
     }

@@ -4,10 +4,12 @@
 
 mod address;
 mod connection;
+mod login;
 mod probe;
 mod snapshot;
 
-pub use address::{Address, Credentials};
-pub use connection::{Connection, Timeouts};
+pub use address::{Address, HostPort, Node};
+pub use connection::{Connection, Reply, Timeouts, encode};
+pub use login::{Credentials, Login, TlsOptions};
 pub use probe::probe;
 pub use snapshot::{Snapshot, request_snapshot};

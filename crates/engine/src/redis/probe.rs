@@ -1,25 +1,23 @@
 //! What a server says of itself.
 
-use super::connection::{Connection, Reply};
+use super::{Connection, Reply};
 use crate::error::Result;
 use crate::model::{ServerFacts, Topology};
 
 /// Asks a server who it is. A user without `+info` gives facts with empty texts, not an error.
 pub fn probe(connection: &mut Connection) -> Result<ServerFacts> {
-    connection.send(&[b"PING"])?;
-    match connection.reply()? {
+    match connection.call(&[b"PING"])? {
         Reply::Simple(text) if text == "PONG" => {}
         // An ACL user may lack PING and still be allowed to replicate.
         Reply::Error(text) if text.starts_with("NOPERM") => {}
         Reply::Error(text) => return Err(connection.refusal("answer", &text)),
-        Reply::Simple(_) | Reply::Bulk(_) => return Err(connection.no_redis("an odd reply to PING")),
+        _ => return Err(connection.no_redis("an odd reply to PING")),
     }
-    connection.send(&[b"INFO"])?;
-    match connection.reply()? {
-        Reply::Bulk(text) => Ok(read_info(&String::from_utf8_lossy(&text))),
+    match connection.call(&[b"INFO"])? {
+        Reply::Bulk(Some(text)) => Ok(read_info(&String::from_utf8_lossy(&text))),
         Reply::Error(text) if text.starts_with("NOPERM") => Ok(read_info("")),
         Reply::Error(text) => Err(connection.refusal("describe itself", &text)),
-        Reply::Simple(_) => Err(connection.no_redis("an odd reply to INFO")),
+        _ => Err(connection.no_redis("an odd reply to INFO")),
     }
 }
 

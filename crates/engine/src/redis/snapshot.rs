@@ -1,6 +1,6 @@
 //! The handshake of a replica, and the snapshot that follows it (Redis `src/replication.c`).
 
-use super::connection::{Connection, Reply};
+use super::{Connection, Reply};
 use crate::error::{Error, Kind, Result};
 
 /// A snapshot on its way: the payload frame was read, its bytes come next.
@@ -35,8 +35,7 @@ pub fn request_snapshot(mut connection: Connection) -> Result<Snapshot> {
         &[b"REPLCONF", b"rdb-only", b"1"],
     ];
     for option in options {
-        connection.send(option)?;
-        if let Reply::Error(text) = connection.reply()?
+        if let Reply::Error(text) = connection.call(option)?
             && ["NOAUTH", "NOPERM", "LOADING"].iter().any(|code| text.starts_with(code))
         {
             return Err(connection.refusal("take part in replication (REPLCONF)", &text));
