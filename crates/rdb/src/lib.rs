@@ -67,6 +67,7 @@ mod part;
 mod reader;
 mod report;
 mod rewrite;
+mod slots;
 mod source;
 mod text;
 mod unwritable;
@@ -86,5 +87,6 @@ pub use part::{Frame, Head, Part, StreamFacts, StreamHistory, StreamId, Visitor,
 pub use reader::Reader;
 pub use report::{DatabaseReport, Failure, KindReport, Report, Summary, verify};
 pub use rewrite::{Dropped, Impossible, Moves, Place, RewriteError, RewriteOptions, Rewritten, rewrite};
+pub use slots::{SLOTS, SlotSet, slot};
 pub use unwritable::{Unwritable, WriteError};
 pub use writer::{Record, Writer};

@@ -6,9 +6,10 @@ use super::{ExportOptions, Exported, for_each_key, sink::Sink};
 use crate::{
     event::Entry,
     fault::{Fault, Reason},
-    inspect::{cluster_slot, memory_estimate},
+    inspect::memory_estimate,
     limits::Limits,
     packed::Digits,
+    slots::slot,
 };
 
 const HEADER: &[u8] =
@@ -60,7 +61,7 @@ fn write_row(out: &mut Vec<u8>, entry: &Entry<'_>) {
         }
     }
     out.push(b',');
-    unsigned(out, cluster_slot(entry.key).into());
+    unsigned(out, slot(entry.key).into());
     out.extend_from_slice(b"\r\n");
 }
 
