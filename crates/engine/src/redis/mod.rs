@@ -5,11 +5,13 @@
 mod address;
 mod connection;
 mod login;
+mod primary;
 mod probe;
 mod snapshot;
 
 pub use address::{Address, HostPort, Node};
 pub use connection::{Connection, Reply, Timeouts, encode};
 pub use login::{Credentials, Login, TlsOptions};
+pub use primary::{Guest, Payload, Primary, Served};
 pub use probe::probe;
 pub use snapshot::{Snapshot, request_snapshot};
