@@ -11,6 +11,7 @@ mod instances;
 mod keys;
 mod knowledge;
 mod list;
+mod login;
 mod manifest;
 mod remove_backup;
 mod request_backup;
