@@ -4,6 +4,8 @@
 
 mod address;
 mod connection;
+mod door;
+mod follow;
 mod login;
 mod primary;
 mod probe;
@@ -11,6 +13,8 @@ mod snapshot;
 
 pub use address::{Address, HostPort, Node};
 pub use connection::{Connection, Reply, Timeouts, encode};
+pub use door::{Door, Info, Keyspace};
+pub use follow::{Follower, Ledger, Step, Trace, release};
 pub use login::{Credentials, Login, TlsOptions};
 pub use primary::{Guest, Payload, Primary, Served};
 pub use probe::probe;

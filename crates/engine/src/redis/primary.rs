@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Secret;
 
 /// Offset of the snapshot. What follows it is counted from here.
-const OFFSET: u64 = 1;
+pub(super) const OFFSET: u64 = 1;
 /// How long a replica may take to come. It tries once a second.
 const ARRIVAL: Duration = Duration::from_secs(30);
 /// How long whoever comes may take to say who it is.
