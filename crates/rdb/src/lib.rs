@@ -45,6 +45,7 @@
 //! module data means.
 
 mod bytes;
+mod changes;
 mod crc;
 mod digest;
 pub mod dump;
@@ -74,6 +75,7 @@ mod unwritable;
 mod value;
 mod writer;
 
+pub use changes::{ChangeCounts, Changes, Prefix, Ttl};
 pub use digest::{Digest, DigestKey, Digester};
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
 pub use export::{ExportOptions, Exported, Form, export};
@@ -86,7 +88,10 @@ pub use model::{Collector, Value};
 pub use part::{Frame, Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
 pub use reader::Reader;
 pub use report::{DatabaseReport, Failure, KindReport, Report, Summary, verify};
-pub use rewrite::{Dropped, Impossible, Moves, Place, RewriteError, RewriteOptions, Rewritten, rewrite};
+pub use rewrite::{
+    Dropped, Impossible, Moves, Place, RewriteError, RewriteOptions, RewriteSource, Rewritten, rewrite,
+    rewrite_all,
+};
 pub use slots::{SLOTS, SlotSet, slot};
 pub use unwritable::{Unwritable, WriteError};
 pub use writer::{Record, Writer};
