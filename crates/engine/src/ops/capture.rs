@@ -3,9 +3,11 @@
 //! Two threads. This one reads the socket at full speed and writes each chunk; the other hashes it and checks it as
 //! RDB. Chunks go round between them, so memory is bounded whatever the size.
 
+use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -31,6 +33,35 @@ pub struct Meter {
     bytes: AtomicU64,
     total: AtomicU64,
     keys: AtomicU64,
+    safe: Mutex<Safe>,
+}
+
+/// Tells how many keys of the part under way are safe in a target.
+type Gauge = Box<dyn Fn() -> u64 + Send>;
+
+/// Keys that are safe in a target: of the parts that are done, and of the one under way.
+#[derive(Default)]
+struct Safe {
+    parts: Vec<u64>,
+    under_way: Option<(usize, Gauge)>,
+}
+
+impl Safe {
+    /// Keeps what the part under way has come to.
+    fn update(&mut self) {
+        if let Some((part, gauge)) = &self.under_way {
+            if self.parts.len() <= *part {
+                self.parts.resize(part + 1, 0);
+            }
+            self.parts[*part] = gauge();
+        }
+    }
+}
+
+impl fmt::Debug for Safe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.fmt(f)
+    }
 }
 
 impl Meter {
@@ -42,16 +73,46 @@ impl Meter {
                 0 => Phase::Waiting,
                 1 => Phase::Connecting,
                 2 => Phase::Receiving,
-                _ => Phase::Sealing,
+                3 => Phase::Sealing,
+                4 => Phase::Checking,
+                5 => Phase::Restoring,
+                _ => Phase::Loading,
             },
             bytes: self.bytes.load(Ordering::Relaxed),
             total_bytes: (total > 0).then_some(total),
             keys: self.keys.load(Ordering::Relaxed),
-            safe: Vec::new(),
+            safe: {
+                let mut safe = self.safe.lock().unwrap_or_else(PoisonError::into_inner);
+                safe.update();
+                safe.parts.clone()
+            },
         }
     }
 
-    fn enter(&self, phase: Phase) {
+    /// From now on `gauge` tells how many keys of a part are safe; those of the parts before stay what they were.
+    pub(super) fn follow(&self, part: usize, gauge: Gauge) {
+        let mut safe = self.safe.lock().unwrap_or_else(PoisonError::into_inner);
+        safe.update();
+        safe.under_way = Some((part, gauge));
+    }
+
+    /// Starts with what an attempt before this one has brought to safety.
+    pub(super) fn resume(&self, parts: Vec<u64>) {
+        self.safe.lock().unwrap_or_else(PoisonError::into_inner).parts = parts;
+    }
+
+    /// So many bytes, of so many in all.
+    pub(super) fn set_bytes(&self, bytes: u64, total: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    /// So many keys.
+    pub(super) fn set_keys(&self, keys: u64) {
+        self.keys.store(keys, Ordering::Relaxed);
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Relaxed);
     }
 }

@@ -13,6 +13,7 @@ mod knowledge;
 mod list;
 mod login;
 mod manifest;
+mod part_reader;
 mod remove_backup;
 mod request_backup;
 mod restore;
