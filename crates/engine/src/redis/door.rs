@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio_util::sync::CancellationToken;
 
+use super::info::Info;
 use super::{Connection, Login, Node, Reply, Timeouts};
 use crate::error::Result;
 
@@ -27,10 +28,6 @@ pub struct Keyspace {
     pub expires: u64,
 }
 
-/// What INFO said.
-#[derive(Debug, Clone, Default)]
-pub struct Info(String);
-
 impl Door {
     /// Connects and signs in.
     pub fn open(&self, cancel: &CancellationToken) -> Result<Connection> {
@@ -39,23 +36,10 @@ impl Door {
 }
 
 impl Connection {
-    /// What it says of itself; `None` if the user may not ask.
-    pub fn info(&mut self) -> Result<Option<Info>> {
-        match self.call(&[b"INFO"])? {
-            Reply::Bulk(Some(text)) => Ok(Some(Info(String::from_utf8_lossy(&text).into_owned()))),
-            Reply::Error(text) if is_denied(&text) => Ok(None),
-            Reply::Error(text) => Err(self.refusal("describe itself (INFO)", &text)),
-            _ => Err(self.no_redis("an odd reply to INFO")),
-        }
-    }
-
     /// The value of a setting; `None` if there is none of that name, or the user may not ask.
     pub fn setting(&mut self, name: &str) -> Result<Option<String>> {
-        match self.call(&[b"CONFIG", b"GET", name.as_bytes()])? {
-            Reply::Array(Some(words)) => Ok(words.get(1).and_then(Reply::text)),
-            Reply::Error(_) => Ok(None),
-            _ => Err(self.no_redis("an odd reply to CONFIG GET")),
-        }
+        let reply = self.call(&[b"CONFIG", b"GET", name.as_bytes()])?;
+        Ok(reply.field(name).and_then(Reply::text))
     }
 
     /// Changes a setting. Whether it did.
@@ -81,22 +65,7 @@ impl Connection {
     }
 }
 
-/// Whether an error says that the user, or anybody here, may not.
-pub(super) fn is_denied(text: &str) -> bool {
-    text.starts_with("NOPERM") || text.contains("unknown command") || text.contains("unknown subcommand")
-}
-
 impl Info {
-    /// A field; empty if it is not there.
-    pub fn get(&self, name: &str) -> &str {
-        self.0.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map_or("", str::trim)
-    }
-
-    /// A field that is a number; 0 if it is not there.
-    pub fn number(&self, name: &str) -> u64 {
-        self.get(name).parse().unwrap_or(0)
-    }
-
     /// Databases that hold something, such as `db0:keys=1,expires=0,avg_ttl=0`.
     pub fn keyspace(&self) -> BTreeMap<u64, Keyspace> {
         let database = |line: &str| {
@@ -106,7 +75,7 @@ impl Info {
             };
             Some((index.parse().ok()?, Keyspace { keys: fact("keys")?, expires: fact("expires").unwrap_or(0) }))
         };
-        self.0.lines().filter_map(database).collect()
+        self.lines().filter_map(database).collect()
     }
 }
 
@@ -115,13 +84,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_server_says_is_read() {
-        let info = Info(
+    fn databases_are_read() {
+        let info = Info::new(
             "# Replication\r\nrole:slave\r\nmaster_link_status:up\r\nslave_repl_offset:15\r\n\
-             # Keyspace\r\ndb0:keys=5,expires=2,avg_ttl=0,subexpiry=0\r\ndb9:keys=1,expires=0,avg_ttl=0\r\ndbx:keys=1\r\n"
-                .to_owned(),
+             # Keyspace\r\ndb0:keys=5,expires=2,avg_ttl=0,subexpiry=0\r\ndb9:keys=1,expires=0,avg_ttl=0\r\ndbx:keys=1\r\n",
         );
-        assert_eq!((info.get("role"), info.get("absent"), info.number("slave_repl_offset")), ("slave", "", 15));
         let found = info.keyspace();
         assert_eq!(found[&0], Keyspace { keys: 5, expires: 2 });
         assert_eq!((found.len(), found[&9].keys), (2, 1));

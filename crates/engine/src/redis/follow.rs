@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::info::Info;
 use super::primary::random_hex;
-use super::{Connection, Door, Guest, Info, Keyspace, Node, Payload, Primary, Reply, Served};
+use super::{Connection, Door, Guest, Keyspace, Node, Payload, Primary, Reply, Served};
 use crate::error::{Error, Kind, Result};
 use crate::model::Secret;
 
@@ -156,8 +157,8 @@ impl Follower<'_> {
         if let Node::Tcp { port, .. } = &self.door.node {
             ports.push(*port);
         }
-        if let Some(info) = control.info()? {
-            ports.extend(info.get("tcp_port").parse::<u16>());
+        if let Some(info) = Info::ask(control)? {
+            ports.extend(info.text("tcp_port").parse::<u16>());
         }
         let announced = control.setting("replica-announce-port")?.and_then(|port| port.parse::<u16>().ok());
         ports.extend(announced.filter(|port| *port > 0));
@@ -203,13 +204,13 @@ impl Follower<'_> {
                 continue;
             }
             next = Instant::now() + ASK_EVERY;
-            match control.info() {
+            match Info::ask(control) {
                 Ok(Some(info)) if is_done(&info, served) => return Ok(info),
                 Ok(Some(info)) => {
                     answered = Instant::now();
-                    let is_loading = served.is_whole() && info.get("loading") == "1";
+                    let is_loading = served.is_whole() && info.is_on("loading");
                     watch(if is_loading {
-                        Step::Loaded(info.number("loading_loaded_bytes"))
+                        Step::Loaded(info.number("loading_loaded_bytes").unwrap_or(0))
                     } else {
                         Step::Sent(served.sent_bytes())
                     });
@@ -270,10 +271,10 @@ pub fn release(control: &mut Connection) -> Result<()> {
 
 fn is_done(info: &Info, served: &Served) -> bool {
     served.is_whole()
-        && info.get("master_link_status") == "up"
-        && info.get("loading") != "1"
-        && info.get("master_sync_in_progress") != "1"
-        && (served.is_acknowledged() || info.number("slave_repl_offset") >= super::primary::OFFSET)
+        && info.text("master_link_status") == "up"
+        && !info.is_on("loading")
+        && !info.is_on("master_sync_in_progress")
+        && (served.is_acknowledged() || info.number("slave_repl_offset") >= Some(super::primary::OFFSET))
 }
 
 fn lost() -> Error {

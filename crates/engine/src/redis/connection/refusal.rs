@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::{Connection, cancelled, tls};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::redis::Node;
 
 /// The least that a user needs for a backup (tried with Redis 6.2 to 8.2 and Valkey 8.1 and 9.1).
@@ -98,14 +98,6 @@ impl Connection {
                 .refused("SOURCE_AUTH", "refused the user or password", text)
                 .hint("check user and password"),
             _ => self.refused("SOURCE_REFUSED", &format!("refused to {action}"), text),
-        }
-    }
-
-    /// The reply, unless it is an error: then what that means for `action`.
-    pub(in crate::redis) fn expect(&self, action: &str, reply: super::Reply) -> Result<super::Reply> {
-        match reply {
-            super::Reply::Error(text) => Err(self.refusal(action, &text)),
-            reply => Ok(reply),
         }
     }
 }
