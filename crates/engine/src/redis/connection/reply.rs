@@ -89,6 +89,15 @@ impl Connection {
         self.element(&mut Bounds { bytes: limit_bytes, elements: MOST_ELEMENTS, deadline }, 0)
     }
 
+    /// Takes as many `+OK` as have come already, at most `most`, without making a reply of each.
+    pub(in crate::redis) fn take_ok(&mut self, most: usize) -> usize {
+        const OK: &[u8; 5] = b"+OK\r\n";
+        let replies = self.pending[self.used..].as_chunks().0;
+        let found = replies.iter().take(most).take_while(|reply| *reply == OK).count();
+        self.used += found * OK.len();
+        found
+    }
+
     fn element(&mut self, bounds: &mut Bounds, depth: usize) -> Result<Reply> {
         let line = loop {
             let line = self.line(bounds.deadline)?;
