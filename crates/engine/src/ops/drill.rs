@@ -321,7 +321,7 @@ fn compare(part: &SealedPart, counted: &BTreeMap<u64, u64>) -> Result<()> {
         format!("the server did not load all keys of shard {}, or more than there are", part.shard),
     )
     .because(differing.join(", "))
-    .hint("compare with: keystow verify; try another version with --server"))
+    .hint("compare with: keystow verify; try another version with --program"))
 }
 
 fn millis(time: Duration) -> u64 {

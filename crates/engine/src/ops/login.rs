@@ -118,6 +118,40 @@ impl Engine {
     }
 }
 
+/// What is kept of an instance's login, beyond its password, without the secrets themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptLogin {
+    /// Sentinel's own user.
+    pub sentinel_username: Option<String>,
+    /// Whether a password for its Sentinels is kept.
+    pub has_sentinel_password: bool,
+    /// Whether authorities of its own are kept for it.
+    pub has_tls_ca: bool,
+    /// Whether a client certificate with its key is kept for it.
+    pub has_tls_certificate: bool,
+    /// The name that certificates must bear.
+    pub tls_server_name: Option<String>,
+}
+
+impl Engine {
+    /// What is kept of an instance's login. One that does not open any more looks like none: a list must not fail for
+    /// it, and the next backup says so.
+    pub fn kept_login(&self, instance: &Instance) -> KeptLogin {
+        let place = login_place(instance.account.as_str(), instance.id.as_str());
+        let opened = LoginSecrets::open(&self.sealer, &place, instance.sealed_login.as_deref());
+        opened.map_or_else(
+            |_| KeptLogin::default(),
+            |secrets| KeptLogin {
+                sentinel_username: secrets.sentinel_username,
+                has_sentinel_password: secrets.sentinel_password.is_some(),
+                has_tls_ca: secrets.tls_ca.is_some(),
+                has_tls_certificate: secrets.tls_certificate.is_some(),
+                tls_server_name: secrets.tls_server_name,
+            },
+        )
+    }
+}
+
 /// A secret as base64: a password may be any bytes.
 mod secret {
     use std::borrow::Cow;

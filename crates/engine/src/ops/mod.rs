@@ -50,6 +50,7 @@ pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;
 pub use instances::{InstanceAddress, InstanceTest, NewInstance};
 pub use keys::{IssuedKey, NewKey};
+pub use login::KeptLogin;
 pub use meter::Meter;
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
