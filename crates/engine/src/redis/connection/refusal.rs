@@ -93,7 +93,7 @@ impl Connection {
                 .hint("try again later, or back up its primary"),
             _ if text.contains("unknown command") => self
                 .refused("SOURCE_NO_PSYNC", &format!("does not offer what it takes to {action}"), text)
-                .hint("managed services hide PSYNC; such a source cannot be backed up by this version"),
+                .hint("managed services hide PSYNC; keystow instance set ID --method auto reads such a source key by key"),
             _ if text.contains("invalid password") || text.contains("AUTH") => self
                 .refused("SOURCE_AUTH", "refused the user or password", text)
                 .hint("check user and password"),
