@@ -1,8 +1,9 @@
 //! Finding the servers of an instance, and looking how they are, with real ones.
 
+use keystow_engine::model::Prefer;
 use keystow_engine::model::Topology;
 use keystow_engine::redis::{
-    Address, Connection, Layout, Login, Prefer, SlotRange, Timeouts, begin_snapshot, discover, look,
+    Address, Connection, Layout, Login, SlotRange, Timeouts, begin_snapshot, discover, look,
 };
 use keystow_engine::{Error, Result};
 use tokio_util::sync::CancellationToken;
