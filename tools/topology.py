@@ -8,8 +8,10 @@ SLOTS = 16384
 class Sentinels:
     """Sentinels that watch one primary under a name, and know its replicas and each other."""
 
-    def __init__(self, lab, primary, count=3, name="lab-cache", password=None, down_after=1000):
+    def __init__(self, lab, primary, count=3, name="lab-cache", password=None, down_after=1000,
+                 certificate=None):
         self.name = name
+        self.tls = certificate is not None
         self.nodes = []
         replicas = int(primary.field("connected_slaves"))
         for _ in range(count):
@@ -19,7 +21,7 @@ class Sentinels:
                               f"sentinel down-after-milliseconds {name} {down_after}\n"
                               f"sentinel failover-timeout {name} 5000\n"
                               + (f"sentinel auth-pass {name} {password}\n" if password else ""))
-            node = Redis(folder, sentinel=config)
+            node = Redis(folder, sentinel=config, certificate=certificate)
             lab.callback(node.stop)
             self.nodes.append(node)
         for node in self.nodes:
@@ -34,7 +36,8 @@ class Sentinels:
     @property
     def url(self):
         """The address as `keystow instance add` takes it."""
-        return f"redis-sentinel://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes)}/{self.name}"
+        hosts = ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return f"{'rediss' if self.tls else 'redis'}-sentinel://{hosts}/{self.name}"
 
     def primary_port(self):
         """The port of the primary, as the first Sentinel that still runs has it."""
