@@ -10,6 +10,7 @@ mod world;
 mod cancel;
 mod discovery;
 mod faults;
+mod harm;
 mod links;
 mod remove;
 mod sources;
