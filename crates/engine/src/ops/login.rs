@@ -138,7 +138,10 @@ mod secret {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
         let Some(text) = Option::<Cow<'de, str>>::deserialize(from)? else { return Ok(None) };
-        STANDARD.decode(&*text).map(|bytes| Some(Secret::new(bytes))).map_err(|_| D::Error::custom("no base64"))
+        STANDARD
+            .decode(&*text)
+            .map(|bytes| Some(Secret::new(bytes)))
+            .map_err(|_| D::Error::custom("no base64"))
     }
 }
 
@@ -161,7 +164,10 @@ mod tests {
             ..NewLogin::default()
         };
         let (address, username, secrets) = new.read().unwrap();
-        assert_eq!((address.to_string().as_str(), username.as_deref()), ("redis-sentinel://h:1/main", Some("user")));
+        assert_eq!(
+            (address.to_string().as_str(), username.as_deref()),
+            ("redis-sentinel://h:1/main", Some("user"))
+        );
         assert!(!format!("{secrets:?}").contains("private"));
         let sealed = secrets.seal(&sealer, "a").unwrap();
         assert!(LoginSecrets::open(&sealer, "b", sealed.as_deref()).is_err());

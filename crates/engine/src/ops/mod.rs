@@ -79,6 +79,8 @@ pub struct Settings {
     pub longest_link: Duration,
     /// Limits on waiting for a source.
     pub timeouts: Timeouts,
+    /// Name or address under which the target of a restore finds this host; that of the connection to it if absent.
+    pub advertise: Option<String>,
 }
 
 /// Keys and links known at once.

@@ -134,7 +134,8 @@ impl BufRead for PartReader {
                     return Err(io::Error::other("the part cannot be read to its end"));
                 }
                 Err(_) => {
-                    self.failure = Some(Error::internal("the thread that reads the part ended", "it panicked"));
+                    self.failure =
+                        Some(Error::internal("the thread that reads the part ended", "it panicked"));
                     return Err(io::ErrorKind::BrokenPipe.into());
                 }
             }

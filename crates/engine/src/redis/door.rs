@@ -71,9 +71,14 @@ impl Info {
         let database = |line: &str| {
             let (index, facts) = line.strip_prefix("db")?.split_once(':')?;
             let fact = |name: &str| {
-                facts.split(',').find_map(|fact| fact.strip_prefix(name)?.strip_prefix('=')?.trim().parse().ok())
+                facts
+                    .split(',')
+                    .find_map(|fact| fact.strip_prefix(name)?.strip_prefix('=')?.trim().parse().ok())
             };
-            Some((index.parse().ok()?, Keyspace { keys: fact("keys")?, expires: fact("expires").unwrap_or(0) }))
+            Some((
+                index.parse().ok()?,
+                Keyspace { keys: fact("keys")?, expires: fact("expires").unwrap_or(0) },
+            ))
         };
         self.lines().filter_map(database).collect()
     }
@@ -98,7 +103,9 @@ mod tests {
     fn rights_are_asked_for_without_using_them() {
         let may = |reply: &str, then: &str| {
             let script = [reply.as_bytes().to_vec(), then.as_bytes().to_vec()];
-            Connection::scripted(script, Timeouts::default()).may("default", &[b"REPLICAOF", b"NO", b"ONE"]).unwrap()
+            Connection::scripted(script, Timeouts::default())
+                .may("default", &[b"REPLICAOF", b"NO", b"ONE"])
+                .unwrap()
         };
         assert!(may("+OK\r\n", ""));
         assert!(!may("$19\r\nUser x has no right\r\n", ""));

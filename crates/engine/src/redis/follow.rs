@@ -83,7 +83,9 @@ impl Follower<'_> {
                     .map_err(|error| Error::internal("no thread for the target", error))?;
                 let watched = self
                     .start(&mut control, &primary)
-                    .and_then(|()| self.watch(&mut control, &served, &|| serving.is_finished(), watch, cancel))
+                    .and_then(|()| {
+                        self.watch(&mut control, &served, &|| serving.is_finished(), watch, cancel)
+                    })
                     .and_then(|info| check(&info.keyspace()).map(|()| info.keyspace()));
                 // After a failure the target must not go on with what it has of the snapshot. After a success it
                 // is let go first: without us it would try to connect again, and again.
@@ -98,12 +100,15 @@ impl Follower<'_> {
                         "the target may still follow this host ({error}): send it REPLICAOF NO ONE"
                     ));
                 }
-                let serving =
-                    serving.join().unwrap_or_else(|_| Err(Error::internal("the primary stopped", "it panicked")));
+                let serving = serving
+                    .join()
+                    .unwrap_or_else(|_| Err(Error::internal("the primary stopped", "it panicked")));
                 // Whoever failed first knows best; to be stopped is no failure of the one that serves.
                 match (watched, serving) {
                     (Ok(found), _) => Ok(found),
-                    (Err(error), Err(cause)) if is_lost(&error) && cause.kind != Kind::Cancelled => Err(cause),
+                    (Err(error), Err(cause)) if is_lost(&error) && cause.kind != Kind::Cancelled => {
+                        Err(cause)
+                    }
                     (Err(error), _) => Err(error),
                 }
             })
@@ -113,16 +118,21 @@ impl Follower<'_> {
     }
 
     /// Changes settings for a while, and listens for the target.
-    fn prepare(&self, control: &mut Connection, borrowed: &mut Vec<(&'static str, String)>) -> Result<Primary> {
-        let mut change = |control: &mut Connection, name: &'static str, old: &str, new: &str| -> Result<bool> {
-            self.ledger.owe(name, old)?;
-            if control.set(name, new.as_bytes())? {
-                borrowed.push((name, old.to_owned()));
-                return Ok(true);
-            }
-            self.ledger.settle(name, old);
-            Ok(false)
-        };
+    fn prepare(
+        &self,
+        control: &mut Connection,
+        borrowed: &mut Vec<(&'static str, String)>,
+    ) -> Result<Primary> {
+        let mut change =
+            |control: &mut Connection, name: &'static str, old: &str, new: &str| -> Result<bool> {
+                self.ledger.owe(name, old)?;
+                if control.set(name, new.as_bytes())? {
+                    borrowed.push((name, old.to_owned()));
+                    return Ok(true);
+                }
+                self.ledger.settle(name, old);
+                Ok(false)
+            };
         if self.is_empty && control.setting("repl-diskless-load")?.as_deref() == Some("disabled") {
             change(control, "repl-diskless-load", "disabled", "on-empty-db")?;
         }

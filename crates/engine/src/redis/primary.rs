@@ -159,7 +159,11 @@ impl Primary {
             "the target must be able to connect to this host: see the setting restore.advertise and firewalls, \
              or restore with --as commands",
         );
-        if strangers > 0 { error.because(format!("{strangers} others came and were turned away")) } else { error }
+        if strangers > 0 {
+            error.because(format!("{strangers} others came and were turned away"))
+        } else {
+            error
+        }
     }
 }
 
@@ -206,7 +210,8 @@ fn send_made(
     let mark = random_hex(20)?;
     link.send(format!("$EOF:{mark}\r\n").as_bytes())?;
     let mut out = Chunks { link, chunk: Vec::with_capacity(CHUNK_BYTES), served, failure: None };
-    let made = make(&mut out).and_then(|()| out.flush().map_err(|error| Error::internal("cannot send", error)));
+    let made =
+        make(&mut out).and_then(|()| out.flush().map_err(|error| Error::internal("cannot send", error)));
     // What the link said is nearer to the cause than what its user made of it.
     if let Some(failure) = out.failure {
         return Err(failure);

@@ -11,6 +11,7 @@ mod cancel;
 mod faults;
 mod links;
 mod remove;
+mod restore;
 mod sources;
 mod sweep;
 mod take;

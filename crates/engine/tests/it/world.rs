@@ -238,6 +238,7 @@ fn engine(
         intranet_url: "http://10.0.0.1:7362".to_owned(),
         longest_link: Duration::from_hours(7 * 24),
         timeouts,
+        advertise: None,
     };
     Arc::new(Engine::new(catalog, vault, clock, &root, settings).unwrap())
 }

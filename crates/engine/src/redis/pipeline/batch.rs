@@ -11,7 +11,7 @@ const KEPT_BYTES: usize = 1024 * 1024;
 /// One order in a batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
-    /// Its place among all orders, from 0.
+    /// Its key's place among all keys, from 0.
     pub(super) number: u64,
     /// Where its bytes end in the batch.
     pub(super) end: usize,
@@ -21,6 +21,8 @@ pub(super) struct Item {
     pub(super) slot: u16,
     /// Whether it may be sent when nobody knows whether it was carried out.
     pub(super) repeatable: bool,
+    /// Whether its key is whole with it.
+    pub(super) is_last: bool,
     /// Whether it may have been carried out before.
     pub(super) again: bool,
 }
@@ -71,7 +73,12 @@ impl Batch {
 
     /// One order by itself.
     pub(super) fn take_out(&self, index: usize, ask: Option<Node>) -> Leftover {
-        Leftover { item: self.items[index], database: self.database, command: self.command(index).to_vec(), ask }
+        Leftover {
+            item: self.items[index],
+            database: self.database,
+            command: self.command(index).to_vec(),
+            ask,
+        }
     }
 
     /// All orders from one on. `was_sent`: they may have been carried out.
@@ -99,7 +106,8 @@ fn skip_line(bytes: &[u8]) -> Option<&[u8]> {
 
 fn word(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = skip_line(bytes)?;
-    let length: usize = std::str::from_utf8(bytes.get(1..bytes.len() - rest.len() - 2)?).ok()?.parse().ok()?;
+    let length: usize =
+        std::str::from_utf8(bytes.get(1..bytes.len() - rest.len() - 2)?).ok()?.parse().ok()?;
     Some((rest.get(..length)?, rest.get(length + 2..)?))
 }
 
@@ -120,11 +128,15 @@ mod tests {
     #[test]
     fn orders_come_out_as_they_went_in() {
         let mut batch = Batch::default().begin(3, 7);
-        let item = Item { number: 7, end: 0, replies: 1, slot: 1, repeatable: true, again: false };
+        let item =
+            Item { number: 7, end: 0, replies: 1, slot: 1, repeatable: true, is_last: true, again: false };
         batch.add(item, b"first");
         batch.add(Item { number: 8, ..item }, b"second");
         let left = batch.leave(1, true);
-        assert_eq!((left[0].command.as_slice(), left[0].item.number, left[0].item.again), (&b"second"[..], 8, true));
+        assert_eq!(
+            (left[0].command.as_slice(), left[0].item.number, left[0].item.again),
+            (&b"second"[..], 8, true)
+        );
         assert_eq!((batch.command(0), left.len(), left[0].database), (&b"first"[..], 1, 3));
     }
 }

@@ -65,7 +65,9 @@ impl Pipeline {
             }
             if !self.patience.wait(self.gauge().answered(), &self.cancel) {
                 let reason = lock(&self.shared.reason).clone();
-                return Err(reason.unwrap_or_else(|| Error::internal("the target is lost", "nobody knows why")));
+                return Err(
+                    reason.unwrap_or_else(|| Error::internal("the target is lost", "nobody knows why"))
+                );
             }
             match (self.fleet.find)() {
                 Ok(route) => self.route = route,
@@ -127,6 +129,7 @@ impl Pipeline {
             Err(error) => return Err(error),
         };
         match verdict {
+            Verdict::Done if !left.item.is_last => {}
             Verdict::Done => {
                 self.shared.done.fetch_add(1, Ordering::Relaxed);
             }

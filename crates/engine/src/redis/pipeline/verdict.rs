@@ -53,7 +53,8 @@ pub(super) fn judge(reply: &Reply, node: &Node, command: &[u8], again: bool, whe
 
 fn refused(kind: Kind, code: &'static str, node: &Node, what: &str, command: &[u8], text: &str) -> Error {
     let shown = text.chars().filter(|c| !c.is_control()).take(200).collect::<String>();
-    Error::new(kind, code, format!("{node} {what}")).because(format!("{shown}, for key {}", shown_key(command)))
+    Error::new(kind, code, format!("{node} {what}"))
+        .because(format!("{shown}, for key {}", shown_key(command)))
 }
 
 /// The key of a command for a message: printable, and not too long.
@@ -108,7 +109,9 @@ mod tests {
             assert_eq!(error.code, code);
             assert!(error.to_string().contains("for key \"key\""), "{error}");
         }
-        for text in ["MOVED 1 b:2", "CLUSTERDOWN Hash slot not served", "READONLY You can't write", "LOADING x"] {
+        for text in
+            ["MOVED 1 b:2", "CLUSTERDOWN Hash slot not served", "READONLY You can't write", "LOADING x"]
+        {
             assert!(matches!(verdict(text, false, WhenBusy::Fail), Verdict::Later(None, _)), "{text}");
         }
     }

@@ -227,12 +227,20 @@ fn is_pause(error: &std::io::Error) -> bool {
 }
 
 fn lost(error: &std::io::Error) -> Error {
-    Error::new(Kind::Unreachable, "TARGET_LOST", "the target dropped the connection in the middle of the snapshot")
-        .because(error)
-        .hint("look at the target's own log for why")
+    Error::new(
+        Kind::Unreachable,
+        "TARGET_LOST",
+        "the target dropped the connection in the middle of the snapshot",
+    )
+    .because(error)
+    .hint("look at the target's own log for why")
 }
 
 fn closed() -> Error {
-    Error::new(Kind::Unreachable, "TARGET_LOST", "the target closed the connection in the middle of the snapshot")
-        .hint("look at the target's own log for why: it may have refused the file or run out of memory")
+    Error::new(
+        Kind::Unreachable,
+        "TARGET_LOST",
+        "the target closed the connection in the middle of the snapshot",
+    )
+    .hint("look at the target's own log for why: it may have refused the file or run out of memory")
 }

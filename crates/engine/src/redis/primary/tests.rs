@@ -38,13 +38,8 @@ fn lines(commands: &[&str]) -> String {
     out
 }
 
-const OPENING: [&str; 5] = [
-    "PING",
-    "AUTH one-time",
-    "REPLCONF listening-port 7000",
-    "REPLCONF capa eof capa psync2",
-    "PSYNC ? -1",
-];
+const OPENING: [&str; 5] =
+    ["PING", "AUTH one-time", "REPLCONF listening-port 7000", "REPLCONF capa eof capa psync2", "PSYNC ? -1"];
 const ANSWERS: usize = "-NOAUTH Authentication required.\r\n+OK\r\n+OK\r\n+OK\r\n".len();
 const FULL_RESYNC: usize = "+FULLRESYNC  1\r\n".len() + 40;
 
@@ -71,9 +66,7 @@ fn the_target_gets_the_file_as_it_is() {
 
 #[test]
 fn what_is_made_on_the_way_ends_with_its_mark() {
-    let mut make = |out: &mut dyn Write| {
-        out.write_all(b"made").map_err(|error| Error::internal("", error))
-    };
+    let mut make = |out: &mut dyn Write| out.write_all(b"made").map_err(|error| Error::internal("", error));
     let bytes = ANSWERS + FULL_RESYNC + "$EOF:\r\n".len() + 40 + 4 + 40;
     let (heard, result, served) = hears(guest(), &lines(&OPENING), Payload::Made(&mut make), bytes);
     let (_, rest) = heard.split_once("$EOF:").unwrap();
@@ -129,7 +122,9 @@ fn commands_are_taken_apart_however_they_come() {
     for end in 0..whole.len() - 2 {
         assert!(parse(&whole[..end]).unwrap().0.is_none(), "{end}");
     }
-    for bytes in [&b"GET / HTTP/1.1\r\n"[..], b"*0\r\n", b"*-1\r\n", b"*99\r\n", b"*1\r\n$99999\r\n", b"*1\r\n+OK\r\n"] {
+    for bytes in
+        [&b"GET / HTTP/1.1\r\n"[..], b"*0\r\n", b"*-1\r\n", b"*99\r\n", b"*1\r\n$99999\r\n", b"*1\r\n+OK\r\n"]
+    {
         assert!(parse(bytes).is_none(), "{}", bytes.escape_ascii());
     }
 }
