@@ -188,13 +188,16 @@ pub(crate) struct Changer<'c> {
     slots: Option<SlotSet>,
     has_choice: bool,
     name: Vec<u8>,
+    /// Whether the latest name is a new one.
+    is_renamed: bool,
     counts: ChangeCounts,
 }
 
 impl<'c> Changer<'c> {
     pub(crate) fn new(changes: &'c Changes) -> Self {
         let counts = ChangeCounts::default();
-        let mut changer = Self { changes, slots: None, has_choice: true, name: Vec::new(), counts };
+        let mut changer =
+            Self { changes, slots: None, has_choice: true, name: Vec::new(), is_renamed: false, counts };
         changer.begin_source(None);
         changer
     }
@@ -229,7 +232,9 @@ impl<'c> Changer<'c> {
     #[inline]
     pub(crate) fn name<'k>(&'k mut self, key: &'k [u8]) -> &'k [u8] {
         let Some(Prefix { from, to }) = &self.changes.prefix else { return key };
-        let Some(rest) = key.strip_prefix(&from[..]) else { return key };
+        let rest = key.strip_prefix(&from[..]);
+        self.is_renamed = rest.is_some();
+        let Some(rest) = rest else { return key };
         self.counts.renamed += 1;
         self.name.clear();
         self.name.extend_from_slice(to);
@@ -246,6 +251,12 @@ impl<'c> Changer<'c> {
     /// Takes back that a key goes: none of its fields is left.
     pub(crate) fn drop_emptied(&mut self) {
         self.counts.dropped_expired += 1;
+    }
+
+    /// The same for a key that has been given its name.
+    pub(crate) fn drop_named(&mut self) {
+        self.drop_emptied();
+        self.counts.renamed -= u64::from(self.is_renamed);
     }
 
     fn chooses(&mut self, head: &Head<'_>) -> bool {

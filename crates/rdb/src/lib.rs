@@ -14,6 +14,9 @@
 //! | turn a file into JSON lines, commands or CSV | [`export()`] |
 //! | write a file | [`Writer`] |
 //! | write a file for servers of another version | [`rewrite`] |
+//! | make one file of a cluster's | [`rewrite_all`] |
+//! | restore a file to a server that runs | [`restore`] and a [`RestoreSink`] |
+//! | choose, rename, and change expiries on the way | [`Changes`] |
 //! | open, prove, relabel and make `DUMP` payloads | [`dump::Payload`], [`Value::to_payload`] |
 //! | compare values whatever their encoding | [`Digester`] |
 //! | read listpacks, ziplists, intsets, zipmaps and LZF by themselves | [`packed`], [`lzf`] |
@@ -46,6 +49,7 @@
 
 mod bytes;
 mod changes;
+mod commands;
 mod crc;
 mod digest;
 pub mod dump;
@@ -67,7 +71,9 @@ pub mod packed;
 mod part;
 mod reader;
 mod report;
+mod restore;
 mod rewrite;
+mod sink;
 mod slots;
 mod source;
 mod text;
@@ -88,6 +94,9 @@ pub use model::{Collector, Value};
 pub use part::{Frame, Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
 pub use reader::Reader;
 pub use report::{DatabaseReport, Failure, KindReport, Report, Summary, verify};
+pub use restore::{
+    NotRestored, RestoreEntry, RestoreError, RestoreOptions, RestoreSink, Restored, TooLarge, Whole, restore,
+};
 pub use rewrite::{
     Dropped, Impossible, Moves, Place, RewriteError, RewriteOptions, RewriteSource, Rewritten, rewrite,
     rewrite_all,

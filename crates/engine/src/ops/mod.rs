@@ -11,8 +11,10 @@ mod instances;
 mod keys;
 mod knowledge;
 mod list;
+mod login;
 mod manifest;
 mod meter;
+mod part_reader;
 mod remove_backup;
 mod request_backup;
 mod restore;
@@ -85,6 +87,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// A folder for work that does not fit into memory. It must exist.
     pub work_dir: PathBuf,
+    /// Name or address under which the target of a restore finds this host; that of the connection to it if absent.
+    pub advertise: Option<String>,
 }
 
 /// Keys and links known at once.

@@ -5,11 +5,11 @@ use crate::error::Result;
 
 /// What a server says of itself.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Info(String);
+pub struct Info(String);
 
 impl Info {
     /// Asks; `None` when this user may not.
-    pub(super) fn ask(connection: &mut Connection) -> Result<Option<Self>> {
+    pub fn ask(connection: &mut Connection) -> Result<Option<Self>> {
         match connection.call(&[b"INFO"])? {
             Reply::Bulk(Some(text)) => Ok(Some(Self(String::from_utf8_lossy(&text).into_owned()))),
             Reply::Error(text) if text.starts_with("NOPERM") => Ok(None),
@@ -23,8 +23,12 @@ impl Info {
         Self(text.to_owned())
     }
 
+    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.0.lines()
+    }
+
     /// The value of a field; empty if there is none.
-    pub(super) fn text(&self, name: &str) -> &str {
+    pub fn text(&self, name: &str) -> &str {
         self.0
             .lines()
             .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
@@ -33,17 +37,17 @@ impl Info {
     }
 
     /// A field that is a whole number; `None` where it is missing or something else.
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
+    pub fn number(&self, name: &str) -> Option<u64> {
         self.text(name).parse().ok()
     }
 
     /// Whether a field is 1.
-    pub(super) fn is_on(&self, name: &str) -> bool {
+    pub fn is_on(&self, name: &str) -> bool {
         self.text(name) == "1"
     }
 
     /// Whether it is Valkey, and its version such as `7.0.15`, empty if unknown.
-    pub(super) fn version(&self) -> (bool, &str) {
+    pub fn version(&self) -> (bool, &str) {
         match self.text("valkey_version") {
             "" => (self.text("server_name") == "valkey", self.text("redis_version")),
             version => (true, version),

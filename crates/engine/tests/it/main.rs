@@ -13,6 +13,7 @@ mod faults;
 mod harm;
 mod links;
 mod remove;
+mod restore;
 mod sources;
 mod sweep;
 mod take;

@@ -239,6 +239,7 @@ fn engine(
         longest_link: Duration::from_hours(7 * 24),
         timeouts,
         work_dir: folder.to_owned(),
+        advertise: None,
     };
     Arc::new(Engine::new(catalog, vault, clock, &root, settings).unwrap())
 }

@@ -2,13 +2,14 @@
 
 use std::io::{BufRead, Write};
 
-use super::{ExportOptions, Exported, for_each_key, sink::Sink};
+use super::{ExportOptions, Exported, for_each_key};
 use crate::{
     event::Entry,
     fault::{Fault, Reason},
     inspect::memory_estimate,
     limits::Limits,
     packed::Digits,
+    sink::Sink,
     slots::slot,
 };
 

@@ -146,8 +146,15 @@ impl Converter {
             self.count(self.elements, out);
             out.extend_from_slice(&self.held);
         }
+        self.held.clear();
         give_back(&mut self.held);
         give_back(&mut self.field);
+    }
+
+    /// Bytes of this value that are not written yet.
+    #[inline]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.len() + self.field.len()
     }
 
     /// Fields of this value that are left out because they have expired.

@@ -1,6 +1,6 @@
 //! Rewrites a file for servers of another version or family.
 
-mod converter;
+pub(crate) mod converter;
 mod error;
 mod libraries;
 mod payload;

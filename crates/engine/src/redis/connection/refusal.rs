@@ -60,7 +60,7 @@ impl Connection {
         !self.heard && matches!(self.node, Node::Tcp { tls: false, .. })
     }
 
-    pub(in crate::redis) fn no_redis(&self, found: &str) -> Error {
+    pub(crate) fn no_redis(&self, found: &str) -> Error {
         Error::new(Kind::Invalid, "SOURCE_NOT_REDIS", format!("{} is no Redis or Valkey server", self.node))
             .because(format!("it sent {found}"))
             .hint("check host and port; a TLS port is reached with rediss://")
@@ -86,7 +86,7 @@ impl Connection {
     }
 
     /// What an error reply to `action` means.
-    pub(in crate::redis) fn refusal(&self, action: &str, text: &str) -> Error {
+    pub(crate) fn refusal(&self, action: &str, text: &str) -> Error {
         let first = text.split(' ').next().unwrap_or_default();
         match first {
             "NOAUTH" => self
