@@ -128,8 +128,8 @@ async fn one_host_forks_once_at_a_time() {
     }
     over.store(true, Ordering::Relaxed);
     let (one, more) = watch.join().unwrap();
-    // The servers are looked at in turn, and a child may take a moment to end: some looks see the next one begin.
-    assert!(one > 20 && more * 10 < one, "{one} looks saw one fork, {more} saw more");
+    // A server notices the end of its child ten times a second only: some looks see the next fork meanwhile.
+    assert!(one > 20 && more * 2 < one, "{one} looks saw one fork, {more} saw more");
     for worker in workers {
         worker.stop().await;
     }

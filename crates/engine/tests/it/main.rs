@@ -9,6 +9,7 @@ mod world;
 
 mod cancel;
 mod discovery;
+mod drill;
 mod faults;
 mod harm;
 mod links;
