@@ -96,6 +96,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// A folder for work that does not fit into memory. It must exist.
     pub work_dir: PathBuf,
+    /// Name or address under which the target of a restore finds this host; that of the connection to it if absent.
+    pub advertise: Option<String>,
     /// How drills are done.
     pub drill: DrillSettings,
 }

@@ -93,7 +93,7 @@ pub enum WhenBusy {
     Ours,
 }
 
-/// One or more commands about one key.
+/// One or more commands about one key: all of it, or a piece.
 #[derive(Debug, Clone, Copy)]
 pub struct Order<'a> {
     /// As the Redis protocol writes them.
@@ -106,14 +106,16 @@ pub struct Order<'a> {
     pub database: u64,
     /// Whether it may be sent a second time when nobody knows what became of the first.
     pub repeatable: bool,
+    /// Whether the key is whole with it. Until then, further orders are about the same key.
+    pub is_last: bool,
 }
 
-/// What became of the commands.
+/// What became of the keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Orders that were carried out.
+    /// Keys that were written.
     pub done: u64,
-    /// Orders whose key was there already, and stayed.
+    /// Keys that were there already, and stayed.
     pub skipped: u64,
     /// How often the primaries had to be looked for anew.
     pub mended: u64,
@@ -134,7 +136,7 @@ struct Shared {
     failure: Mutex<Option<Error>>,
     /// The first order of each batch that is not answered in full, and how many batches begin with it.
     unanswered: Mutex<BTreeMap<u64, u32>>,
-    /// Orders taken so far.
+    /// Whole keys taken so far.
     taken: AtomicU64,
 }
 
@@ -175,13 +177,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Gauge(Arc<Shared>);
 
 impl Gauge {
-    /// How many orders, from the first one on, have been carried out without a gap.
+    /// How many keys, from the first one on, are whole in the target, without a gap.
     pub fn safe(&self) -> u64 {
         let unanswered = lock(&self.0.unanswered);
         unanswered.first_key_value().map_or(self.0.taken.load(Ordering::Acquire), |(first, _)| *first)
     }
 
-    /// Orders that were carried out, and those whose key stayed.
+    /// Keys that were written, and those that stayed.
     pub fn answered(&self) -> u64 {
         self.0.done.load(Ordering::Relaxed) + self.0.skipped.load(Ordering::Relaxed)
     }
@@ -248,12 +250,15 @@ impl Pipeline {
             replies: order.replies,
             slot: order.slot,
             repeatable: order.repeatable,
+            is_last: order.is_last,
             again: false,
         };
         let lane = self.route.owner(order.slot);
         self.fill(lane, order.database, item, order.command)?;
-        // After the batch was noted: whoever looks in between must not take it for answered.
-        self.shared.taken.store(number + 1, Ordering::Release);
+        if order.is_last {
+            // After the batch was noted: whoever looks in between must not take it for answered.
+            self.shared.taken.store(number + 1, Ordering::Release);
+        }
         self.check()
     }
 

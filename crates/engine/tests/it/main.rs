@@ -8,10 +8,13 @@ mod proxy;
 mod world;
 
 mod cancel;
+mod discovery;
 mod drill;
 mod faults;
+mod harm;
 mod links;
 mod remove;
+mod restore;
 mod sources;
 mod sweep;
 mod take;

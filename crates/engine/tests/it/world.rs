@@ -250,6 +250,7 @@ fn engine(
         longest_link: Duration::from_hours(7 * 24),
         timeouts,
         work_dir: folder.to_owned(),
+        advertise: None,
         drill: DrillSettings {
             folder: Some(folder.join("servers")),
             search: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),

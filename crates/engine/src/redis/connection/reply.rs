@@ -33,7 +33,7 @@ pub enum Reply {
 
 impl Reply {
     /// The text of a status or a string.
-    pub(in crate::redis) fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         match self {
             Self::Simple(text) => Some(text.clone()),
             Self::Bulk(Some(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
@@ -50,7 +50,7 @@ impl Reply {
     }
 
     /// The elements of an array; none of anything else.
-    pub(in crate::redis) fn elements(&self) -> &[Self] {
+    pub(crate) fn elements(&self) -> &[Self] {
         match self {
             Self::Array(Some(elements)) => elements,
             _ => &[],
@@ -58,7 +58,7 @@ impl Reply {
     }
 
     /// What stands behind `name` in an array of names and values in turn.
-    pub(in crate::redis) fn field(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn field(&self, name: &str) -> Option<&Self> {
         let (pairs, _) = self.elements().as_chunks::<2>();
         pairs.iter().find(|[key, _]| key.text().is_some_and(|key| key == name)).map(|[_, value]| value)
     }

@@ -11,7 +11,7 @@ const KEPT_BYTES: usize = 1024 * 1024;
 /// One order in a batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item {
-    /// Its place among all orders, from 0.
+    /// Its key's place among all keys, from 0.
     pub(super) number: u64,
     /// Where its bytes end in the batch.
     pub(super) end: usize,
@@ -21,6 +21,8 @@ pub(super) struct Item {
     pub(super) slot: u16,
     /// Whether it may be sent when nobody knows whether it was carried out.
     pub(super) repeatable: bool,
+    /// Whether its key is whole with it.
+    pub(super) is_last: bool,
     /// Whether it may have been carried out before.
     pub(super) again: bool,
 }
@@ -126,7 +128,8 @@ mod tests {
     #[test]
     fn orders_come_out_as_they_went_in() {
         let mut batch = Batch::default().begin(3, 7);
-        let item = Item { number: 7, end: 0, replies: 1, slot: 1, repeatable: true, again: false };
+        let item =
+            Item { number: 7, end: 0, replies: 1, slot: 1, repeatable: true, is_last: true, again: false };
         batch.add(item, b"first");
         batch.add(Item { number: 8, ..item }, b"second");
         let left = batch.leave(1, true);

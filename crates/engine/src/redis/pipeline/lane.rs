@@ -131,7 +131,7 @@ impl Lane {
             let is_last = flight.replies <= 1;
             match verdict {
                 _ if flight.settled => {}
-                Verdict::Done if is_last => {
+                Verdict::Done if is_last && item.is_last => {
                     shared.done.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Done => {}
@@ -208,7 +208,7 @@ impl Flight {
         if self.settled {
             return 0;
         }
-        self.batch.items[self.next..].iter().take_while(|item| item.replies == 1).count()
+        self.batch.items[self.next..].iter().take_while(|item| item.replies == 1 && item.is_last).count()
     }
 
     /// So many orders of one reply each were carried out.

@@ -129,6 +129,7 @@ impl Pipeline {
             Err(error) => return Err(error),
         };
         match verdict {
+            Verdict::Done if !left.item.is_last => {}
             Verdict::Done => {
                 self.shared.done.fetch_add(1, Ordering::Relaxed);
             }
