@@ -9,10 +9,10 @@ use super::take_backup::password_place;
 use crate::access::{Principal, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, ProjectId, Right, Secret,
-    ServerFacts, Topology,
+    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, Prefer, ProjectId, Right,
+    Secret, ServerFacts,
 };
-use crate::redis::{Address, Connection, Login, Node, Timeouts, probe};
+use crate::redis::{Address, Connection, Layout, Login, Timeouts, discover, probe};
 
 /// An instance that somebody adds.
 #[derive(Debug, Default)]
@@ -72,17 +72,7 @@ impl Engine {
         }
         let id = new.id.unwrap_or_else(InstanceId::mint);
         let login = Login { credentials: credentials.clone(), ..Login::default() };
-        let facts = ask(only_node(address.clone())?, login, self.settings.timeouts).await?;
-        if facts.topology == Topology::Cluster {
-            return Err(Error::new(
-                Kind::Invalid,
-                "TOPOLOGY_UNSUPPORTED",
-                "the server is a node of a cluster",
-            )
-            .hint(
-                "this version backs up standalone servers; one node of a cluster would not be a whole backup",
-            ));
-        }
+        let facts = ask(address.clone(), login, self.settings.timeouts).await?.0;
         let place = password_place(scope.account.as_str(), id.as_str());
         let sealed_password = match &credentials.password {
             Some(password) => Some(self.sealer.seal(&place, password)?),
@@ -135,7 +125,7 @@ impl Engine {
         let scope = who.with(Right::Operate)?;
         let instance = self.visible_instance(&scope, id).await?;
         let source = self.source(&instance)?;
-        let facts = ask(source.node, source.login, source.timeouts).await?;
+        let (facts, _) = ask(source.address, source.login, source.timeouts).await?;
         self.catalog.record_contact(&scope.account, id, &facts).await?;
         self.instances.clear();
         Ok(facts)
@@ -172,25 +162,28 @@ impl Engine {
     }
 }
 
-async fn ask(node: Node, login: Login, timeouts: Timeouts) -> Result<ServerFacts> {
+/// Finds the instance's servers, and asks one who it is.
+async fn ask(address: Address, login: Login, timeouts: Timeouts) -> Result<(ServerFacts, Layout)> {
     tokio::task::spawn_blocking(move || {
-        probe(&mut Connection::open(&node, &login, timeouts, CancellationToken::new())?)
+        let cancel = CancellationToken::new();
+        let layout = discover(&address, &login, timeouts, &cancel)?;
+        let first = layout
+            .shards
+            .iter()
+            .find_map(|shard| shard.candidates_or_first(Prefer::Primary).into_iter().next());
+        let Some(first) = first else {
+            return Err(Error::new(
+                Kind::Unreachable,
+                "SHARD_UNREACHABLE",
+                "no server of the instance can be asked",
+            )
+            .hint("look at its servers' own logs"));
+        };
+        let facts = probe(&mut Connection::open(&first.node, &login, timeouts, cancel)?)?;
+        Ok((ServerFacts { topology: layout.topology, ..facts }, layout))
     })
     .await
     .unwrap_or_else(|error| Err(Error::internal("the connection test stopped", error)))
-}
-
-/// The server of an address that names one.
-pub(super) fn only_node(address: Address) -> Result<Node> {
-    match address {
-        Address::Server(node) => Ok(node),
-        Address::Sentinel { .. } | Address::Cluster { .. } => Err(Error::new(
-            Kind::Invalid,
-            "ADDRESS_UNSUPPORTED",
-            "addresses of Sentinels and clusters are not supported by this version",
-        )
-        .hint("use redis://host:port of one server, or unix:///path/to/redis.sock")),
-    }
 }
 
 /// A person's text: trimmed, bounded, without control characters; empty is none.

@@ -13,18 +13,21 @@ mod knowledge;
 mod list;
 mod login;
 mod manifest;
+mod meter;
 mod part_reader;
 mod remove_backup;
 mod request_backup;
 mod restore;
 mod restrict_links;
 mod set_expiry;
+mod settle_debts;
 mod share_backup;
 mod sign_in;
 mod sweep;
 mod take_backup;
 mod tokens;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,15 +42,16 @@ use crate::redis::Timeouts;
 use crate::vault::Vault;
 use knowledge::Knowledge;
 
-pub use capture::Meter;
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use instances::{InstanceAddress, NewInstance};
 pub use keys::{IssuedKey, NewKey};
+pub use meter::Meter;
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
 pub use share_backup::{IssuedLink, LinkOrder, MOST_RANGES};
 pub use sweep::Swept;
+pub(crate) use take_backup::TOPOLOGY_CHANGED;
 pub use tokens::Token;
 
 /// Everything that the verbs need.
@@ -64,6 +68,8 @@ pub struct Engine {
     links: Knowledge<String, RememberedLink>,
     restrictions: Knowledge<String, LinkRestriction>,
     instances: Knowledge<String, Instance>,
+    /// Where captures wait for each other.
+    hosts: Arc<capture::Hosts>,
     /// Told when this node has written a job; others find it by looking.
     job_written: Notify,
 }
@@ -81,6 +87,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Name or address under which the target of a restore finds this host; that of the connection to it if absent.
     pub advertise: Option<String>,
+    /// A folder for work that does not fit into memory. It must exist.
+    pub work_dir: PathBuf,
 }
 
 /// Keys and links known at once.
@@ -113,6 +121,7 @@ impl Engine {
             links: Knowledge::new(MOST_KNOWN),
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
+            hosts: Arc::default(),
             job_written: Notify::new(),
         })
     }

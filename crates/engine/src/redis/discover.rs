@@ -94,17 +94,14 @@ fn server(search: &Search<'_>, node: &Node) -> Result<Layout> {
 
 /// What to say when none of several servers helped. Where all of them failed for one reason that no waiting mends,
 /// that reason is it.
-pub(super) fn none_helped(code: &'static str, what: String, failures: Vec<(Node, Error)>) -> Error {
-    let same = failures.windows(2).all(|pair| pair[0].1.code == pair[1].1.code);
-    let told: Vec<_> = failures.iter().map(|(node, error)| format!("{node}: {error}")).collect();
-    if let Some((_, first)) = failures.into_iter().next()
-        && same
-        && !first.worth_retrying()
-    {
-        return first;
+pub(super) fn none_helped(code: &'static str, what: String, mut failures: Vec<Error>) -> Error {
+    let same = failures.windows(2).all(|pair| pair[0].code == pair[1].code);
+    if same && failures.first().is_some_and(|first| !first.worth_retrying()) {
+        return failures.swap_remove(0);
     }
+    let told: Vec<_> = failures.iter().map(ToString::to_string).collect();
     let told: String = told.join("; ").chars().take(2000).collect();
-    Error::new(Kind::Unreachable, code, what).because(told).hint(
-        "check the addresses, firewall, and that they are running; a node that moved must be named anew",
-    )
+    Error::new(Kind::Unreachable, code, what)
+        .because(told)
+        .hint("check the addresses and the firewall; are they running?")
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
 use super::info::Info;
+use super::settings::read_setting;
 use super::{Connection, Login, Node, Reply, Timeouts};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 
 /// All that it takes to connect to one server.
 #[derive(Debug, Clone)]
@@ -38,8 +39,10 @@ impl Door {
 impl Connection {
     /// The value of a setting; `None` if there is none of that name, or the user may not ask.
     pub fn setting(&mut self, name: &str) -> Result<Option<String>> {
-        let reply = self.call(&[b"CONFIG", b"GET", name.as_bytes()])?;
-        Ok(reply.field(name).and_then(Reply::text))
+        match read_setting(self, name) {
+            Err(error) if error.kind == Kind::Denied => Ok(None),
+            other => other,
+        }
     }
 
     /// Changes a setting. Whether it did.

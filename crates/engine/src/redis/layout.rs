@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::Node;
-use crate::model::Topology;
+use crate::model::{Prefer, Slots, Topology};
 
 /// An instance as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,21 +58,13 @@ pub struct SlotRange {
     pub last: u16,
 }
 
-/// Which server of a shard to ask first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Prefer {
-    /// A healthy replica: the primary has clients to serve.
-    #[default]
-    Replica,
-    /// The primary.
-    Primary,
-}
-
 /// A server that a backup may ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     /// Where it is.
     pub node: Node,
+    /// Whether it is the primary.
+    pub primary: bool,
     /// Why it has this place among the candidates.
     pub why: String,
 }
@@ -104,6 +96,37 @@ impl Layout {
 }
 
 impl Shard {
+    /// Its slots.
+    pub fn slots(&self) -> Slots {
+        Slots::new(self.slots.iter().map(|range| (range.first, range.last)))
+    }
+
+    /// Its primary.
+    pub fn primary(&self) -> Option<&Member> {
+        self.nodes.iter().find(|member| member.primary)
+    }
+
+    /// [`Shard::candidates`], or where there is none, the primary or only server all the same: what it says to being
+    /// asked is the best reason that there is.
+    pub fn candidates_or_first(&self, prefer: Prefer) -> Vec<Choice> {
+        let mut candidates = self.candidates(prefer);
+        if candidates.is_empty()
+            && let Some(first) = self.primary().or(self.nodes.first())
+        {
+            let why = format!("no server is healthy; of this one it is known: {}", first.why);
+            candidates.push(Choice { node: first.node.clone(), primary: first.primary, why });
+        }
+        candidates
+    }
+
+    /// Whether it is the same shard in a later layout: it holds the first of the same slots.
+    pub fn is_of(&self, earlier: &Self) -> bool {
+        match earlier.slots.first() {
+            Some(first) => self.slots().contains(first.first),
+            None => self.index == earlier.index,
+        }
+    }
+
     /// The servers that may be asked, the best first: replicas by how little they are behind, and the primary before or
     /// after them. None that is not healthy.
     pub fn candidates(&self, prefer: Prefer) -> Vec<Choice> {
@@ -116,10 +139,14 @@ impl Shard {
             Prefer::Replica if replicas.is_empty() => "no healthy replica",
             Prefer::Replica => "the primary, if no replica can do it",
         };
-        let primaries =
-            healthy(true).map(|member| Choice { node: member.node.clone(), why: primary_why.to_owned() });
+        let primaries = healthy(true).map(|member| Choice {
+            node: member.node.clone(),
+            primary: true,
+            why: primary_why.to_owned(),
+        });
         let replicas = replicas.into_iter().map(|member| Choice {
             node: member.node.clone(),
+            primary: false,
             why: match member.lag_bytes {
                 _ if self.nodes.len() == 1 => "the only server".to_owned(),
                 Some(bytes) => format!("healthy replica, {bytes} bytes behind"),

@@ -11,6 +11,16 @@ const BURST: Duration = Duration::from_millis(250);
 /// The least that may come at once, however low the limit.
 const LEAST_BURST: usize = 1024;
 
+impl super::Connection {
+    /// Waits so long, or until a cancellation.
+    pub fn pause(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while !self.cancel().is_cancelled() && Instant::now() < end {
+            std::thread::sleep(LOOK_UP.min(time));
+        }
+    }
+}
+
 /// A limit on bytes per second: a token bucket that is paid after the fact.
 pub(super) struct Pace {
     bytes_per_second: f64,

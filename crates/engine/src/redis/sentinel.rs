@@ -1,5 +1,7 @@
 //! Finding a primary and its replicas through Sentinel (Redis `src/sentinel.c`).
 
+use std::fmt::Display;
+
 use super::address::is_host;
 use super::discover::{MOST_MEMBERS, Search, none_helped};
 use super::layout::{Layout, Shard};
@@ -24,27 +26,24 @@ pub(super) fn find(search: &Search<'_>, sentinels: &[Node], service: &str) -> Re
                 second_best.get_or_insert(layout);
             }
             Err(error) if error.kind == Kind::Cancelled => return Err(error),
-            Err(error) => failures.push((sentinel.clone(), error)),
+            Err(error) => failures.push(error),
         }
     }
     if let Some(layout) = second_best {
         return Ok(layout);
     }
-    // One that knows others, but not this one, says more than those that are down.
-    if let Some(at) = failures.iter().position(|(_, error)| error.code == "SENTINEL_UNKNOWN_SERVICE") {
-        return Err(failures.swap_remove(at).1);
-    }
-    if failures.iter().all(|(_, error)| error.code == "SENTINEL_NO_PRIMARY")
-        && let Some((_, first)) = failures.pop()
-    {
-        return Err(first);
+    // A Sentinel that answers says more than those that are down.
+    for code in ["SENTINEL_NO_PRIMARY", "SENTINEL_UNKNOWN_SERVICE"] {
+        if let Some(at) = failures.iter().position(|error| error.code == code) {
+            return Err(failures.swap_remove(at));
+        }
     }
     Err(none_helped("SENTINEL_UNREACHABLE", format!("no Sentinel tells where {service} is"), failures))
 }
 
 /// The servers of the service as one Sentinel knows them, the primary first.
 fn named_by(search: &Search<'_>, sentinel: &Node, service: &str) -> Result<Vec<Seen>> {
-    let mut connection = search.open_sentinel(sentinel)?;
+    let mut connection = search.open_sentinel(sentinel).map_err(about_login)?;
     let name = service.as_bytes();
     let asked = connection.call(&[b"SENTINEL", b"get-master-addr-by-name", name])?;
     let reply = accept(&connection, asked)?;
@@ -82,12 +81,18 @@ fn accept(connection: &Connection, reply: Reply) -> Result<Reply> {
     }
     let refusal = connection.refusal("name the service's servers (SENTINEL)", &text);
     Err(match refusal.code {
-        "SOURCE_AUTH" => refusal.hint("Sentinels have users and passwords of their own; check the Sentinel's login"),
         "SOURCE_DENIED" => refusal.hint(
             "give the Sentinel's user: ACL SETUSER <user> +sentinel|get-master-addr-by-name +sentinel|replicas",
         ),
-        _ => refusal,
+        _ => about_login(refusal),
     })
+}
+
+fn about_login(error: Error) -> Error {
+    if error.code != "SOURCE_AUTH" {
+        return error;
+    }
+    error.hint("Sentinels have users and passwords of their own, or none: check those of the Sentinels, not the server's")
 }
 
 fn unknown_service(sentinel: &Node, service: &str) -> Error {
@@ -127,12 +132,7 @@ fn confirmed(search: &Search<'_>, mut named: Vec<Seen>, sentinel: &Node) -> Resu
     if let Some(Some(Ok(own))) = standings.first()
         && own.role == Role::Replica
     {
-        return Err(Error::new(
-            Kind::Unreachable,
-            "SENTINEL_NO_PRIMARY",
-            format!("{} is no primary, but the Sentinel {sentinel} says so", primary[0].node),
-        )
-        .hint("a fail-over is under way; try again when it has ended"));
+        return Err(no_primary(&primary[0].node, sentinel, "it is a replica"));
     }
     standings.extend(together(replicas, ask));
     if search.cancel.is_cancelled() {
@@ -141,7 +141,13 @@ fn confirmed(search: &Search<'_>, mut named: Vec<Seen>, sentinel: &Node) -> Resu
     let helpful = standings.iter().any(|standing| matches!(standing, Some(Ok(own)) if own.trouble.is_none()));
     for (seen, standing) in named.iter_mut().zip(standings) {
         match standing {
-            Some(Err(error)) if seen.primary && !helpful => return Err(error),
+            Some(Err(error)) if seen.primary && !helpful => {
+                return Err(if error.worth_retrying() {
+                    no_primary(&seen.node, sentinel, error)
+                } else {
+                    error
+                });
+            }
             standing => seen.standing = standing,
         }
     }
@@ -153,4 +159,14 @@ fn confirmed(search: &Search<'_>, mut named: Vec<Seen>, sentinel: &Node) -> Resu
         uncovered: Vec::new(),
         moving: Vec::new(),
     })
+}
+
+fn no_primary(node: &Node, sentinel: &Node, cause: impl Display) -> Error {
+    Error::new(
+        Kind::Unreachable,
+        "SENTINEL_NO_PRIMARY",
+        format!("{node} is the primary by what the Sentinel {sentinel} says, but not by its own"),
+    )
+    .because(cause)
+    .hint("a fail-over may be under way: try again when it has ended; check that we reach the address that Sentinel names")
 }

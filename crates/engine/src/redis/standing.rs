@@ -25,6 +25,8 @@ pub(super) struct Standing {
     pub(super) offset: Option<u64>,
     pub(super) history: String,
     pub(super) in_cluster: bool,
+    /// Whether it may move whole ranges of slots at once, as Valkey 9 does; `None` if its version is unknown.
+    pub(super) moves_ranges: Option<bool>,
 }
 
 impl Standing {
@@ -33,11 +35,13 @@ impl Standing {
         if let Some(info) = Info::ask(connection)? {
             return Ok(Self::of_info(&info));
         }
+        // A node of a cluster must not pass for a server that holds everything.
+        let in_cluster = matches!(connection.call(&[b"CLUSTER", b"INFO"])?, Reply::Bulk(Some(_)));
         match connection.call(&[b"ROLE"])? {
             Reply::Error(text) if !text.starts_with("NOPERM") => {
                 Err(connection.refusal("say its role", &text))
             }
-            reply => Ok(Self::of_role(&reply)),
+            reply => Ok(Self { in_cluster, ..Self::of_role(&reply) }),
         }
     }
 
@@ -48,6 +52,8 @@ impl Standing {
             "slave" | "replica" => (Role::Replica, info.number("slave_repl_offset")),
             _ => (Role::Unknown, None),
         };
+        let (valkey, version) = info.version();
+        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         let trouble = if info.is_on("loading") {
             Some("it is loading its data".to_owned())
         } else if role != Role::Replica || info.text("master_link_status") == "up" {
@@ -65,6 +71,7 @@ impl Standing {
             offset,
             history: info.text("master_replid").to_owned(),
             in_cluster: info.is_on("cluster_enabled") || info.mode() == "cluster",
+            moves_ranges: major.map(|major| valkey && major >= 9),
         }
     }
 
@@ -72,20 +79,21 @@ impl Standing {
     fn of_role(reply: &Reply) -> Self {
         let words = reply.elements();
         let offset = |at: usize| words.get(at).and_then(Reply::number).and_then(|at| u64::try_from(at).ok());
-        let state = words.get(3).and_then(Reply::text).unwrap_or_default();
+        let link = words.get(3).and_then(Reply::text).unwrap_or_default();
         let (role, offset) = match words.first().and_then(Reply::text).as_deref() {
             Some("master") => (Role::Primary, offset(1)),
             Some("slave" | "replica") => (Role::Replica, offset(4)),
             Some("sentinel") => (Role::Sentinel, None),
             _ => (Role::Unknown, None),
         };
-        let stale = role == Role::Replica && state != "connected";
+        let stale = role == Role::Replica && link != "connected";
         Self {
             role,
-            trouble: stale.then(|| format!("its link to the primary is not up ({state})")),
+            trouble: stale.then(|| format!("its link to the primary is not up ({link})")),
             offset,
             history: String::new(),
             in_cluster: false,
+            moves_ranges: None,
         }
     }
 }
@@ -198,6 +206,13 @@ mod tests {
         }
         assert_eq!(info("redis_mode:sentinel role:master").role, Role::Sentinel);
         assert!(info("cluster_enabled:1").in_cluster && info("server_mode:cluster").in_cluster);
+        let moves = |text| info(text).moves_ranges;
+        assert_eq!(moves("server_name:valkey redis_version:7.2.4 valkey_version:9.1.2"), Some(true));
+        assert_eq!(
+            (moves("valkey_version:8.1.8"), moves("redis_version:10.0.0")),
+            (Some(false), Some(false))
+        );
+        assert_eq!(moves("role:master"), None);
     }
 
     #[test]

@@ -41,6 +41,7 @@ fn serve(socket: TcpStream, pieces: &[Vec<u8>]) -> std::io::Result<()> {
         match line?.as_str() {
             "PING" => out.write_all(b"+PONG\r\n")?,
             "INFO" => out.write_all(b"$34\r\nredis_version:7.0.15\r\nrole:master\r\n\r\n")?,
+            "CONFIG" => out.write_all(b"*0\r\n")?,
             "REPLCONF" => out.write_all(b"+OK\r\n")?,
             "PSYNC" => {
                 for piece in pieces {

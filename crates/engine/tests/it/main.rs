@@ -8,6 +8,7 @@ mod proxy;
 mod world;
 
 mod cancel;
+mod discovery;
 mod faults;
 mod links;
 mod remove;

@@ -239,6 +239,7 @@ fn engine(
         longest_link: Duration::from_hours(7 * 24),
         timeouts,
         advertise: None,
+        work_dir: folder.to_owned(),
     };
     Arc::new(Engine::new(catalog, vault, clock, &root, settings).unwrap())
 }

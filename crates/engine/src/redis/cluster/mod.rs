@@ -42,7 +42,7 @@ pub(super) fn find(search: &Search<'_>, seeds: &[Node]) -> Result<Layout> {
                 second_best.get_or_insert(view);
             }
             Err(error) if error.kind == Kind::Cancelled => return Err(error),
-            Err(error) => failures.push((seed.clone(), error)),
+            Err(error) => failures.push(error),
         }
     }
     match second_best {
@@ -128,7 +128,8 @@ fn ask(search: &Search<'_>, node: &Node) -> Told {
             return Ok((standing, Vec::new(), 0));
         }
         let (_, epoch) = view::state(&mut connection)?;
-        Ok((standing, slots::moving(&mut connection)?, epoch))
+        let moving = slots::moving(&mut connection, standing.moves_ranges)?;
+        Ok((standing, moving, epoch))
     };
     match asked() {
         Ok((standing, moving, epoch)) => Told { standing: Ok(standing), moving, epoch },
@@ -151,7 +152,8 @@ fn refusal(connection: &Connection, text: &str) -> Error {
     if refusal.code == "SOURCE_DENIED" {
         return refusal.hint(
             "give the user what a backup of a cluster needs: ACL SETUSER <user> on ><password> +psync +replconf \
-             +ping +info +cluster|shards +cluster|slots +cluster|nodes +cluster|info",
+             +ping +info +cluster|shards +cluster|slots +cluster|nodes +cluster|info (and \
+             with Valkey 9 +cluster|getslotmigrations)",
         );
     }
     refusal

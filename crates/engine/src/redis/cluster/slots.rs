@@ -5,15 +5,20 @@ use crate::error::Result;
 use crate::redis::layout::SlotRange;
 use crate::redis::{Connection, Reply};
 
-/// The slots that this node is giving away or taking over.
-pub(super) fn moving(connection: &mut Connection) -> Result<Vec<u16>> {
+/// The slots that this node is giving away or taking over. `ranges` says whether it can move many at once, which CLUSTER
+/// NODES does not show.
+pub(super) fn moving(connection: &mut Connection, ranges: Option<bool>) -> Result<Vec<u16>> {
     let mut slots = match connection.call(&[b"CLUSTER", b"NODES"])? {
         Reply::Bulk(Some(text)) => open(&String::from_utf8_lossy(&text)),
         Reply::Error(text) => return Err(refusal(connection, &text)),
         _ => return Err(connection.no_redis("an odd reply to CLUSTER NODES")),
     };
-    // Valkey 9 moves whole ranges at once, which CLUSTER NODES does not show. Others do not know the question.
-    slots.extend(migrating(&connection.call(&[b"CLUSTER", b"GETSLOTMIGRATIONS"])?));
+    if ranges != Some(false) {
+        match connection.call(&[b"CLUSTER", b"GETSLOTMIGRATIONS"])? {
+            Reply::Error(text) if ranges == Some(true) => return Err(refusal(connection, &text)),
+            reply => slots.extend(migrating(&reply)),
+        }
+    }
     Ok(slots)
 }
 

@@ -135,6 +135,8 @@ fn place(asked: &Node, host: &str, port: Option<i64>) -> Option<Node> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::redis::{Timeouts, encode};
 
@@ -150,14 +152,14 @@ mod tests {
                 match words.next().as_deref() {
                     None | Some("]") => break,
                     Some("[") => items.push(write(words)),
-                    Some(word) => items.push(match word.parse::<i64>() {
-                        Ok(number) => format!(":{number}\r\n").into_bytes(),
-                        Err(_) => {
+                    Some(word) => items.push(word.parse::<i64>().map_or_else(
+                        |_| {
                             let mut out = Vec::new();
                             encode(&mut out, &[word.trim_matches('_').as_bytes()]);
                             out.split_off(4)
-                        }
-                    }),
+                        },
+                        |number| format!(":{number}\r\n").into_bytes(),
+                    )),
                 }
             }
             [format!("*{}\r\n", items.len()).into_bytes(), items.concat()].concat()
@@ -230,5 +232,36 @@ mod tests {
         assert_eq!(place(&socket, "10.0.0.1", Some(7)).unwrap().to_string(), "redis://10.0.0.1:7");
         assert_eq!(place(&asked(false), "?", Some(7)).unwrap().to_string(), "redis://seed:7");
         assert_eq!((place(&asked(false), "h", None), place(&asked(false), "h", Some(70_000))), (None, None));
+    }
+
+    fn any_reply() -> impl Strategy<Value = Reply> {
+        let words =
+            "slots|nodes|id|port|tls-port|endpoint|hostname|role|master|health|online|h|_|[a-z:]{0,4}";
+        let leaf = prop_oneof![
+            words.prop_map(|text| Reply::Bulk(Some(text.into_bytes()))),
+            (-2i64..70_000).prop_map(Reply::Integer),
+            Just(Reply::Bulk(None)),
+            Just(Reply::Array(None)),
+        ];
+        leaf.prop_recursive(4, 60, 6, |inner| {
+            prop::collection::vec(inner, 0..8).prop_map(|elements| Reply::Array(Some(elements)))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_node_says_only_places_that_can_be_reached_come_of_it(reply in any_reply(), tls: bool) {
+            let groups = of_slots(&asked(tls), reply.elements());
+            for group in groups.iter().chain([&of_shards(&asked(tls), &reply)]) {
+                for seen in &group.nodes {
+                    let url = seen.node.to_string();
+                    prop_assert!(matches!(
+                        url.parse::<crate::redis::Address>(),
+                        Ok(crate::redis::Address::Server(node)) if node == seen.node
+                    ), "{}", url);
+                }
+                prop_assert!(group.slots.iter().all(|range| range.first <= range.last && range.last < 16_384));
+            }
+        }
     }
 }

@@ -16,8 +16,13 @@ impl Connection {
         if self.is_unheard_tls() {
             return tls::hung_up(&self.node);
         }
+        let hint = if self.is_unheard_plain() {
+            "look at the server's own log for why; a TLS port is reached with rediss://"
+        } else {
+            "look at the server's own log for why"
+        };
         Error::new(Kind::Unreachable, "SOURCE_CLOSED", format!("{} closed the connection", self.node))
-            .hint("look at the server's own log for why")
+            .hint(hint)
     }
 
     pub(super) fn lost(&self, error: &std::io::Error) -> Error {
@@ -40,11 +45,19 @@ impl Connection {
         }
         Error::new(Kind::Unreachable, "SOURCE_LOST", format!("the connection to {} broke", self.node))
             .because(error)
-            .hint("check the server and the network, then try again")
+            .hint(if self.is_unheard_plain() {
+                "check the server and the network; a TLS port is reached with rediss://"
+            } else {
+                "check the server and the network, then try again"
+            })
     }
 
     fn is_unheard_tls(&self) -> bool {
         !self.heard && matches!(self.node, Node::Tcp { tls: true, .. })
+    }
+
+    fn is_unheard_plain(&self) -> bool {
+        !self.heard && matches!(self.node, Node::Tcp { tls: false, .. })
     }
 
     pub(crate) fn no_redis(&self, found: &str) -> Error {
@@ -93,7 +106,7 @@ impl Connection {
                 .hint("try again later, or back up its primary"),
             _ if text.contains("unknown command") => self
                 .refused("SOURCE_NO_PSYNC", &format!("does not offer what it takes to {action}"), text)
-                .hint("managed services hide PSYNC; such a source cannot be backed up by this version"),
+                .hint("managed services hide PSYNC; keystow instance set ID --method auto reads such a source key by key"),
             _ if text.contains("invalid password") || text.contains("AUTH") => self
                 .refused("SOURCE_AUTH", "refused the user or password", text)
                 .hint("check user and password"),

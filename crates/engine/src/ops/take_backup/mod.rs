@@ -1,20 +1,24 @@
-//! Takes a backup: the snapshot, then its manifest, then the row.
+//! Takes a backup: every shard's snapshot, then the manifest, then the row.
+
+mod record;
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::capture::{Captured, Source, capture};
-use super::instances::only_node;
+use super::capture::{CapturedSet, SetOrder, Source};
 use super::{Engine, Meter};
 use crate::catalog::SealedBackup;
 use crate::error::{Error, Kind, Result};
-use crate::model::{
-    Backup, BackupState, Failure, Instance, Job, KindCount, Manifest, ManifestPart, SealedPart,
-    SnapshotReport,
-};
+use crate::model::{Backup, Instance, Job, Manifest, ManifestPart};
 use crate::redis::{Credentials, Login};
 use crate::vault::{AttemptKey, ObjectKey};
+use record::Record;
+
+/// The code of a backup that must begin anew, because the cluster's slots changed hands under it.
+pub(crate) const TOPOLOGY_CHANGED: &str = "TOPOLOGY_CHANGED";
+/// Attempts at a cluster whose slots keep changing hands, before what was had is kept as a partial set.
+const MOST_ATTEMPTS: u32 = 3;
 
 /// Where an instance's password is sealed for.
 pub(super) fn password_place(account: &str, instance: &str) -> String {
@@ -40,9 +44,8 @@ impl Engine {
             backup: job.backup,
             attempt: job.attempt,
         };
-        let captured = self.capture_shard(&instance, &attempt, 0, meter, cancel).await;
-        let sealed = match captured {
-            Ok(captured) => self.commit(&backup, job, &attempt, captured).await,
+        let sealed = match self.capture_set(instance, &attempt, meter, cancel).await {
+            Ok(set) => self.commit(&backup, job, &attempt, &set).await,
             Err(error) => Err(error),
         };
         let Err(error) = sealed else { return Ok(()) };
@@ -73,20 +76,26 @@ impl Engine {
         }
     }
 
-    async fn capture_shard(
+    async fn capture_set(
         &self,
-        instance: &Instance,
+        instance: Instance,
         attempt: &AttemptKey,
-        shard: u32,
         meter: &Arc<Meter>,
         cancel: &CancellationToken,
-    ) -> Result<Captured> {
-        let source = self.source(instance)?;
-        let (vault, key) = (self.vault.clone(), ObjectKey::Part(attempt.clone(), shard));
-        let (meter, cancel) = (meter.clone(), cancel.clone());
-        tokio::task::spawn_blocking(move || capture(&source, || vault.create(&key), &meter, &cancel))
-            .await
-            .unwrap_or_else(|error| Err(Error::internal("the capture stopped", error)))
+    ) -> Result<CapturedSet> {
+        let order = SetOrder {
+            source: self.source(&instance)?,
+            instance: Arc::new(instance),
+            attempt: attempt.clone(),
+            spool: self.settings.work_dir.clone(),
+            vault: self.vault.clone(),
+            catalog: self.catalog.clone(),
+            clock: self.clock.clone(),
+            hosts: self.hosts.clone(),
+            meter: meter.clone(),
+            cancel: cancel.clone(),
+        };
+        order.capture().await
     }
 
     /// Where an instance is, with its password in clear.
@@ -97,7 +106,7 @@ impl Engine {
             None => None,
         };
         Ok(Source {
-            node: only_node(instance.url.parse()?)?,
+            address: instance.url.parse()?,
             login: Login {
                 credentials: Credentials { username: instance.username.clone(), password },
                 ..Login::default()
@@ -112,20 +121,20 @@ impl Engine {
         backup: &Backup,
         job: &Job,
         attempt: &AttemptKey,
-        captured: Captured,
+        set: &CapturedSet,
     ) -> Result<()> {
-        let number = *self
-            .catalog
-            .mint_numbers(1)
-            .await?
-            .first()
-            .ok_or_else(|| Error::internal("no number for a part", job.number))?;
-        let started_at = job.started_at.unwrap_or(job.created_at);
-        let (state, failure) = match &captured.doubt {
-            None => (BackupState::Available, None),
-            Some(doubt) => (BackupState::Quarantined, Some(quarantine(doubt))),
-        };
-        let part = sealed_part(backup, started_at, &captured);
+        let record = Record::of(set, backup, job)?;
+        if record.is_unsettled && job.attempt < MOST_ATTEMPTS {
+            return Err(Error::new(
+                Kind::Conflict,
+                TOPOLOGY_CHANGED,
+                "slots changed hands during the backup",
+            )
+            .hint("it begins anew by itself"));
+        }
+        let numbers =
+            self.catalog.mint_numbers(u32::try_from(record.parts.len()).unwrap_or(u32::MAX)).await?;
+        let parts: Vec<_> = numbers.into_iter().zip(record.parts).collect();
         let manifest = Manifest {
             format: 1,
             backup: backup.id,
@@ -134,88 +143,39 @@ impl Engine {
             instance: backup.instance.clone(),
             instance_name: backup.instance_name.clone(),
             attempt: attempt.attempt,
-            state,
+            state: record.state,
             mode: backup.mode,
-            method: backup.method,
+            method: record.method,
             remark: backup.remark.clone(),
             created_at: backup.created_at,
-            started_at,
+            started_at: job.started_at.unwrap_or(job.created_at),
             ended_at: self.clock.now(),
             expires_at: backup.expires_at,
-            server: Some(captured.server.clone()),
-            origin: None,
-            parts: vec![ManifestPart {
-                number,
-                object: ObjectKey::Part(attempt.clone(), part.shard).name(),
-                sealed: part.clone(),
-            }],
+            server: Some(record.server.clone()),
+            origin: Some(record.origin.clone()),
+            parts: parts
+                .iter()
+                .map(|(number, part)| ManifestPart {
+                    number: *number,
+                    object: ObjectKey::Part(attempt.clone(), part.shard).name(),
+                    sealed: part.clone(),
+                })
+                .collect(),
         };
         self.write_manifest(attempt, &manifest).await?;
         let sealed = SealedBackup {
-            state,
-            method: backup.method,
-            origin: None,
-            parts: vec![(number, part)],
-            server: Some(captured.server.clone()),
-            failure,
+            state: record.state,
+            method: record.method,
+            origin: Some(record.origin),
+            parts,
+            server: Some(record.server.clone()),
+            failure: record.failure,
         };
         self.catalog.seal_backup(&job.lease(), &sealed, self.clock.now()).await?;
         // Only for lists; the backup is safe whether or not this works.
-        if let Err(error) = self.catalog.record_contact(&job.account, &job.instance, &captured.server).await {
+        if let Err(error) = self.catalog.record_contact(&job.account, &job.instance, &record.server).await {
             tracing::warn!(instance = %job.instance, %error, "cannot keep what the server said of itself");
         }
         Ok(())
-    }
-}
-
-fn quarantine(doubt: &keystow_rdb::Fault) -> Failure {
-    Failure {
-        code: "QUARANTINED".to_owned(),
-        message: format!(
-            "every byte arrived and the checksum is right, but it cannot be vouched for: {doubt}"
-        ),
-        hint: Some(
-            "the bytes are kept; check whether a newer version of Keystow knows this format".to_owned(),
-        ),
-    }
-}
-
-fn sealed_part(backup: &Backup, started_at: jiff::Timestamp, captured: &Captured) -> SealedPart {
-    let stamp = started_at.strftime("%Y%m%dT%H%M%SZ");
-    SealedPart {
-        shard: 0,
-        file_name: format!("{}_{stamp}_0.rdb", backup.instance),
-        size_bytes: captured.size_bytes,
-        sha256: captured.sha256.clone(),
-        stored_bytes: captured.size_bytes,
-        stored_sha256: captured.sha256.clone(),
-        report: snapshot_report(captured),
-        origin: None,
-    }
-}
-
-fn snapshot_report(captured: &Captured) -> SnapshotReport {
-    let report = &captured.report;
-    SnapshotReport {
-        magic: report.magic.clone(),
-        rdb_version: report.rdb_version,
-        checksum: match report.checksum {
-            keystow_rdb::Checksum::Absent if captured.doubt.is_none() => "absent",
-            _ => "ok",
-        }
-        .to_owned(),
-        keys: report.keys,
-        databases: report.databases.iter().map(|(index, database)| (*index, database.keys)).collect(),
-        kinds: report
-            .kinds
-            .iter()
-            .map(|(kind, count)| (kind.to_string(), KindCount { keys: count.keys, bytes: count.bytes }))
-            .collect(),
-        functions: report.functions,
-        modules: report.modules.iter().cloned().collect(),
-        replication_id: Some(captured.replication.0.clone()),
-        replication_offset: Some(captured.replication.1),
-        not_compared: report.not_compared.keys + report.not_compared.members,
-        doubt: captured.doubt.as_ref().map(ToString::to_string),
     }
 }
