@@ -13,6 +13,7 @@ mod faults;
 mod links;
 mod remove;
 mod restore;
+mod restore_faults;
 mod sources;
 mod sweep;
 mod take;

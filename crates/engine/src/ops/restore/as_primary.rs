@@ -115,7 +115,8 @@ fn rewrite(
     out: &mut dyn Write,
 ) -> Result<Rewritten> {
     let made = rewrite_all([RewriteSource { bytes: &mut *reader, slots: None }], out, options);
-    let drained = made.is_ok().then(|| io::copy(reader, &mut io::sink()));
+    let ended = matches!(made, Ok(_) | Err(RewriteError::Unsound(_)));
+    let drained = ended.then(|| io::copy(reader, &mut io::sink()));
     if let Some(failure) = reader.failure() {
         return Err(failure);
     }
