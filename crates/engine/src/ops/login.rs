@@ -73,8 +73,9 @@ impl NewLogin {
     /// Takes the URL apart: where the server is, the user, and what is secret about it.
     pub(super) fn read(self) -> Result<(Address, Option<String>, LoginSecrets)> {
         let (address, credentials) = Address::parse(&self.url)?;
+        let username = self.username.or(credentials.username);
         let password = self.password.or(credentials.password);
-        if credentials.username.is_some() && password.is_none() {
+        if username.is_some() && password.is_none() {
             return Err(Error::invalid("a user without a password").hint("add --password-file FILE"));
         }
         if self.sentinel_username.is_some() && self.sentinel_password.is_none() {
@@ -94,7 +95,7 @@ impl NewLogin {
             tls_key: self.tls_key,
             tls_server_name: self.tls_server_name,
         };
-        Ok((address, credentials.username, secrets))
+        Ok((address, username, secrets))
     }
 }
 

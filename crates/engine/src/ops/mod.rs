@@ -7,6 +7,7 @@ mod capture;
 mod check;
 mod deliver;
 mod drill;
+mod event;
 mod instances;
 mod keys;
 mod knowledge;
@@ -20,6 +21,7 @@ mod request_backup;
 mod restore;
 mod restrict_links;
 mod set_expiry;
+mod set_instance;
 mod settle_debts;
 mod share_backup;
 mod sign_in;
@@ -39,16 +41,19 @@ use crate::clock::Clock;
 use crate::links::LinkSigner;
 use crate::model::{AccessKey, Instance, LinkRestriction, Number, RememberedLink};
 use crate::redis::Timeouts;
+use crate::redis::programs::Programs;
 use crate::vault::Vault;
 use knowledge::Knowledge;
 
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
-pub use instances::{InstanceAddress, NewInstance};
+pub use drill::DRILLS;
+pub use instances::{InstanceAddress, InstanceTest, NewInstance};
 pub use keys::{IssuedKey, NewKey};
 pub use meter::Meter;
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
+pub use set_instance::{CaptureChange, InstanceChange};
 pub use share_backup::{IssuedLink, LinkOrder, MOST_RANGES};
 pub use sweep::Swept;
 pub(crate) use take_backup::TOPOLOGY_CHANGED;
@@ -62,6 +67,9 @@ pub struct Engine {
     sealer: Sealer,
     signer: LinkSigner,
     manifest_key: aws_lc_rs::hmac::Key,
+    event_key: aws_lc_rs::hmac::Key,
+    /// Server programs that drills may use.
+    programs: Arc<Programs>,
     settings: Settings,
     deliverables: Knowledge<Number, Deliverable>,
     keys: Knowledge<String, AccessKey>,
@@ -85,10 +93,23 @@ pub struct Settings {
     pub longest_link: Duration,
     /// Limits on waiting for a source.
     pub timeouts: Timeouts,
-    /// Name or address under which the target of a restore finds this host; that of the connection to it if absent.
-    pub advertise: Option<String>,
     /// A folder for work that does not fit into memory. It must exist.
     pub work_dir: PathBuf,
+    /// Name or address under which the target of a restore finds this host; that of the connection to it if absent.
+    pub advertise: Option<String>,
+    /// How drills are done.
+    pub drill: DrillSettings,
+}
+
+/// What an operator may set about drills.
+#[derive(Debug, Clone)]
+pub struct DrillSettings {
+    /// Folder with server programs.
+    pub folder: Option<PathBuf>,
+    /// The folders of the PATH, where server programs may be as well.
+    pub search: Vec<PathBuf>,
+    /// Longest time that one server gets to load one part.
+    pub timeout: Duration,
 }
 
 /// Keys and links known at once.
@@ -105,16 +126,18 @@ impl Engine {
         root: &crate::access::RootKey,
         settings: Settings,
     ) -> crate::error::Result<Self> {
+        let hmac_key = |purpose| {
+            aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, root.derive(purpose).as_slice())
+        };
         Ok(Self {
             catalog,
             vault,
             clock,
             sealer: Sealer::new(root)?,
             signer: LinkSigner::new(1, [(1, *root.derive("link/1"))]),
-            manifest_key: aws_lc_rs::hmac::Key::new(
-                aws_lc_rs::hmac::HMAC_SHA256,
-                root.derive("manifest/1").as_slice(),
-            ),
+            manifest_key: hmac_key("manifest/1"),
+            event_key: hmac_key("event/1"),
+            programs: Arc::new(Programs::new(settings.drill.folder.clone(), settings.drill.search.clone())),
             settings,
             deliverables: Knowledge::new(MOST_OPEN),
             keys: Knowledge::new(MOST_KNOWN),

@@ -18,10 +18,12 @@ mod pace;
 mod pipeline;
 mod primary;
 mod probe;
+pub mod programs;
 mod sentinel;
 mod settings;
 mod snapshot;
 mod standing;
+pub mod throwaway;
 mod together;
 
 pub use address::{Address, HostPort, Node};

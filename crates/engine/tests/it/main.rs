@@ -9,7 +9,9 @@ mod world;
 
 mod cancel;
 mod discovery;
+mod drill;
 mod faults;
+mod harm;
 mod links;
 mod remove;
 mod restore;

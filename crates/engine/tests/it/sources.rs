@@ -4,18 +4,17 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use keystow_engine::model::{BackupState, Method, Secret};
-use keystow_engine::ops::NewInstance;
+use keystow_engine::ops::{InstanceChange, NewInstance, NewLogin};
 use keystow_engine::redis::Timeouts;
 
 use crate::fake;
 use crate::lab::{Server, fill_with_everything, fill_with_strings, free_port, until};
-use crate::world::{World, code, failure_code};
+use crate::world::{World, code, failure_code, login};
 
 fn new(url: &str, password: Option<&str>) -> NewInstance {
     NewInstance {
-        url: url.to_owned(),
+        login: NewLogin { password: password.map(Secret::new), ..login(url) },
         id: Some("crs-1".parse().unwrap()),
-        password: password.map(Secret::new),
         ..NewInstance::default()
     }
 }
@@ -216,4 +215,32 @@ async fn a_cluster_of_one_is_one_part_and_without_all_slots_partial() {
     assert_eq!(backup.state, BackupState::Available, "{:?}", backup.failure);
     let origin = backup.parts[0].sealed.origin.clone().unwrap();
     assert_eq!((origin.slots.to_string().as_str(), origin.primary), ("0-16383", true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_changed_at_the_server_is_changed_here_too() {
+    let source = Server::start(&["--requirepass", "first"]);
+    let world = World::new().await;
+    world.add_with(new(&source.url(), Some("first"))).await.unwrap();
+    let id = "crs-1".parse().unwrap();
+    let set = async |change| world.engine.set_instance(&world.admin, &id, change).await;
+    let password =
+        |text: &str| InstanceChange { password: Some(Secret::new(text)), ..InstanceChange::default() };
+
+    assert_eq!(code(set(password("second")).await), "SOURCE_AUTH", "the server does not know it yet");
+    assert_eq!(world.take("crs-1").await.state, BackupState::Available, "nothing was changed");
+    source.connect().command(&["CONFIG", "SET", "requirepass", "second"]);
+    let failed = world.take("crs-1").await;
+    assert_eq!(failure_code(&failed), "SOURCE_AUTH");
+    let changed = set(password("second")).await.unwrap();
+    assert!(changed.sealed_password.is_some() && changed.sealed_login.is_none());
+    assert_eq!(world.take("crs-1").await.state, BackupState::Available);
+
+    let elsewhere = Server::start(&[]);
+    let moved = InstanceChange { url: Some(elsewhere.url()), ..InstanceChange::default() };
+    assert_eq!(code(set(moved).await), "INVALID_VALUE", "the password stays where it is");
+    let moved = InstanceChange { url: Some(elsewhere.url()), ..password("") };
+    assert_eq!(set(moved).await.unwrap().url, elsewhere.url());
+    assert!(world.engine.instance(&world.admin, &id).await.unwrap().sealed_password.is_none());
+    assert_eq!(world.take("crs-1").await.state, BackupState::Available);
 }

@@ -11,8 +11,8 @@ use clap::Args;
 use keystow_engine::access::RootKey;
 use keystow_engine::catalog::{Catalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
-use keystow_engine::ops::{Engine, IssuedKey, Settings};
-use keystow_engine::redis::Timeouts;
+use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, Settings};
+use keystow_engine::redis::{Timeouts, throwaway};
 use keystow_engine::vault::LocalVault;
 use keystow_engine::work::{WorkerSettings, collect_debts, run_worker};
 use keystow_engine::{Error, Kind, Result};
@@ -198,8 +198,15 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
         intranet_url: config.links.intranet_url.clone(),
         longest_link: config.links.max_ttl.0,
         timeouts: Timeouts { reply: config.source.reply_timeout.0, silence: config.source.silence_timeout.0 },
-        advertise: None,
         work_dir: work_dir(config)?,
+        advertise: None,
+        drill: DrillSettings {
+            folder: Some(config.drill.folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
+            search: std::env::var_os("PATH")
+                .map(|path| std::env::split_paths(&path).collect())
+                .unwrap_or_default(),
+            timeout: config.drill.timeout.0,
+        },
     };
     let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
     engine.adopt_repository().await?;
@@ -207,11 +214,13 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
 }
 
 /// The folder for work that does not fit into memory, empty.
-fn work_dir(config: &Config) -> Result<std::path::PathBuf> {
+fn work_dir(config: &Config) -> Result<PathBuf> {
     let folder = config.data_dir.join("work");
     let failed = |error: std::io::Error| {
         Error::internal(format!("the folder {} cannot be used", folder.display()), error)
     };
+    // Throw-away servers of a server that was killed may still run there.
+    throwaway::sweep(&folder.join(DRILLS))?;
     match std::fs::remove_dir_all(&folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
         _ => {}

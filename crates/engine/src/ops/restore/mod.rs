@@ -70,6 +70,8 @@ pub enum Target {
 pub struct NewLogin {
     /// Where it is; may carry user and password.
     pub url: String,
+    /// User, if the URL does not carry it.
+    pub username: Option<String>,
     /// Password, if the URL does not carry it.
     pub password: Option<Secret>,
     /// Sentinel's own user.

@@ -11,7 +11,6 @@ use super::{Engine, Meter};
 use crate::catalog::SealedBackup;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, Instance, Job, Manifest, ManifestPart};
-use crate::redis::{Credentials, Login};
 use crate::vault::{AttemptKey, ObjectKey};
 use record::Record;
 
@@ -100,17 +99,9 @@ impl Engine {
 
     /// Where an instance is, with its password in clear.
     pub(super) fn source(&self, instance: &Instance) -> Result<Source> {
-        let place = password_place(instance.account.as_str(), instance.id.as_str());
-        let password = match &instance.sealed_password {
-            Some(sealed) => Some(self.sealer.open(&place, sealed)?),
-            None => None,
-        };
         Ok(Source {
             address: instance.url.parse()?,
-            login: Login {
-                credentials: Credentials { username: instance.username.clone(), password },
-                ..Login::default()
-            },
+            login: self.login_of(instance)?,
             timeouts: self.settings.timeouts,
         })
     }
