@@ -87,6 +87,17 @@ impl Meter {
         self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// So many bytes are done, of so many in all.
+    pub(super) fn set_bytes(&self, bytes: u64, total: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    /// So many keys are done.
+    pub(super) fn set_keys(&self, keys: u64) {
+        self.keys.store(keys, Ordering::Relaxed);
+    }
+
     /// More keys were seen.
     pub(super) fn add_keys(&self, keys: u64) {
         self.keys.fetch_add(keys, Ordering::Relaxed);
