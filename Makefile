@@ -5,12 +5,14 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 KEYSTOW_BIN ?= $(TARGET)/debug/keystow
 KILLS ?= 100
+FAULTS ?= 300
+MATRIX ?= all
 FUZZ_SECONDS ?= 60
 BENCH ?= all
 tool_python = PYTHONPATH=$(CURDIR)/tools $(CURDIR)/.tools/py/bin/python -B
 
 .DEFAULT_GOAL := help
-.PHONY: help build release test lint unit sdk servers faults demo bench fuzz setup clean
+.PHONY: help build release test lint unit sdk servers matrix faults demo bench fuzz setup clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +28,8 @@ test: ## Install what is missing, then lint and run every test
 	@$(MAKE) --no-print-directory lint unit
 	@$(MAKE) --no-print-directory sdk
 	@$(MAKE) --no-print-directory servers
-	@$(MAKE) --no-print-directory faults KILLS=10
+	@$(MAKE) --no-print-directory matrix MATRIX=quick
+	@$(MAKE) --no-print-directory faults KILLS=10 FAULTS=20
 	@echo '==> everything passed'
 
 lint: ## Check the format, and clippy without a warning
@@ -51,10 +54,18 @@ servers: build ## Load relabelled files into Redis and Valkey servers of many ve
 	@cd crates/keystow/tests/servers && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> every server loads what was relabelled for it"
 
-faults: build ## Kill the server KILLS times during a backup and check what is left
-	@tools/setup.sh redis sdk
+matrix: build ## Back up and restore between servers of all versions and topologies
+	@tools/setup.sh redis servers sdk
+	@echo '==> versions and topologies'
+	@cd crates/keystow/tests/matrix && MATRIX=$(MATRIX) KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
+	@echo "==> what went in came out"
+
+faults: build ## Kill the server KILLS times during a backup, play FAULTS faults, and check what is left
+	@tools/setup.sh redis servers sdk
 	@echo '==> kill -9, $(KILLS) times'
 	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/kill9.py $(KILLS)
+	@echo '==> $(FAULTS) faults of sources and targets'
+	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/restores.py $(FAULTS)
 
 demo: ## Show the main job on a throw-away Redis
 	@tools/setup.sh rust redis sdk

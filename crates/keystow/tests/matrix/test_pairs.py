@@ -1,10 +1,11 @@
 """Every server to itself, and to those that load what it writes, by both methods."""
 
+import copy
 import os
 import unittest
 
 import story
-from lab import Lab
+from lab import Lab, wait_until
 
 ALL = os.environ.get("MATRIX") == "all"
 
@@ -34,21 +35,28 @@ class Pairs(unittest.TestCase):
                 with self.subTest(f"{source} to {target} by {method}"):
                     if source not in backups:
                         backups[source] = self.back_up(lab, keystow, source)
-                    backup, facts = backups[source]
+                    backup, facts, file = backups[source]
+                    if source != target:
+                        # Redis 7.2 writes scores in another way into its digest: a server of the target's version
+                        # that loads the file itself says what is to be expected.
+                        facts = copy.copy(facts)
+                        facts.digest, _ = lab.digest_of(file, version=target)
                     self.restore(lab, keystow, backup, facts, target, method)
 
     def back_up(self, lab, keystow, version):
-        """(backup, what it should hold)."""
+        """(backup, what it should hold, the file)."""
         redis = lab.redis("--repl-diskless-sync-delay", "0", version=version)
         story.fill(redis, version)
         name = version.replace(".", "-")
         keystow.cli("instance", "add", redis.url, "--id", name)
         backup = keystow.json("backup", "create", name, "--wait")
         self.assertEqual(backup["state"], "available")
-        self.assertIn(b"connected_slaves:0", redis.call("INFO", "replication"))
+        wait_until(lambda: b"connected_slaves:0" in redis.call("INFO", "replication"), 5, "our link to be gone")
         facts = story.Facts([redis], version)
+        file = lab.dir("fetched") / "dump.rdb"
+        keystow.cli("fetch", backup["id"], "-o", file)
         redis.stop()
-        return backup, facts
+        return backup, facts, file
 
     def restore(self, lab, keystow, backup, facts, version, method):
         """Into an empty server of that version."""
