@@ -53,12 +53,14 @@ impl<S: RestoreSink> Target<'_, S> {
 pub(super) struct Pieces {
     commands: ValueCommands,
     out: Sink<Vec<u8>>,
+    /// The bytes of a string that are not in a command yet.
+    text: Vec<u8>,
     has_text: bool,
 }
 
 impl Pieces {
     pub(super) fn new() -> Self {
-        Self { commands: ValueCommands::new(), out: Sink::new(Vec::new()), has_text: false }
+        Self { commands: ValueCommands::new(), out: Sink::new(Vec::new()), text: Vec::new(), has_text: false }
     }
 
     /// Begins with a key that is not there.
@@ -91,15 +93,25 @@ impl Pieces {
         heading: &Heading,
         target: &mut Target<'_, S>,
     ) -> io::Result<()> {
-        for piece in bytes.chunks(TEXT_BYTES) {
-            begin(&mut self.out, 3, if self.has_text { b"APPEND" } else { b"SET" });
-            self.has_text = true;
-            long_word(&mut self.out, &heading.key)?;
-            long_word(&mut self.out, piece)?;
-            if self.gathered() >= GIVEN_BYTES {
-                self.give(heading, target, None)?;
-            }
+        let mut rest = bytes;
+        while self.text.len() + rest.len() > TEXT_BYTES {
+            let (more, later) = rest.split_at(TEXT_BYTES - self.text.len());
+            self.text.extend_from_slice(more);
+            self.add_text(heading)?;
+            self.give(heading, target, None)?;
+            rest = later;
         }
+        self.text.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// The command that sets the string, or adds to it.
+    fn add_text(&mut self, heading: &Heading) -> io::Result<()> {
+        begin(&mut self.out, 3, if self.has_text { b"APPEND" } else { b"SET" });
+        self.has_text = true;
+        long_word(&mut self.out, &heading.key)?;
+        long_word(&mut self.out, &self.text)?;
+        self.text.clear();
         Ok(())
     }
 
@@ -116,6 +128,10 @@ impl Pieces {
         heading: &Heading,
         target: &mut Target<'_, S>,
     ) -> io::Result<()> {
+        if heading.kind == Kind::String {
+            self.add_text(heading)?;
+            self.text = Vec::new();
+        }
         self.commands.end(&mut self.out, expires_ms)?;
         self.give(heading, target, Some(size))
     }

@@ -29,7 +29,7 @@ fn values(record: Rdb) -> Value {
 }
 
 /// The commands in a stream of them.
-fn commands(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
+pub(crate) fn commands(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
     fn number(bytes: &mut &[u8], mark: u8) -> usize {
         assert_eq!(bytes[0], mark);
         let end = bytes.iter().position(|byte| *byte == b'\r').unwrap();
