@@ -6,6 +6,7 @@ use super::{RestoreEntry, RestoreSink};
 use crate::{
     commands::{ValueCommands, begin, long_word},
     event::Kind,
+    packed::Digits,
     part::{Frame, Head, Part, Visitor, Want},
     sink::Sink,
 };
@@ -81,7 +82,7 @@ impl Pieces {
             self.give(heading, target, None)?;
         }
         match part {
-            Part::Text(item) => self.text(item.bytes(&mut Default::default()), heading, target),
+            Part::Text(item) => self.text(item.bytes(&mut Digits::default()), heading, target),
             part => self.commands.part(&mut self.out, part),
         }
     }

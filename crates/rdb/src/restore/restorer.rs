@@ -10,7 +10,7 @@ use super::{
     pieces::{Heading, Pieces, Target},
 };
 use crate::{
-    changes::Changer,
+    changes::{Changer, Fate},
     event::{Entry, Event, Kind, ModuleId, ModuleWhen},
     fault::Fault,
     format::Encoding,
@@ -136,11 +136,12 @@ impl<'o, S: RestoreSink> Restorer<'o, S> {
 
     #[inline]
     fn begin_entry(&mut self, head: &Head<'_>) -> Result<Want, Unwritable> {
-        let Some(expires_ms) = self.changer.take(head) else {
+        let fate = self.changer.take(head);
+        if fate == Fate::Goes {
             self.way = Way::LeaveOut;
             return Ok(Want::Nothing);
-        };
-        self.expires_ms = expires_ms;
+        }
+        self.expires_ms = fate.expires_ms();
         let key = self.changer.name(head.key);
         self.heading.key.clear();
         self.heading.key.extend_from_slice(key);

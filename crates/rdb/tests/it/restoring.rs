@@ -441,8 +441,8 @@ fn entries_come_as_they_are_to_be() {
     assert_eq!(taken.functions, [b"#!lua name=x\n"]);
     assert_eq!(taken.keys.iter().map(|(_, key, _)| &key[..]).collect::<Vec<_>>(), [&b"new:a"[..], b"c"]);
     assert_eq!((counts.keys, counts.empty, counts.kinds[&Kind::String]), (2, 1, 2));
-    let changed = counts.changes;
-    assert_eq!((changed.filtered_out, changed.shifted, changed.expired), (1, 3, 3));
+    let sums = counts.changes;
+    assert_eq!((sums.filtered_out, sums.shifted, sums.expired), (1, 3, 3));
     assert!(counts.is_complete());
 }
 
