@@ -187,9 +187,8 @@ fn key_of_which_fields_are_lost_keeps_the_rest() {
     assert_eq!(counts.changes.renamed, 1);
     let mut reader = Reader::new(&file[..], Limits::default());
     let entry = loop {
-        match reader.next_event().unwrap().unwrap() {
-            Event::Entry(entry) => break entry,
-            _ => {}
+        if let Event::Entry(entry) = reader.next_event().unwrap().unwrap() {
+            break entry;
         }
     };
     assert_eq!((entry.database, entry.key, entry.elements), (3, &b"b:k"[..], 1));

@@ -167,6 +167,16 @@ fn long_elements_end_their_command() {
 }
 
 #[test]
+fn negative_expiry_is_none() {
+    let expiring = |ms: i64| {
+        let file = Rdb::new().raw(&[252]).raw(&ms.to_le_bytes()).record(0, &string(b"v")).end();
+        spoken(&file)
+    };
+    assert_eq!(expiring(-1), ["SELECT 0", "SET k v"], "the command would remove the key");
+    assert_eq!(expiring(0), ["SELECT 0", "SET k v", "PEXPIREAT k 0"]);
+}
+
+#[test]
 fn empty_stream_is_made() {
     // No nodes, no entries, last ID 5-0, version 2 facts, no groups.
     let record = [0, 0, 5, 0, 0, 0, 4, 0, 9, 0];
