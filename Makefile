@@ -49,7 +49,7 @@ sdk: build ## Run the vendors' unmodified SDKs against the program
 
 servers: build ## Load relabelled files into Redis and Valkey servers of many versions
 	@tools/setup.sh redis servers sdk
-	@$(CARGO) build --quiet --package keystow-rdb --example relabel_payload
+	@$(CARGO) build --quiet --package keystow-rdb --example relabel_payload --example restore_commands
 	@echo '==> servers of many versions'
 	@cd crates/keystow/tests/servers && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> every server loads what was relabelled for it"

@@ -7,6 +7,7 @@ use std::{
     error::Error,
     fs::File,
     io::{self, BufReader, BufWriter, Write, stderr, stdout},
+    process::ExitCode,
 };
 
 use keystow_rdb::{RestoreEntry, RestoreOptions, RestoreSink, Ttl, restore};
@@ -43,7 +44,13 @@ impl<W: Write> RestoreSink for Pipe<W> {
     }
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    let Err(error) = run() else { return ExitCode::SUCCESS };
+    let _ = writeln!(stderr(), "{error}");
+    ExitCode::FAILURE
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     const USAGE: &str =
         "usage: restore_commands FILE VERSION [replace] [max=BYTES] [ttl=strip|shift:MS|drop:MS]";
     let mut words = env::args().skip(1);

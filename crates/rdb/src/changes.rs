@@ -153,7 +153,6 @@ impl Ttl {
     /// What becomes of a field that expires at that time.
     pub(crate) fn of_field(self, ms: i64) -> Fate {
         match self {
-            Self::Keep => Fate::Expires(ms),
             Self::Shift { by_ms } => {
                 // Valkey has expiries beyond what Redis can tell.
                 let latest = if ms <= LATEST_FIELD_EXPIRY { LATEST_FIELD_EXPIRY } else { i64::MAX };
@@ -161,7 +160,7 @@ impl Ttl {
             }
             Self::Strip => Fate::Stays,
             Self::DropExpired { now_ms } if ms <= now_ms => Fate::Goes,
-            Self::DropExpired { .. } => Fate::Expires(ms),
+            Self::Keep | Self::DropExpired { .. } => Fate::Expires(ms),
         }
     }
 }
@@ -170,15 +169,26 @@ fn may_expire(encoding: Encoding) -> bool {
     encoding.number >= FIRST_EXPIRING_HASH && encoding.kind() == Some(Kind::Hash)
 }
 
-/// What becomes of something that expires.
+/// What becomes of something that may expire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It is left out.
     Goes,
-    /// It no longer expires.
+    /// It goes on and does not expire.
     Stays,
-    /// It expires then.
+    /// It goes on and expires then.
     Expires(i64),
+}
+
+impl Fate {
+    /// When it expires.
+    #[inline]
+    pub(crate) fn expires_ms(self) -> Option<i64> {
+        match self {
+            Self::Expires(ms) => Some(ms),
+            Self::Goes | Self::Stays => None,
+        }
+    }
 }
 
 /// Makes the changes, key by key, and counts them.
@@ -196,10 +206,10 @@ pub(crate) struct Changer<'c> {
 impl<'c> Changer<'c> {
     pub(crate) fn new(changes: &'c Changes) -> Self {
         let counts = ChangeCounts::default();
-        let mut changer =
+        let mut made =
             Self { changes, slots: None, has_choice: true, name: Vec::new(), is_renamed: false, counts };
-        changer.begin_source(None);
-        changer
+        made.begin_source(None);
+        made
     }
 
     /// Another file follows, of which only the keys of these slots go.
@@ -216,16 +226,13 @@ impl<'c> Changer<'c> {
         self.counts
     }
 
-    /// Whether a key goes, and its expiry then. Fields are not looked at.
+    /// What becomes of a key. Fields are not looked at.
     #[inline]
-    pub(crate) fn take(&mut self, head: &Head<'_>) -> Option<Option<i64>> {
+    pub(crate) fn take(&mut self, head: &Head<'_>) -> Fate {
         if self.has_choice && !self.chooses(head) {
-            return None;
+            return Fate::Goes;
         }
-        match head.expires_ms {
-            None => Some(None),
-            Some(ms) => self.expiry(ms),
-        }
+        head.expires_ms.map_or(Fate::Stays, |ms| self.expiry(ms))
     }
 
     /// The name that a key goes under.
@@ -275,10 +282,10 @@ impl<'c> Changer<'c> {
         true
     }
 
-    fn expiry(&mut self, ms: i64) -> Option<Option<i64>> {
+    fn expiry(&mut self, ms: i64) -> Fate {
         let changes = self.changes;
         if ms < 0 {
-            return Some(Some(ms).filter(|_| changes.ttl == Ttl::Keep));
+            return if changes.ttl == Ttl::Keep { Fate::Expires(ms) } else { Fate::Stays };
         }
         self.counts.with_expiry += 1;
         let expires_ms = match changes.ttl {
@@ -289,22 +296,25 @@ impl<'c> Changer<'c> {
             }
             Ttl::Strip => {
                 self.counts.stripped += 1;
-                return Some(None);
+                return Fate::Stays;
             }
             Ttl::DropExpired { now_ms } if ms <= now_ms => {
                 self.counts.dropped_expired += 1;
-                return None;
+                return Fate::Goes;
             }
-            Ttl::DropExpired { .. } => return Some(Some(ms)),
+            Ttl::DropExpired { .. } => return Fate::Expires(ms),
         };
         self.counts.expired += u64::from(changes.now_ms.is_some_and(|now_ms| expires_ms <= now_ms));
-        Some(Some(expires_ms))
+        Fate::Expires(expires_ms)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        Fate::{Expires, Goes, Stays},
+        *,
+    };
     use crate::filter::Pattern;
 
     fn head(key: &[u8], expires_ms: Option<i64>) -> Head<'_> {
@@ -321,48 +331,48 @@ mod tests {
     }
 
     /// What becomes of keys that expire then.
-    fn taken(changes: &Changes, expiries: &[i64]) -> (Vec<Option<Option<i64>>>, ChangeCounts) {
-        let mut changer = Changer::new(changes);
-        let taken = expiries.iter().map(|ms| changer.take(&head(b"k", Some(*ms)))).collect();
-        (taken, changer.counts())
+    fn taken(changes: &Changes, expiries: &[i64]) -> (Vec<Fate>, ChangeCounts) {
+        let mut made = Changer::new(changes);
+        let taken = expiries.iter().map(|ms| made.take(&head(b"k", Some(*ms)))).collect();
+        (taken, made.counts())
     }
 
     #[test]
     fn expiries_are_moved_within_what_servers_can_tell() {
         let by = |by_ms| Changes { ttl: Ttl::Shift { by_ms }, now_ms: Some(50), ..Changes::default() };
         let (moved, counts) = taken(&by(100), &[0, 5, i64::MAX, -1, -77]);
-        assert_eq!(moved, [Some(Some(100)), Some(Some(105)), Some(Some(i64::MAX)), Some(None), Some(None)]);
+        assert_eq!(moved, [Expires(100), Expires(105), Expires(i64::MAX), Stays, Stays]);
         assert_eq!((counts.with_expiry, counts.shifted, counts.expired), (3, 3, 0));
         let (moved, counts) = taken(&by(-100), &[0, 120, i64::MAX]);
-        assert_eq!(moved, [Some(Some(1)), Some(Some(20)), Some(Some(i64::MAX - 100))]);
+        assert_eq!(moved, [Expires(1), Expires(20), Expires(i64::MAX - 100)]);
         assert_eq!(counts.expired, 2);
-        assert_eq!(taken(&by(i64::MIN), &[i64::MAX]).0, [Some(Some(1))]);
+        assert_eq!(taken(&by(i64::MIN), &[i64::MAX]).0, [Expires(1)]);
     }
 
     #[test]
     fn expiries_are_taken_away_or_followed() {
         let with = |ttl| Changes { ttl, now_ms: Some(10), ..Changes::default() };
         let (kept, counts) = taken(&with(Ttl::Keep), &[-5, 0, 10, 11]);
-        assert_eq!(kept, [-5, 0, 10, 11].map(|ms| Some(Some(ms))));
+        assert_eq!(kept, [-5, 0, 10, 11].map(Expires));
         assert_eq!((counts.with_expiry, counts.expired), (3, 2));
         let (stripped, counts) = taken(&with(Ttl::Strip), &[-5, 0, 10, 11]);
-        assert_eq!(stripped, [Some(None); 4]);
+        assert_eq!(stripped, [Stays; 4]);
         assert_eq!((counts.stripped, counts.expired), (3, 0));
         let (left, counts) = taken(&with(Ttl::DropExpired { now_ms: 10 }), &[-5, 0, 10, 11]);
-        assert_eq!(left, [Some(None), None, None, Some(Some(11))]);
+        assert_eq!(left, [Stays, Goes, Goes, Expires(11)]);
         assert_eq!((counts.dropped_expired, counts.expired), (2, 0));
     }
 
     #[test]
     fn fields_follow_their_keys() {
         let shift = |by_ms, ms| Ttl::Shift { by_ms }.of_field(ms);
-        assert_eq!(shift(7, 0), Fate::Expires(7));
-        assert_eq!(shift(-7, 3), Fate::Expires(1));
-        assert_eq!(shift(i64::MAX, LATEST_FIELD_EXPIRY), Fate::Expires(LATEST_FIELD_EXPIRY));
-        assert_eq!(shift(i64::MAX, LATEST_FIELD_EXPIRY + 1), Fate::Expires(i64::MAX));
-        assert_eq!(Ttl::Strip.of_field(3), Fate::Stays);
+        assert_eq!(shift(7, 0), Expires(7));
+        assert_eq!(shift(-7, 3), Expires(1));
+        assert_eq!(shift(i64::MAX, LATEST_FIELD_EXPIRY), Expires(LATEST_FIELD_EXPIRY));
+        assert_eq!(shift(i64::MAX, LATEST_FIELD_EXPIRY + 1), Expires(i64::MAX));
+        assert_eq!(Ttl::Strip.of_field(3), Stays);
         let drop = Ttl::DropExpired { now_ms: 10 };
-        assert_eq!([0, 10, 11].map(|ms| drop.of_field(ms)), [Fate::Goes, Fate::Goes, Fate::Expires(11)]);
+        assert_eq!([0, 10, 11].map(|ms| drop.of_field(ms)), [Goes, Goes, Expires(11)]);
     }
 
     #[test]
@@ -373,16 +383,16 @@ mod tests {
             prefix: Some(Prefix { from: b"a:".to_vec(), to: b"bb:".to_vec() }),
             ..Changes::default()
         };
-        let mut changer = Changer::new(&changes);
-        assert_eq!(changer.take(&head(b"a:1", None)), Some(None));
-        assert_eq!(changer.name(b"a:1"), b"bb:1");
-        assert_eq!(changer.name(b"x"), b"x");
-        assert_eq!([&b"a:2"[..], b"bb:1"].map(|key| changer.take(&head(key, None))), [None, None]);
-        let counts = changer.counts();
+        let mut made = Changer::new(&changes);
+        assert_eq!(made.take(&head(b"a:1", None)), Stays);
+        assert_eq!(made.name(b"a:1"), b"bb:1");
+        assert_eq!(made.name(b"x"), b"x");
+        assert_eq!([&b"a:2"[..], b"bb:1"].map(|key| made.take(&head(key, None))), [Goes, Goes]);
+        let counts = made.counts();
         assert_eq!((counts.renamed, counts.other_slots, counts.filtered_out), (1, 1, 1));
         // The slots of a file are asked beside those of all.
-        changer.begin_source(Some(SlotSet::new()));
-        assert_eq!(changer.take(&head(b"a:1", None)), None);
+        made.begin_source(Some(SlotSet::new()));
+        assert_eq!(made.take(&head(b"a:1", None)), Goes);
         let everywhere = Changes { prefix: Some(Prefix::default()), ..Changes::default() };
         assert_eq!(Changer::new(&everywhere).name(b"k"), b"k");
     }

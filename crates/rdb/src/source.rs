@@ -271,7 +271,8 @@ impl<R: BufRead> Bytes for Source<R> {
 
     #[inline]
     fn is_tap_full(&self) -> bool {
-        self.tapped.len() >= GROWTH_BYTES
+        // The lent buffer may be a whole file.
+        self.tapping && self.tapped.len() + (self.taken - self.tapped_to) >= GROWTH_BYTES
     }
 
     fn end_tap(&mut self) {

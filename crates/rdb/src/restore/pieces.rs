@@ -6,6 +6,7 @@ use super::{RestoreEntry, RestoreSink};
 use crate::{
     commands::{ValueCommands, begin, long_word},
     event::Kind,
+    packed::Digits,
     part::{Frame, Head, Part, Visitor, Want},
     sink::Sink,
 };
@@ -53,12 +54,14 @@ impl<S: RestoreSink> Target<'_, S> {
 pub(super) struct Pieces {
     commands: ValueCommands,
     out: Sink<Vec<u8>>,
+    /// The bytes of a string that are not in a command yet.
+    text: Vec<u8>,
     has_text: bool,
 }
 
 impl Pieces {
     pub(super) fn new() -> Self {
-        Self { commands: ValueCommands::new(), out: Sink::new(Vec::new()), has_text: false }
+        Self { commands: ValueCommands::new(), out: Sink::new(Vec::new()), text: Vec::new(), has_text: false }
     }
 
     /// Begins with a key that is not there.
@@ -79,7 +82,7 @@ impl Pieces {
             self.give(heading, target, None)?;
         }
         match part {
-            Part::Text(item) => self.text(item.bytes(&mut Default::default()), heading, target),
+            Part::Text(item) => self.text(item.bytes(&mut Digits::default()), heading, target),
             part => self.commands.part(&mut self.out, part),
         }
     }
@@ -91,15 +94,25 @@ impl Pieces {
         heading: &Heading,
         target: &mut Target<'_, S>,
     ) -> io::Result<()> {
-        for piece in bytes.chunks(TEXT_BYTES) {
-            begin(&mut self.out, 3, if self.has_text { b"APPEND" } else { b"SET" });
-            self.has_text = true;
-            long_word(&mut self.out, &heading.key)?;
-            long_word(&mut self.out, piece)?;
-            if self.gathered() >= GIVEN_BYTES {
-                self.give(heading, target, None)?;
-            }
+        let mut rest = bytes;
+        while self.text.len() + rest.len() > TEXT_BYTES {
+            let (more, later) = rest.split_at(TEXT_BYTES - self.text.len());
+            self.text.extend_from_slice(more);
+            self.add_text(heading)?;
+            self.give(heading, target, None)?;
+            rest = later;
         }
+        self.text.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// The command that sets the string, or adds to it.
+    fn add_text(&mut self, heading: &Heading) -> io::Result<()> {
+        begin(&mut self.out, 3, if self.has_text { b"APPEND" } else { b"SET" });
+        self.has_text = true;
+        long_word(&mut self.out, &heading.key)?;
+        long_word(&mut self.out, &self.text)?;
+        self.text.clear();
         Ok(())
     }
 
@@ -116,6 +129,10 @@ impl Pieces {
         heading: &Heading,
         target: &mut Target<'_, S>,
     ) -> io::Result<()> {
+        if heading.kind == Kind::String {
+            self.add_text(heading)?;
+            self.text = Vec::new();
+        }
         self.commands.end(&mut self.out, expires_ms)?;
         self.give(heading, target, Some(size))
     }

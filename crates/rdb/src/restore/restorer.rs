@@ -1,30 +1,26 @@
 //! The loop's other half: sees values while they are read, and makes commands of them.
 
+mod outgrown;
+
 use std::io;
 
 use super::{
     RestoreError, RestoreOptions, RestoreSink, Restored, TooLarge, Whole,
     command::{Command, Terms},
-    pieces::{Heading, Pieces, Replay, Target},
+    pieces::{Heading, Pieces, Target},
 };
 use crate::{
-    bytes::Slice,
     changes::{Changer, Fate},
     event::{Entry, Event, Kind, ModuleId, ModuleWhen},
-    fault::{Fault, Reason},
+    fault::Fault,
     format::Encoding,
     limits::NotCompared,
-    model::{
-        encode::{expiring_hash, field_expiry},
-        encode_stream::Layout,
-    },
-    part::{Frame, Head, Out, Part, StreamFacts, Visitor, Want},
+    part::{Frame, Head, Part, Visitor, Want},
     rewrite::{Impossible, Place, converter::Converter},
     slots::slot,
-    text::{Text, Texts},
     unwritable::Unwritable,
-    value::{self, Seen},
 };
+use outgrown::is_boundary;
 
 /// The first version with functions.
 const FIRST_WITH_FUNCTIONS: u16 = 10;
@@ -140,11 +136,12 @@ impl<'o, S: RestoreSink> Restorer<'o, S> {
 
     #[inline]
     fn begin_entry(&mut self, head: &Head<'_>) -> Result<Want, Unwritable> {
-        let Some(expires_ms) = self.changer.take(head) else {
+        let fate = self.changer.take(head);
+        if fate == Fate::Goes {
             self.way = Way::LeaveOut;
             return Ok(Want::Nothing);
-        };
-        self.expires_ms = expires_ms;
+        }
+        self.expires_ms = fate.expires_ms();
         let key = self.changer.name(head.key);
         self.heading.key.clear();
         self.heading.key.extend_from_slice(key);
@@ -192,7 +189,6 @@ impl<'o, S: RestoreSink> Restorer<'o, S> {
             }
             _ => self.end_pieces(entry)?,
         }
-        self.kinds[entry.kind as usize] += 1;
         Ok(())
     }
 
@@ -209,128 +205,12 @@ impl<'o, S: RestoreSink> Restorer<'o, S> {
         };
         let command = self.command.finish(&terms);
         self.target.give(&self.heading, command, 1, Some(entry.stored_bytes)).map_err(RestoreError::Sink)?;
+        self.kinds[entry.kind as usize] += 1;
         if entry.expiring_fields > 0 {
             let lost = if self.way == Way::Convert { self.converter.lost_fields() } else { 0 };
             self.changer.count_fields(entry.expiring_fields, lost);
         }
         Ok(())
-    }
-
-    fn end_pieces(&mut self, entry: &Entry<'_>) -> Result<(), RestoreError> {
-        self.pieces
-            .end(self.expires_ms, entry.stored_bytes, &self.heading, &mut self.target)
-            .map_err(RestoreError::Sink)?;
-        self.restored.in_pieces += 1;
-        let has_usage = entry.idle_seconds.is_some() || entry.frequency.is_some();
-        self.restored.not_restored.usage += u64::from(has_usage);
-        let lost = std::mem::take(&mut self.lost_fields);
-        self.changer.count_fields(entry.expiring_fields, lost);
-        Ok(())
-    }
-
-    /// Whether the payload is too long for one command.
-    #[inline]
-    fn has_outgrown(&self) -> bool {
-        (self.command.value().len() + self.converter.held_bytes()) as u64 > self.options.max_value_bytes
-    }
-
-    /// Finds a way for a value that is too large for one command.
-    #[cold]
-    fn outgrow(&mut self) {
-        let is_converted = self.way == Way::Convert;
-        let refused = match self.heading.kind {
-            Kind::Module => Some(Whole::Module),
-            _ if !self.options.replace => Some(Whole::NotReplacing),
-            _ => None,
-        };
-        self.way = if let Some(why) = refused {
-            let bytes = self.command.value().len() as u64;
-            self.command.clear();
-            Way::Refused { why, bytes, is_converted }
-        } else {
-            self.lost_fields = if is_converted { self.converter.lost_fields() } else { 0 };
-            Way::Outgrown
-        };
-    }
-
-    /// Makes a string of what there is of it, to which the rest is added; not of a compressed one, which is made when
-    /// there is all of it.
-    fn begin_text(&mut self) -> io::Result<()> {
-        let mut decoded = Vec::new();
-        let value = self.command.value();
-        let mut slice = Slice::new(value, &mut decoded, self.options.limits.max_blob_bytes);
-        if !matches!(slice.text(), Ok(Text::Plain(_))) {
-            return Ok(());
-        }
-        let text = &value[value.len() - slice.left()..];
-        self.pieces.begin(&self.heading)?;
-        self.pieces.text(text, &self.heading, &mut self.target)?;
-        self.command.clear();
-        self.way = Way::Text;
-        Ok(())
-    }
-
-    /// Makes commands of what there is of a value, which may end behind any element.
-    #[cold]
-    fn replay(&mut self) -> Result<(), RestoreError> {
-        let mut decoded = Vec::new();
-        let max_blob_bytes = self.options.limits.max_blob_bytes;
-        let mut slice = Slice::new(self.command.value(), &mut decoded, max_blob_bytes);
-        self.pieces.begin(&self.heading).map_err(RestoreError::Sink)?;
-        let (pieces, heading, target) = (&mut self.pieces, &self.heading, &mut self.target);
-        let mut replay = Replay { pieces, heading, target, failed: None };
-        let mut out = Out { visitor: &mut replay, want: Want::Parts };
-        let made = value::check(self.encoding, &mut slice, &mut Seen::new(), &mut out);
-        if let Some(error) = replay.failed {
-            return Err(RestoreError::Sink(error));
-        }
-        self.command.clear();
-        let is_turning = self.way == Way::Turning;
-        self.way = Way::Pieces;
-        match made.map_err(|reason| *reason) {
-            Ok(_) => Ok(()),
-            Err(Reason::Truncated) if is_turning => Ok(()),
-            Err(Reason::TooLarge { bytes, limit }) => Err(self.too_large(Whole::Piece, bytes, limit)),
-            // It was proven before.
-            Err(reason) => Err(Fault { offset: 0, key: Some(self.heading.key.clone()), reason }.into()),
-        }
-    }
-
-    /// A part that comes when the value is made in pieces.
-    fn piece(&mut self, part: Part<'_>) -> Result<(), RestoreError> {
-        match self.fit(part) {
-            Ok(Some(part)) => {
-                self.pieces.part(part, &self.heading, &mut self.target).map_err(RestoreError::Sink)
-            }
-            Ok(None) => Ok(()),
-            Err(why) => Err(self.impossible(why)),
-        }
-    }
-
-    /// What the target can do with a part, in the way that the converter would have it.
-    fn fit<'p>(&mut self, part: Part<'p>) -> Result<Option<Part<'p>>, Unwritable> {
-        let to = self.options.to;
-        let has_history = Layout::of(to) >= Layout::V2;
-        Ok(Some(match part {
-            Part::FieldExpiry(ms) => match self.changer.ttl().of_field(ms) {
-                Fate::Expires(ms) if expiring_hash(to).is_some() => Part::FieldExpiry(field_expiry(ms, to)?),
-                Fate::Expires(_) => return Err(Unwritable::FieldExpiry(to)),
-                Fate::Stays => return Ok(None),
-                Fate::Goes => {
-                    self.pieces.drop_field();
-                    self.lost_fields += 1;
-                    return Ok(None);
-                }
-            },
-            Part::StreamFacts(facts) if !has_history => {
-                Part::StreamFacts(StreamFacts { history: None, ..facts })
-            }
-            Part::Group { name, last_id, .. } if !has_history => {
-                Part::Group { name, last_id, entries_read: None }
-            }
-            Part::Producer(_) => return Err(Unwritable::Producers(to)),
-            part => part,
-        }))
     }
 
     /// A part of a value that the target has to have in another way.
@@ -340,18 +220,6 @@ impl<'o, S: RestoreSink> Restorer<'o, S> {
             return self.part_on_way(part);
         }
         self.converter.part(part, self.command.payload()).map_err(|why| self.impossible(why))
-    }
-
-    /// Makes commands of what there is of the new payload, and of what follows.
-    fn outgrow_converted(&mut self) -> Result<(), RestoreError> {
-        self.outgrow();
-        if self.way == Way::Outgrown {
-            self.converter.end(self.command.payload());
-            self.way = Way::Turning;
-            self.replay()?;
-            self.restored.converted += 1;
-        }
-        Ok(())
     }
 
     fn part_on_way(&mut self, part: Part<'_>) -> Result<(), RestoreError> {
@@ -384,14 +252,6 @@ impl<'o, S: RestoreSink> Restorer<'o, S> {
                 converted.map_err(|why| self.impossible(why))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Counts what would have been in the payload of a value that is too large.
-    fn count_refused(&mut self) {
-        if let Way::Refused { bytes, .. } = &mut self.way {
-            *bytes += self.command.value().len() as u64;
-            self.command.clear();
         }
     }
 
@@ -436,21 +296,6 @@ impl<'o, S: RestoreSink> Restorer<'o, S> {
     fn give_up(&mut self, error: RestoreError) -> io::Error {
         self.failed = Some(error);
         io::Error::other("given up")
-    }
-}
-
-/// Whether all parts before that one are in the new payload, so that those from it on may go elsewhere. Entries of
-/// streams and elements of lists are by whole nodes.
-fn is_boundary(kind: Kind, part: &Part<'_>) -> bool {
-    match part {
-        Part::Member(_)
-        | Part::StreamFacts(_)
-        | Part::Group { .. }
-        | Part::Pending { .. }
-        | Part::Consumer { .. }
-        | Part::ConsumerPending(_) => true,
-        Part::Field(_) => kind == Kind::Hash,
-        _ => false,
     }
 }
 

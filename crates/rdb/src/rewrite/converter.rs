@@ -125,7 +125,10 @@ impl Converter {
 
     pub(crate) fn part(&mut self, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), Unwritable> {
         match self.shape {
-            Shape::Plain => self.plain_part(part, out),
+            Shape::Plain => {
+                self.plain_part(part, out);
+                Ok(())
+            }
             Shape::Fields { with_expiry } => self.field_part(part, with_expiry, out),
             Shape::Quicklist => match part {
                 Part::Element(item) => self.node.push(item).map_err(Unwritable::too_long(self.to)),
@@ -176,7 +179,7 @@ impl Converter {
         encode::length(out, elements);
     }
 
-    fn plain_part(&mut self, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), Unwritable> {
+    fn plain_part(&mut self, part: Part<'_>, out: &mut Vec<u8>) {
         let out = if self.is_counted { out } else { &mut self.held };
         match part {
             Part::Member(item) | Part::Field(item) => {
@@ -188,7 +191,6 @@ impl Converter {
             // Of a hash whose fields no longer expire.
             _ => {}
         }
-        Ok(())
     }
 
     fn field_part(&mut self, part: Part<'_>, with_expiry: bool, out: &mut Vec<u8>) -> Result<(), Unwritable> {

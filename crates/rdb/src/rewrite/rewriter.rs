@@ -8,7 +8,7 @@ use super::{
     libraries::{Libraries, Library},
 };
 use crate::{
-    changes::Changer,
+    changes::{Changer, Fate},
     event::{Entry, Event, Kind, ModuleId, ModuleWhen},
     fault::Fault,
     format::{Encoding, Format},
@@ -257,10 +257,11 @@ impl<'o, W: Write> Rewriter<'o, W> {
     }
 
     fn begin_entry(&mut self, head: &Head<'_>) -> Result<Want, WriteError> {
-        let Some(expires_ms) = self.changer.take(head) else {
+        let fate = self.changer.take(head);
+        if fate == Fate::Goes {
             self.way = Way::LeaveOut;
             return Ok(Want::Nothing);
-        };
+        }
         let to = self.writer.format();
         if head.has_key_meta {
             return Err(Unwritable::KeyMeta(to).into());
@@ -279,7 +280,7 @@ impl<'o, W: Write> Rewriter<'o, W> {
             return Ok(Want::Parts);
         }
         self.select()?;
-        let record = Record { expires_ms, ..Record::from(head) };
+        let record = Record { expires_ms: fate.expires_ms(), ..Record::from(head) };
         self.writer.entry(&Record { key: self.changer.name(head.key), ..record }, encoding)?;
         Ok(if way == Way::Keep { Want::Raw } else { Want::Parts })
     }

@@ -187,9 +187,8 @@ fn key_of_which_fields_are_lost_keeps_the_rest() {
     assert_eq!(counts.changes.renamed, 1);
     let mut reader = Reader::new(&file[..], Limits::default());
     let entry = loop {
-        match reader.next_event().unwrap().unwrap() {
-            Event::Entry(entry) => break entry,
-            _ => continue,
+        if let Event::Entry(entry) = reader.next_event().unwrap().unwrap() {
+            break entry;
         }
     };
     assert_eq!((entry.database, entry.key, entry.elements), (3, &b"b:k"[..], 1));
@@ -314,7 +313,10 @@ fn shards_become_one_file() {
     assert_eq!((counts.functions, counts.keys(), counts.changes.other_slots), (2, 5, 1));
     assert_eq!(counts.dropped.module_aux, 3);
     assert_eq!(counts.bytes_read, shards.iter().map(|(bytes, _)| bytes.len() as u64).sum::<u64>());
-    assert_eq!(file.iter().filter(|byte| **byte == 251).count(), 0, "a hint that is wrong");
+    let mut reader = Reader::new(&file[..], Limits::default());
+    while let Some(event) = reader.next_event().unwrap() {
+        assert!(!matches!(event, Event::SizeHint { .. }), "a hint that is wrong");
+    }
 }
 
 #[test]

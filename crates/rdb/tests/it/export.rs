@@ -29,7 +29,7 @@ fn values(record: Rdb) -> Value {
 }
 
 /// The commands in a stream of them.
-fn commands(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
+pub(crate) fn commands(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
     fn number(bytes: &mut &[u8], mark: u8) -> usize {
         assert_eq!(bytes[0], mark);
         let end = bytes.iter().position(|byte| *byte == b'\r').unwrap();
@@ -164,6 +164,16 @@ fn long_elements_end_their_command() {
     let spoken = commands(&exported(&Rdb::new().record(1, &record).end(), Form::Commands));
     assert_eq!(spoken[1], [b"RPUSH".to_vec(), b"k".to_vec(), b"a".to_vec(), long]);
     assert_eq!(spoken[2], [b"RPUSH".to_vec(), b"k".to_vec(), b"b".to_vec()]);
+}
+
+#[test]
+fn negative_expiry_is_none() {
+    let expiring = |ms: i64| {
+        let file = Rdb::new().raw(&[252]).raw(&ms.to_le_bytes()).record(0, &string(b"v")).end();
+        spoken(&file)
+    };
+    assert_eq!(expiring(-1), ["SELECT 0", "SET k v"], "the command would remove the key");
+    assert_eq!(expiring(0), ["SELECT 0", "SET k v", "PEXPIREAT k 0"]);
 }
 
 #[test]

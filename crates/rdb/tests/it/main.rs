@@ -15,6 +15,7 @@ mod fuzz_corpus;
 mod generated;
 mod inspect;
 mod payloads;
+mod restoring;
 mod rewriting;
 mod streams;
 mod values;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use keystow_rdb::{
-    Event, Filter, Flavour, Format, Kind, Limits, Moves, Pattern, Reader, Record, RewriteError,
-    RewriteOptions, Rewritten, Unwritable, Value, Writer, rewrite,
+    Event, Filter, Flavour, Format, Head, Kind, Limits, Moves, Part, Pattern, Reader, Record, RewriteError,
+    RewriteOptions, Rewritten, Unwritable, Value, Visitor, Want, Writer, rewrite,
 };
 use proptest::prelude::*;
 
@@ -291,4 +291,54 @@ fn formats_that_are_not_written_are_no_target() {
     let refused = rewrite(&b""[..], Vec::new(), &RewriteOptions::new(Format::redis(13)));
     assert!(matches!(refused, Err(RewriteError::Impossible(_))));
     assert_eq!(Format::redis(13).flavour, Flavour::Redis);
+}
+
+/// Sees how a value's bytes come.
+#[derive(Default)]
+struct Pieces(Vec<usize>);
+
+impl Visitor for Pieces {
+    fn begin(&mut self, _: &Head<'_>) -> Want {
+        Want::Raw
+    }
+
+    fn part(&mut self, _: Part<'_>) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    fn raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.0.push(bytes.len());
+        Ok(())
+    }
+}
+
+#[test]
+fn bytes_of_a_value_come_in_steps_also_from_one_buffer() {
+    let list = [length(5000), string(&[b'e'; 1000]).repeat(5000)].concat();
+    let set = [length(2), string(&[b's'; 3_000_000]), string(b"t")].concat();
+    for (encoding, value) in [(1, &list), (2, &set), (0, &string(&[b's'; 5_000_000]))] {
+        let file = Rdb::new().record(encoding, value).end();
+        let mut pieces = Pieces::default();
+        let mut reader = Reader::new(&file[..], Limits::default());
+        while reader.next_event_with(&mut pieces).unwrap().is_some() {}
+        assert_eq!(pieces.0.iter().sum::<usize>(), value.len(), "type {encoding}");
+        assert!(pieces.0.iter().all(|bytes| *bytes < 1_100_000), "type {encoding}: {:?}", pieces.0);
+    }
+}
+
+#[test]
+fn blob_of_the_largest_size_passes_whatever_comes_before_it() {
+    let mut elements: Vec<Element> = vec![7.into(); 900_000];
+    let node = |elements: &[Element]| [vec![2], string(&listpack(elements))].concat();
+    let before = node(&elements);
+    elements.truncate(700_000);
+    let blob = node(&elements);
+    let file = Rdb::new().record(18, &[length(2), before.clone(), blob].concat()).end();
+    let limits = Limits { max_blob_bytes: before.len() as u64, ..Limits::default() };
+    let options = RewriteOptions { limits, ..RewriteOptions::new(Format::REDIS_11) };
+    assert!(keystow_rdb::verify(&file[..], limits).is_ok());
+    for capacity in [10_000, 1_500_000, 5_000_000] {
+        let source = std::io::BufReader::with_capacity(capacity, &file[..]);
+        assert!(rewrite(source, Vec::new(), &options).is_ok(), "{capacity}");
+    }
 }
