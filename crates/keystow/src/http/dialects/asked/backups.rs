@@ -1,18 +1,24 @@
 //! Backups: list, take, stop, delete, keep.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use keystow_dialects::{
     AddressLimit, BackupState as Shown, CreateBackup, DeleteBackups, ExportBackup, Fault, LinkRow,
     ListBackups, Networks, Reply, SetExpiry, StopBackup, Unit,
 };
 use keystow_engine::Kind;
 use keystow_engine::model::{self, Backup, BackupFilter, BackupRef, BackupState, Mode, Right, Topology};
-use keystow_engine::ops::BackupOrder;
+use keystow_engine::ops::{BackupOrder, LinkOrder};
 
 use super::{Asking, moment, page, short};
 use crate::http::dialects::{Refused, told};
 
 /// Days from which a vendor means "as long as the instance lives".
 const FOR_EVER_DAYS: u32 = 36_500;
+
+/// The orders of a list's links, which differ by the backup's region alone.
+type Orders = HashMap<Option<String>, LinkOrder>;
 
 impl Asking<'_> {
     pub(super) async fn backups(&self, call: ListBackups) -> Result<Reply, Refused> {
@@ -54,11 +60,12 @@ impl Asking<'_> {
         let listed = self.engine().backups(self.who, filter).await?;
         // A list is shown without links to a key that may see but not download.
         let linked = call.links && self.who.role().allows(Right::Link);
+        let mut orders = Orders::new();
         let mut rows = Vec::new();
         for backup in &listed.rows {
             let mut row = told::backup(backup, call.unit, self.region.as_deref());
             if linked && backup.state == BackupState::Available {
-                match self.usual_links(backup).await {
+                match self.usual_links(backup, &mut orders).await {
                     Ok(links) => row.parts = links,
                     Err(refused) => shown_without_links(backup, refused)?,
                 }
@@ -69,9 +76,14 @@ impl Asking<'_> {
     }
 
     /// The links that a list shows: with the limits that the account has set, as long-lived as this vendor's are.
-    async fn usual_links(&self, backup: &Backup) -> Result<Vec<LinkRow>, Refused> {
-        let order = self.order(backup, Networks::Both, AddressLimit::Default, None).await?;
-        Ok(told::links(backup, self.engine().issue_links(self.who, backup, &order).await?))
+    async fn usual_links(&self, backup: &Backup, orders: &mut Orders) -> Result<Vec<LinkRow>, Refused> {
+        let order = match orders.entry(backup.region.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(self.order(backup, Networks::Both, AddressLimit::Default, None).await?)
+            }
+        };
+        Ok(told::links(backup, self.engine().issue_links(self.who, backup, order).await?))
     }
 
     pub(super) async fn create(&self, call: CreateBackup) -> Result<Reply, Refused> {
