@@ -61,7 +61,7 @@ pub(super) async fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, F
     }
     let before = input::open(&args.before, context).await?;
     let after = input::open(&args.after, context).await?;
-    let parting = Arc::new(Parting::for_bytes(size(&before).max(size(&after)), args.temp_dir));
+    let parting = Arc::new(Parting::for_files(size(&before).max(size(&after)), args.temp_dir));
     let reading = Reading {
         key: DigestKey::random(),
         filter: Arc::new(args.filter.filter()),
@@ -106,7 +106,7 @@ impl Reading {
             };
             side = input.read(move |bytes| collect(bytes, &label, chosen, side)).await?;
         }
-        Ok(side)
+        side.settle()
     }
 }
 
