@@ -27,8 +27,9 @@ use side::{Parting, Side};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Prints a line per key: + added, - removed, ~ changed (type, value, expiry); then the counts. With \
-    --json, a JSON object per line: {\"change\", \"db\", \"key\", \"type\", …}, the last one {\"summary\": {…}}. Lines \
-    come in the order of databases and keys as long as both sides fit into memory, else in none.\n\n\
+    --json, a JSON object per line: {\"change\", \"db\", \"key\", \"type\", \"expires_at_ms\", …}, the last one \
+    {\"summary\": {…}}; a key that is not UTF-8 is {\"base64\":\"…\"}. Lines come in the order of databases and keys \
+    as long as both sides fit into memory, else in none.\n\n\
     How a value is encoded and by which server makes no difference.\n\n\
     Examples:\n  keystow diff monday.rdb tuesday.rdb\n  \
     keystow diff 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 dump.rdb --match 'user:*'\n\n\

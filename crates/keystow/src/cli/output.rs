@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use comfy_table::{Table, TableStyle};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::failure::{Exit, Failure};
 
@@ -120,6 +121,23 @@ pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, Option<String>
         let _ = writeln!(text, "{name:width$}  {value}");
         text
     })
+}
+
+/// A key or prefix in JSON: text, or `{"base64":"…"}` for bytes that are none, as in an export.
+#[derive(Debug)]
+pub(crate) struct Name(pub(crate) Vec<u8>);
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Coded {
+            base64: String,
+        }
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => Coded { base64: STANDARD.encode(&self.0) }.serialize(serializer),
+        }
+    }
 }
 
 /// Text of others without line feeds and terminal control sequences.

@@ -135,8 +135,8 @@ fn lines_have_their_shape() {
     let (lines, _) = diff(&before, &after, Parting::for_files(None, None), false);
     let expected = [
         json!({
-            "change": "changed", "db": 3, "key": "k\u{fffd}", "key_hex": "6bff", "what": ["type", "expiry"],
-            "type": "set", "type_before": "hash", "expires_ms": null, "expires_ms_before": 5,
+            "change": "changed", "db": 3, "key": {"base64": "a/8="}, "what": ["type", "expiry"],
+            "type": "set", "type_before": "hash", "expires_at_ms": null, "expires_at_ms_before": 5,
         }),
         json!({"summary": {
             "added": 0, "removed": 0, "changed": 1, "same": 0,
@@ -145,7 +145,7 @@ fn lines_have_their_shape() {
     ];
     assert_eq!(lines, expected);
     let (lines, _) = diff(&Keys::new(), &one(b"k", FACT), Parting::for_files(None, None), false);
-    assert_eq!(lines[0], json!({"change": "added", "db": 3, "key": "k", "type": "hash", "expires_ms": 5}));
+    assert_eq!(lines[0], json!({"change": "added", "db": 3, "key": "k", "type": "hash", "expires_at_ms": 5}));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 mod text;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use keystow_rdb::inspect::{
     BigKey, ExpiryHistogram, FREQUENCIES, LARGE_BYTES, LARGE_ELEMENTS, SLOTS, SPANS_S, SlotSums, Sums,
 };
 use keystow_rdb::{Checksum, Inspection};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+use crate::cli::output::Name;
 
 /// What `inspect --json` prints: a contract.
 #[derive(Debug, Serialize)]
@@ -123,23 +124,6 @@ struct KeyRow {
     stored_bytes: u64,
     memory_bytes: u64,
     expires_at_ms: Option<i64>,
-}
-
-/// A key or prefix: text, or `{"base64":"…"}` for bytes that are none, as in an export.
-#[derive(Debug)]
-struct Name(Vec<u8>);
-
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Coded {
-            base64: String,
-        }
-        match std::str::from_utf8(&self.0) {
-            Ok(text) => serializer.serialize_str(text),
-            Err(_) => Coded { base64: STANDARD.encode(&self.0) }.serialize(serializer),
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]

@@ -1,7 +1,7 @@
 //! The text form: what matters most first, on about one screen.
 
-use super::{Counted, Figures, FiguresOfAll, KeyRow, Name};
-use crate::cli::output::{count, grid, pairs, size};
+use super::{Counted, Figures, FiguresOfAll, KeyRow};
+use crate::cli::output::{Name, count, grid, pairs, size};
 
 /// Rows of what is only a detail here.
 const DETAILS: usize = 5;
