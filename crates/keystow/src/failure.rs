@@ -15,7 +15,7 @@ use crate::api::{FailureNote, Problem};
 pub(crate) enum Exit {
     /// Failed, for none of the reasons below.
     Failure = 1,
-    /// The command or one of its values is not acceptable.
+    /// The command or one of its values is not acceptable. Of `diff` also what others fail with 1 for.
     Usage = 2,
     /// Some of it worked.
     Partial = 3,

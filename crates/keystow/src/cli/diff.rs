@@ -33,7 +33,8 @@ use side::{Parting, Side};
     How a value is encoded and by which server makes no difference.\n\n\
     Examples:\n  keystow diff monday.rdb tuesday.rdb\n  \
     keystow diff 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 dump.rdb --match 'user:*'\n\n\
-    Exit code 0 means that the keys are the same, 1 that they differ."
+    Exit code 0 means that the keys are the same, 1 that they differ, 2 or more that they could not be compared: 2 \
+    where other commands fail with 1, 5 for a file or backup that is not there, 7 for one that is not sound, and so on."
 )]
 pub(crate) struct DiffArgs {
     /// The earlier one: an RDB file, - for standard input, or a backup's id or number
@@ -57,6 +58,17 @@ pub(crate) struct DiffArgs {
 
 /// Compares and prints; the exit code says whether something differs.
 pub(super) async fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, Failure> {
+    let differs = compare(args, context).await.map_err(unlike_a_difference)?;
+    Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// A failure never ends with 1, which means that something differs; diff(1) keeps 2 for it.
+pub(super) fn unlike_a_difference(failure: Failure) -> Failure {
+    let exit = if failure.exit == Exit::Failure { Exit::Usage } else { failure.exit };
+    Failure { exit, ..failure }
+}
+
+async fn compare(args: DiffArgs, context: &Context) -> Result<bool, Failure> {
     if args.before == "-" && args.after == "-" {
         return Err(Failure::usage("only one side can be standard input"));
     }
@@ -76,10 +88,9 @@ pub(super) async fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, F
         compare::compare(before, after, &mut |pair| report.add(pair))?;
         report.finish()
     });
-    let differs = compared
+    compared
         .await
-        .map_err(|error| Failure::new(Exit::Failure, "INTERNAL", "the comparison died").because(error))??;
-    Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        .map_err(|error| Failure::new(Exit::Failure, "INTERNAL", "the comparison died").because(error))?
 }
 
 /// The bytes of all inputs together, where all are known.

@@ -122,6 +122,13 @@ enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+impl Cli {
+    /// A failure from before the command began, with that command's exit code.
+    pub(crate) fn unable(&self, failure: Failure) -> Failure {
+        if matches!(self.command, Command::Diff(_)) { diff::unlike_a_difference(failure) } else { failure }
+    }
+}
+
 /// What every command of a client needs.
 struct Context {
     output: Output,

@@ -74,3 +74,16 @@ fn unsound_file_is_refused() {
     assert!(said.err.contains("RDB_TRUNCATED"), "{said:?}");
     assert_eq!(run(&["diff", "-", "-"]).code, 2);
 }
+
+#[test]
+fn failure_is_never_taken_for_a_difference() {
+    let sound = fixture("srv-redis-7.0.15-all.rdb");
+    // Its first read fails.
+    let unreadable = "/proc/self/mem";
+    for words in [["diff", unreadable, &sound], ["diff", &sound, unreadable]] {
+        let said = run(&words);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.err.contains("error[RDB_IO]"), "{said:?}");
+    }
+    assert_eq!(run(&["inspect", unreadable]).code, 1);
+}
