@@ -69,8 +69,9 @@ pub(super) fn unlike_a_difference(failure: Failure) -> Failure {
 }
 
 async fn compare(args: DiffArgs, context: &Context) -> Result<bool, Failure> {
-    if args.before == "-" && args.after == "-" {
-        return Err(Failure::usage("only one side can be standard input"));
+    if input::is_one_stream(&args.before, &args.after) {
+        return Err(Failure::usage("both sides are the same stream, which can be read only once")
+            .hint("write it to a file first"));
     }
     let before = input::open(&args.before, context).await?;
     let after = input::open(&args.after, context).await?;
