@@ -53,9 +53,10 @@ pub(super) async fn run(args: RelabelArgs, context: &Context) -> Result<(), Fail
             Failure::usage("an RDB file is nothing to read on a terminal").hint("name a file with -o")
         );
     }
+    let inputs = input::open(&args.source, context).await?;
     // What is dropped when the user stops it removes what was written.
     let files = tokio::select! {
-        files = relabel_all(&args, context) => files?,
+        files = relabel_all(&args, inputs) => files?,
         _ = tokio::signal::ctrl_c() => {
             return Err(Failure::new(Exit::Interrupted, "INTERRUPTED", "stopped before the file was whole"));
         }
@@ -74,23 +75,26 @@ pub(super) async fn run(args: RelabelArgs, context: &Context) -> Result<(), Fail
     context.output.value(&RelabelledAll { files }, RelabelledAll::describe)
 }
 
-async fn relabel_all(args: &RelabelArgs, context: &Context) -> Result<Vec<Relabelled>, Failure> {
-    let inputs = input::open(&args.source, context).await?;
+/// All parts of a backup, or nothing.
+async fn relabel_all(args: &RelabelArgs, inputs: Vec<Input>) -> Result<Vec<Relabelled>, Failure> {
     let several = inputs.len() > 1;
     let options = RewriteOptions {
         functions: !args.without_functions,
         filter: args.filter.filter(),
         ..RewriteOptions::new(args.to)
     };
-    let mut files = Vec::with_capacity(inputs.len());
-    for input in inputs {
+    let create = |input: &Input| {
         let path = choose(&args.output, &input.label, several)?;
-        let new = path.map(|path| NewFile::create(path, args.force)).transpose()?;
+        path.map(|path| NewFile::create(path, args.force)).transpose()
+    };
+    let news = inputs.iter().map(create).collect::<Result<Vec<_>, _>>()?;
+    let mut files = Vec::with_capacity(inputs.len());
+    for (input, new) in inputs.into_iter().zip(&news) {
         let rewritten = relabel(input, new.as_ref(), options.clone()).await?;
         files.push(Relabelled::of(new.as_ref().map(NewFile::path), &rewritten));
-        // Only now the last byte of the source is known to be right.
-        new.map_or(Ok(()), NewFile::publish)?;
     }
+    // Only now the last byte of every source is known to be right.
+    news.into_iter().flatten().try_for_each(NewFile::publish)?;
     Ok(files)
 }
 
@@ -142,5 +146,35 @@ fn no_words(label: &str, impossible: &Impossible) -> Failure {
             failure.hint("choose redis-7.4, valkey-9.0 or a later one with --to, or other keys with --match")
         }
         _ => failure.hint("choose another version with --to, or other keys with --match, --type or --db"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command, output::Output};
+
+    #[tokio::test]
+    async fn of_several_parts_all_are_written_or_none() {
+        let fixture = |name: &str| format!("{}/../rdb/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("parts");
+        let words = ["keystow", "relabel", "backup", "--to", "12", "-o", target.to_str().unwrap()];
+        let cli = Cli::parse_from(words);
+        let Command::Relabel(args) = cli.command else { panic!("another command") };
+        let context = Context { output: Output { json: false, quiet: true }, options: cli.client };
+        let written = async |parts: [&str; 2]| {
+            let mut inputs = Vec::new();
+            for part in parts {
+                inputs.extend(input::open(&fixture(part), &context).await.unwrap());
+            }
+            let outcome = relabel_all(&args, inputs).await.map_err(|failure| failure.code);
+            (outcome.map(|files| files.len()), std::fs::read_dir(&target).unwrap().count())
+        };
+        let (sound, broken) = ("srv-redis-7.0.15-all.rdb", "trunc-half.rdb");
+        assert_eq!(written([sound, broken]).await, (Err("RDB_TRUNCATED".to_owned()), 0));
+        assert_eq!(written([sound, "srv-redis-8.2.3-all.rdb"]).await, (Ok(2), 2));
     }
 }
