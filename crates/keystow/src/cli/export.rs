@@ -5,7 +5,6 @@ mod parquet;
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -13,12 +12,9 @@ use keystow_rdb::{ExportOptions, Exported, Fault, Filter, Form, Limits, Reason};
 use serde::Serialize;
 
 use super::new_file::NewFile;
-use super::output::count;
+use super::output::{closed, count, stdout, unless_closed};
 use super::{Context, input};
 use crate::failure::{Exit, Failure};
-
-/// The code of a failure that is none: whoever read our output has seen enough (`| head`).
-const CLOSED: &str = "OUTPUT_CLOSED";
 
 /// Flags of `export`.
 #[derive(Debug, Args)]
@@ -82,10 +78,7 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
             Err(Failure::new(Exit::Interrupted, "INTERRUPTED", "stopped before all keys were written"))
         }
     };
-    let exported = match exported {
-        Err(failure) if failure.code == CLOSED => return Ok(()),
-        exported => exported?,
-    };
+    let Some(exported) = unless_closed(exported)? else { return Ok(()) };
     warn_of_losses(&exported, args.format, context);
     let Some(file) = file else { return Ok(()) };
     let summary =
@@ -122,12 +115,6 @@ async fn export_all(
     Ok(all)
 }
 
-/// Standard output without the standard library's buffer.
-fn stdout() -> Result<File, Failure> {
-    let stdout = std::io::stdout().as_fd().try_clone_to_owned();
-    stdout.map(File::from).map_err(|error| Failure::file("cannot open the output", &error))
-}
-
 fn export_one(
     bytes: &mut input::RdbBytes,
     format: Format,
@@ -150,9 +137,7 @@ fn export_one(
 
 fn failure(label: &str, fault: &Fault) -> Failure {
     match fault.reason {
-        Reason::Output { kind: ErrorKind::BrokenPipe, .. } => {
-            Failure::new(Exit::Failure, CLOSED, "nobody reads the output any more")
-        }
+        Reason::Output { kind: ErrorKind::BrokenPipe, .. } => closed(),
         _ => input::unsound(label, fault),
     }
 }

@@ -1,7 +1,9 @@
 //! What commands print: data to stdout, as tables for people or as JSON for programs; everything else to stderr.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use comfy_table::{Table, TableStyle};
@@ -69,6 +71,28 @@ pub(crate) fn emit(bytes: &[u8]) -> Result<(), Failure> {
             Err(Failure::file("cannot write to standard output", &error))
         }
         _ => Ok(()),
+    }
+}
+
+/// The code of a failure that is none: whoever read our output has seen enough (`| head`).
+const CLOSED: &str = "OUTPUT_CLOSED";
+
+/// Standard output without the standard library's buffer, for what is written in large pieces.
+pub(crate) fn stdout() -> Result<File, Failure> {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned();
+    stdout.map(File::from).map_err(|error| Failure::file("cannot open the output", &error))
+}
+
+/// What a command that writes by itself fails with when nobody reads its output any more.
+pub(crate) fn closed() -> Failure {
+    Failure::new(Exit::Failure, CLOSED, "nobody reads the output any more")
+}
+
+/// Nothing where nobody reads the output any more, which is no failure.
+pub(crate) fn unless_closed<T>(outcome: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match outcome {
+        Err(failure) if failure.code == CLOSED => Ok(None),
+        outcome => outcome.map(Some),
     }
 }
 

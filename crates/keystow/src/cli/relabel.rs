@@ -2,7 +2,7 @@
 
 mod report;
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,6 +11,7 @@ use keystow_rdb::{Format, Impossible, RewriteError, RewriteOptions, Rewritten, U
 use super::Context;
 use super::input::{self, FilterArgs, Input, RdbBytes, unsound};
 use super::new_file::NewFile;
+use super::output::{closed, stdout, unless_closed};
 use crate::failure::{Exit, Failure};
 use report::{Relabelled, RelabelledAll};
 
@@ -56,11 +57,12 @@ pub(super) async fn run(args: RelabelArgs, context: &Context) -> Result<(), Fail
     let inputs = input::open(&args.source, context).await?;
     // What is dropped when the user stops it removes what was written.
     let files = tokio::select! {
-        files = relabel_all(&args, inputs) => files?,
+        files = relabel_all(&args, inputs) => files,
         _ = tokio::signal::ctrl_c() => {
             return Err(Failure::new(Exit::Interrupted, "INTERRUPTED", "stopped before the file was whole"));
         }
     };
+    let Some(files) = unless_closed(files)? else { return Ok(()) };
     for file in &files {
         if let Some(warning) = file.lost() {
             context.output.warn(&warning);
@@ -119,14 +121,15 @@ fn choose(output: &Path, label: &str, several: bool) -> Result<Option<PathBuf>, 
 async fn relabel(input: Input, new: Option<&NewFile>, options: RewriteOptions) -> Result<Rewritten, Failure> {
     let label = input.label.clone();
     let target = new.map_or("standard output".to_owned(), |new| new.path().display().to_string());
-    let mut out: Box<dyn Write + Send> = match new {
-        Some(new) => Box::new(new.writer()?),
-        None => Box::new(std::io::stdout()),
+    let out = match new {
+        Some(new) => new.writer()?,
+        None => stdout()?,
     };
     let work = move |bytes: &mut RdbBytes| {
-        rewrite(bytes, &mut out, &options).map_err(|error| match error {
+        rewrite(bytes, out, &options).map_err(|error| match error {
             RewriteError::Unsound(fault) => unsound(&label, &fault),
             RewriteError::Impossible(impossible) => no_words(&label, &impossible),
+            RewriteError::Output(error) if error.kind() == ErrorKind::BrokenPipe => closed(),
             RewriteError::Output(error) => Failure::file(format!("cannot write {target}"), &error),
         })
     };
