@@ -12,7 +12,7 @@ use keystow_rdb::{ExportOptions, Exported, Fault, Filter, Form, Limits, Reason};
 use serde::Serialize;
 
 use super::new_file::NewFile;
-use super::output::{closed, count, stdout, unless_closed};
+use super::output::{closed, count, is_stdout, stdout, unless_closed};
 use super::{Context, input};
 use crate::failure::{Exit, Failure};
 
@@ -32,9 +32,9 @@ pub(crate) struct ExportArgs {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
-    /// File to write, in place of standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    /// File to write, - for standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
     /// Replace a file that exists
     #[arg(long, requires = "output")]
     force: bool,
@@ -69,7 +69,8 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
             .hint("build it with: cargo build --release --package keystow --features parquet"));
     }
     let inputs = input::open(&args.source, context).await?;
-    let file = args.output.map(|path| NewFile::create(path, args.force)).transpose()?;
+    let path = Some(args.output).filter(|path| !is_stdout(path));
+    let file = path.map(|path| NewFile::create(path, args.force)).transpose()?;
     let filter = args.filter.filter();
     // A file that is dropped when the user stops it leaves nothing behind.
     let exported = tokio::select! {

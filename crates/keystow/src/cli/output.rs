@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use comfy_table::{Table, TableStyle};
@@ -76,6 +77,11 @@ pub(crate) fn emit(bytes: &[u8]) -> Result<(), Failure> {
 
 /// The code of a failure that is none: whoever read our output has seen enough (`| head`).
 const CLOSED: &str = "OUTPUT_CLOSED";
+
+/// Whether a file to write is named as standard output is.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
 
 /// Standard output without the standard library's buffer, for what is written in large pieces.
 pub(crate) fn stdout() -> Result<File, Failure> {

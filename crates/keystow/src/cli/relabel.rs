@@ -11,7 +11,7 @@ use keystow_rdb::{Format, Impossible, RewriteError, RewriteOptions, Rewritten, U
 use super::Context;
 use super::input::{self, FilterArgs, Input, RdbBytes, unsound};
 use super::new_file::NewFile;
-use super::output::{closed, stdout, unless_closed};
+use super::output::{closed, is_stdout, stdout, unless_closed};
 use crate::failure::{Exit, Failure};
 use report::{Relabelled, RelabelledAll};
 
@@ -45,7 +45,7 @@ pub(crate) struct RelabelArgs {
 
 /// Writes the new file, or one for each part of a backup.
 pub(super) async fn run(args: RelabelArgs, context: &Context) -> Result<(), Failure> {
-    let to_stdout = args.output == Path::new("-");
+    let to_stdout = is_stdout(&args.output);
     if to_stdout && context.output.json {
         return Err(Failure::usage("--json needs a file to write").hint("name one with -o"));
     }
@@ -102,20 +102,25 @@ async fn relabel_all(args: &RelabelArgs, inputs: Vec<Input>) -> Result<Vec<Relab
 
 /// The file to write; none for standard output. Several parts need a folder.
 fn choose(output: &Path, label: &str, several: bool) -> Result<Option<PathBuf>, Failure> {
-    if output == Path::new("-") {
+    if is_stdout(output) {
         return if several {
             Err(Failure::usage("a backup with several parts needs a folder").hint("name one with -o"))
         } else {
             Ok(None)
         };
     }
-    let name = Path::new(label).file_name().unwrap_or(label.as_ref());
-    let into_folder = several || output.is_dir();
+    if !several && !output.is_dir() {
+        return Ok(Some(output.to_owned()));
+    }
+    if label == "-" {
+        return Err(Failure::usage("what comes from standard input has no name of its own")
+            .hint(format!("name the file too: -o {}", output.join("dump.rdb").display())));
+    }
     if several {
         std::fs::create_dir_all(output)
             .map_err(|error| Failure::file(format!("cannot make the folder {}", output.display()), &error))?;
     }
-    Ok(Some(if into_folder { output.join(name) } else { output.to_owned() }))
+    Ok(Some(output.join(Path::new(label).file_name().unwrap_or(label.as_ref()))))
 }
 
 async fn relabel(input: Input, new: Option<&NewFile>, options: RewriteOptions) -> Result<Rewritten, Failure> {

@@ -43,3 +43,29 @@ fn output_that_has_no_room_is_a_failure() {
         assert!(said.contains("error[DISK_FULL]"), "{words:?}: {said}");
     }
 }
+
+#[test]
+fn hyphen_is_standard_output_and_no_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_folder = |words: &[&str]| {
+        let mut child = program()
+            .args(words)
+            .current_dir(&folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(&fixture()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    for words in BOTH {
+        let printed = in_folder(words);
+        assert_eq!(in_folder(&[words, &["-o", "-", "--force"]].concat()).stdout, printed.stdout, "{words:?}");
+        assert!(!printed.stdout.is_empty());
+    }
+    let said = in_folder(&["relabel", "-", "--to", "11", "-o", "."]);
+    assert_eq!(said.status.code(), Some(2), "{said:?}");
+    assert!(String::from_utf8_lossy(&said.stderr).contains("-o ./dump.rdb"), "{said:?}");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+}
