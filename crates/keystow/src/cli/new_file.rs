@@ -31,12 +31,7 @@ impl Drop for Temporary {
 impl NewFile {
     /// Refuses a file that is there already, unless it may be replaced.
     pub(super) fn create(path: PathBuf, overwrite: bool) -> Result<Self, Failure> {
-        if path.is_dir() {
-            return Err(Failure::usage(format!("{} is a folder", path.display())));
-        }
-        if !overwrite && path.symlink_metadata().is_ok() {
-            return Err(exists(&path));
-        }
+        check(&path, overwrite)?;
         let mut name = std::ffi::OsString::from(".");
         name.push(path.file_name().ok_or_else(|| Failure::usage("the file to write needs a name"))?);
         name.push(format!(".{}.part", std::process::id()));
@@ -81,6 +76,20 @@ impl NewFile {
     }
 }
 
+/// Only a file, or a link to one or to nothing, may be replaced: a pipe or device would be one no longer.
+fn check(path: &Path, overwrite: bool) -> Result<(), Failure> {
+    let Ok(itself) = path.symlink_metadata() else { return Ok(()) };
+    let kind = path.metadata().unwrap_or(itself).file_type();
+    if kind.is_dir() {
+        return Err(Failure::usage(format!("{} is a folder", path.display())));
+    }
+    if !kind.is_file() && !kind.is_symlink() {
+        return Err(Failure::usage(format!("{} is a pipe or a device, not a file", path.display()))
+            .hint("redirect standard output there, or name a file with -o"));
+    }
+    if overwrite { Ok(()) } else { Err(exists(path)) }
+}
+
 fn exists(path: &Path) -> Failure {
     Failure::new(Exit::Conflict, "FILE_EXISTS", format!("{} exists already", path.display()))
         .hint("choose another name with -o, or replace it with --force")
@@ -122,5 +131,23 @@ mod tests {
             (std::fs::read(&path).unwrap(), names(folder.path())),
             (b"new".to_vec(), vec!["a".to_owned()])
         );
+    }
+
+    #[test]
+    fn what_is_no_file_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let [pipe, link, dangling] = ["pipe", "link", "dangling"].map(|name| folder.path().join(name));
+        rustix::fs::mkfifoat(CWD, &pipe, rustix::fs::Mode::RUSR).unwrap();
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        for path in [pipe.as_path(), &link, Path::new("/dev/null"), folder.path()] {
+            for overwrite in [false, true] {
+                let failure = NewFile::create(path.to_owned(), overwrite).unwrap_err();
+                assert_eq!(failure.exit, Exit::Usage, "{}: {failure}", path.display());
+            }
+        }
+        std::os::unix::fs::symlink("nothing", &dangling).unwrap();
+        assert_eq!(NewFile::create(dangling.clone(), false).unwrap_err().code, "FILE_EXISTS");
+        NewFile::create(dangling.clone(), true).unwrap().publish().unwrap();
+        assert!(dangling.symlink_metadata().unwrap().is_file());
     }
 }
