@@ -33,8 +33,10 @@ pub(crate) enum Exit {
     NoSpace = 9,
     /// There is no service here yet.
     NotInitialised = 10,
-    /// Stopped by the user.
+    /// Stopped by the user, or by the end of the terminal.
     Interrupted = 130,
+    /// Stopped by SIGTERM.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

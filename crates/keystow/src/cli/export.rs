@@ -13,8 +13,9 @@ use serde::Serialize;
 
 use super::new_file::NewFile;
 use super::output::{closed, count, is_stdout, stdout, unless_closed};
+use super::stop::unless_stopped;
 use super::{Context, input};
-use crate::failure::{Exit, Failure};
+use crate::failure::Failure;
 
 /// Flags of `export`.
 #[derive(Debug, Args)]
@@ -70,16 +71,13 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
     }
     let inputs = input::open(&args.source, context).await?;
     let path = Some(args.output).filter(|path| !is_stdout(path));
-    let file = path.map(|path| NewFile::create(path, args.force)).transpose()?;
     let filter = args.filter.filter();
-    // A file that is dropped when the user stops it leaves nothing behind.
-    let exported = tokio::select! {
-        exported = export_all(inputs, args.format, &filter, file.as_ref()) => exported,
-        _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Interrupted, "INTERRUPTED", "stopped before all keys were written"))
-        }
-    };
-    let Some(exported) = unless_closed(exported)? else { return Ok(()) };
+    let exported = unless_stopped("stopped before all keys were written", async {
+        let file = path.map(|path| NewFile::create(path, args.force)).transpose()?;
+        let exported = export_all(inputs, args.format, &filter, file.as_ref()).await?;
+        Ok((exported, file))
+    });
+    let Some((exported, file)) = unless_closed(exported.await)? else { return Ok(()) };
     warn_of_losses(&exported, args.format, context);
     let Some(file) = file else { return Ok(()) };
     let summary =

@@ -24,6 +24,7 @@ mod serve;
 mod sign;
 mod snippet;
 mod span;
+mod stop;
 mod verify;
 mod wait;
 
@@ -53,7 +54,7 @@ Environment of the client:
 
 Exit codes (take any other for a failure):
   0 ok         1 failure      2 usage         3 partial     4 auth                5 not found
-  6 conflict   7 integrity    8 unreachable   9 no space   10 not initialised   130 interrupted";
+  6 conflict   7 integrity    8 unreachable   9 no space   10 not initialised   130, 143 interrupted";
 
 /// Self-hosted backups for Redis and Valkey
 ///

@@ -12,6 +12,7 @@ use super::Context;
 use super::input::{self, FilterArgs, Input, RdbBytes, unsound};
 use super::new_file::NewFile;
 use super::output::{closed, is_stdout, stdout, unless_closed};
+use super::stop::unless_stopped;
 use crate::failure::{Exit, Failure};
 use report::{Relabelled, RelabelledAll};
 
@@ -55,14 +56,8 @@ pub(super) async fn run(args: RelabelArgs, context: &Context) -> Result<(), Fail
         );
     }
     let inputs = input::open(&args.source, context).await?;
-    // What is dropped when the user stops it removes what was written.
-    let files = tokio::select! {
-        files = relabel_all(&args, inputs) => files,
-        _ = tokio::signal::ctrl_c() => {
-            return Err(Failure::new(Exit::Interrupted, "INTERRUPTED", "stopped before the file was whole"));
-        }
-    };
-    let Some(files) = unless_closed(files)? else { return Ok(()) };
+    let files = unless_stopped("stopped before the file was whole", relabel_all(&args, inputs));
+    let Some(files) = unless_closed(files.await)? else { return Ok(()) };
     for file in &files {
         if let Some(warning) = file.lost() {
             context.output.warn(&warning);
