@@ -22,8 +22,8 @@ use report::{Relabelled, RelabelledAll};
     keystow relabel 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 --to valkey-9.0 -o dump.rdb\n  \
     keystow relabel - --to 11 --db 0 --type hash < dump.rdb > hashes.rdb\n\n\
     Servers load files of their own version and older ones; Redis 7.4 and Valkey 9 no longer read each other's.\n\
-    A file that is not sound ends with exit code 7, one that the server has no words for with RELABEL_IMPOSSIBLE;\n\
-    nothing is written then.")]
+    A file that is not sound ends with exit code 7, one that the server has no words for with RELABEL_IMPOSSIBLE:\n\
+    what was printed up to there stays printed and is of no use, but a file named with -o does not appear.")]
 pub(crate) struct RelabelArgs {
     /// An RDB file, - for standard input, or a backup's id or number
     #[arg(value_name = "FILE|BACKUP")]
