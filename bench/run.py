@@ -1,4 +1,4 @@
-"""Run the measurements and print one table. Usage: run.py capture|download|api|rdb|all"""
+"""Run the measurements and print one table. Usage: run.py capture|latency|download|api|rdb|restore|all"""
 
 import os
 import platform
@@ -7,11 +7,14 @@ import sys
 import api
 import capture
 import download
+import latency
 import rdb
+import restore
 from lab import Lab, LabError
 from measure import print_table
 
-PARTS = {"capture": capture, "download": download, "api": api, "rdb": rdb}
+PARTS = {"capture": capture, "latency": latency, "download": download, "api": api, "rdb": rdb,
+         "restore": restore}
 
 
 def main():

@@ -36,3 +36,9 @@ class Certificate:
                    "-nodes", "-days", "2", "-config", self.config, "-extensions", kind,
                    "-keyout", key, "-out", cert, *options]
         subprocess.run(list(map(str, command)), check=True, capture_output=True)
+
+    def server_options(self):
+        """What a redis-server needs to show it, and to trust clients with one of this authority."""
+        return ("--tls-cert-file", str(self.cert), "--tls-key-file", str(self.key),
+                "--tls-ca-cert-file", str(self.ca), "--tls-auth-clients", "optional",
+                "--tls-replication", "yes", "--tls-cluster", "yes")

@@ -12,28 +12,21 @@ ends with it, also after Ctrl-C or SIGTERM:
 import hashlib
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
-import servers
+import topology
+from redisserver import LabError, Redis, ReplyError, Resp, free_port, stop, wait_until
+
+__all__ = ["ROOT", "Keystow", "Lab", "LabError", "Redis", "ReplyError", "Resp", "binary", "clean_environment",
+           "free_port", "sha256", "stop", "wait_until"]
 
 ROOT = Path(__file__).resolve().parent.parent
-
-
-class LabError(Exception):
-    """Something that the laboratory needs did not work."""
-
-
-class ReplyError(LabError):
-    """A Redis server answered with an error."""
 
 
 def binary():
@@ -45,179 +38,10 @@ def binary():
     return str(path.resolve())
 
 
-def free_port():
-    """A port of 127.0.0.1 that nobody uses now, below those that the kernel gives to outgoing connections."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-
-
-def wait_until(condition, seconds, what, pause=0.05):
-    """Call `condition` until it answers something true; that answer is returned."""
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise LabError(f"waited {seconds} s in vain for {what}")
-        time.sleep(pause)
-
-
 def sha256(path):
     """The SHA-256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def stop(process, grace=10):
-    """End a child of ours: SIGTERM first, SIGKILL after the grace period."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(grace)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-class Resp:
-    """A very small Redis client."""
-
-    def __init__(self, port):
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=600)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._reader = self._socket.makefile("rb")
-
-    def close(self):
-        """Hang up."""
-        self._reader.close()
-        self._socket.close()
-
-    @staticmethod
-    def encode(*words):
-        """One command as RESP bytes."""
-        out = [b"*%d\r\n" % len(words)]
-        for word in words:
-            word = word if isinstance(word, bytes) else str(word).encode()
-            out.append(b"$%d\r\n%b\r\n" % (len(word), word))
-        return b"".join(out)
-
-    def call(self, *words):
-        """Send one command and return its reply; bulk strings come back as bytes."""
-        self._socket.sendall(self.encode(*words))
-        return self._reply()
-
-    def pipe(self, commands):
-        """Send many encoded commands, reading their replies meanwhile; an error reply raises."""
-        batch, count = [], 0
-        for command in commands:
-            batch.append(command)
-            count += 1
-            if count == 1000:
-                self._flush(batch, count)
-                batch, count = [], 0
-        self._flush(batch, count)
-
-    def _flush(self, batch, count):
-        if count:
-            self._socket.sendall(b"".join(batch))
-            for _ in range(count):
-                self._reply()
-
-    def _reply(self):
-        line = self._reader.readline()
-        if not line.endswith(b"\r\n"):
-            raise LabError("the Redis server hung up")
-        kind, rest = line[:1], line[1:-2]
-        if kind == b"+":
-            return rest.decode()
-        if kind == b"-":
-            raise ReplyError(rest.decode())
-        if kind == b":":
-            return int(rest)
-        if kind == b"$":
-            return None if rest == b"-1" else self._reader.read(int(rest) + 2)[:-2]
-        if kind == b"*":
-            return None if rest == b"-1" else [self._reply() for _ in range(int(rest))]
-        raise LabError(f"not a RESP reply: {line!r}")
-
-
-class Redis:
-    """A redis-server of our own: the one on the PATH, or a `version` that tools/servers.py knows."""
-
-    def __init__(self, folder, *options, dump=None, version=None):
-        self.folder = Path(folder)
-        if dump:
-            shutil.copyfile(dump, self.folder / "dump.rdb")
-        program = [servers.program(version)] if version else ["redis-server", "--enable-debug-command", "yes"]
-        for _ in range(5):
-            self.port = free_port()
-            command = [*program, "--port", str(self.port), "--bind", "127.0.0.1",
-                       "--dir", str(self.folder), "--save", "", "--daemonize", "no", *options]
-            with open(self.folder / "redis.log", "wb") as log:
-                self.process = subprocess.Popen(command, stdout=log, stderr=log)
-            if self._is_ours():
-                return
-            stop(self.process)
-            log = (self.folder / "redis.log").read_text(errors="replace")
-            if "Address already in use" not in log:
-                break
-        last = "\n".join(log.splitlines()[-12:])
-        raise LabError(f"{version or 'redis-server'} does not start{f' with {dump}' if dump else ''}:\n{last}")
-
-    def _is_ours(self):
-        """True as soon as this very process answers, False when it ends or another one answers."""
-        deadline = time.monotonic() + 120
-        while self.process.poll() is None and time.monotonic() < deadline:
-            try:
-                self._client = Resp(self.port)
-                info = self.call("INFO", "server").decode()
-                if f"process_id:{self.process.pid}\r\n" in info and not self.loading():
-                    return True
-                self._client.close()
-                if f"process_id:{self.process.pid}\r\n" not in info:
-                    return False
-            except (OSError, ReplyError):
-                pass
-            time.sleep(0.02)
-        return False
-
-    @property
-    def url(self):
-        """The address as `keystow instance add` takes it."""
-        return f"redis://127.0.0.1:{self.port}"
-
-    def call(self, *words):
-        """Run one command."""
-        return self._client.call(*words)
-
-    def pipe(self, commands):
-        """Run many commands, encoded by `Resp.encode`, at full speed."""
-        self._client.pipe(commands)
-
-    def loading(self):
-        """Is the server still reading its file?"""
-        return b"loading:1" in self.call("INFO", "persistence")
-
-    def digest(self):
-        """DEBUG DIGEST: one number over every key, value and database."""
-        return self.call("DEBUG", "DIGEST")
-
-    def keys(self):
-        """How many keys there are, over all databases."""
-        lines = self.call("INFO", "keyspace").decode().split("\r\n")
-        return sum(int(line.split("keys=")[1].split(",")[0]) for line in lines if "keys=" in line)
-
-    def stop(self):
-        """End the server; nothing is saved."""
-        self._client.close()
-        stop(self.process)
 
 
 class Keystow:
@@ -318,11 +142,25 @@ class Lab(ExitStack):
         """A new folder in the laboratory."""
         return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
 
-    def redis(self, *options, dump=None, version=None):
+    def redis(self, *options, **more):
         """Start a redis-server, empty or with the contents of an RDB file; it may refuse the file: LabError."""
-        redis = Redis(self.dir("redis"), *options, dump=dump, version=version)
+        redis = Redis(self.dir("redis"), *options, **more)
         self.callback(redis.stop)
         return redis
+
+    def replica(self, primary, *options, **more):
+        """Start a replica of a redis-server, in step with it."""
+        replica = self.redis(*options, **more)
+        replica.follow(primary)
+        return replica
+
+    def sentinels(self, primary, **more):
+        """Start Sentinels that watch a redis-server and its replicas: a `topology.Sentinels`."""
+        return topology.Sentinels(self, primary, **more)
+
+    def cluster(self, *options, **more):
+        """Start a cluster that is well: a `topology.Cluster`."""
+        return topology.Cluster(self, *options, **more)
 
     def keystow(self, *options, data_dir=None, prefix=(), ca=None):
         """Start a keystow server; `ca` is the authority behind its API's certificate, if it has one."""

@@ -164,7 +164,14 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "MANIFEST_DAMAGED" | "SECRET_UNREADABLE" | "ROOT_KEY_DAMAGED" => Exit::Integrity,
         "SOURCE_UNREACHABLE" | "SOURCE_CLOSED" | "SOURCE_LOST" | "SOURCE_SILENT" | "SOURCE_LOADING"
         | "SOURCE_BUSY" | "TRANSFER_TRUNCATED" => Exit::Unreachable,
-        "DISK_FULL" => Exit::NoSpace,
+        "DISK_FULL" | "TARGET_FULL" => Exit::NoSpace,
+        "TARGET_AUTH" | "TARGET_DENIED" => Exit::Auth,
+        "TARGET_UNREACHABLE" | "TARGET_LOST" | "TARGET_CLOSED" | "TARGET_SILENT" | "TARGET_LOADING"
+        | "TARGET_BUSY" => Exit::Unreachable,
+        "DRILL_FAILED" | "DRILL_MISMATCH" | "DRILL_MODULES_MISSING" | "EVENT_DAMAGED" => Exit::Integrity,
+        "DRILL_NO_SERVER" | "BACKUP_NOT_AVAILABLE" => Exit::Conflict,
+        "RESTORE_INCOMPLETE" => Exit::Partial,
+        _ if code.starts_with("RESTORE_") => Exit::Conflict,
         "NOT_INITIALISED" => Exit::NotInitialised,
         _ if code.starts_with("RDB_") => Exit::Integrity,
         _ => return None,

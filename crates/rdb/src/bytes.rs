@@ -42,6 +42,9 @@ pub(crate) trait Bytes {
         false
     }
 
+    /// Bytes are no longer kept.
+    fn end_tap(&mut self) {}
+
     /// Hands on what was kept.
     fn drain_tap(&mut self, _take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), Box<Reason>> {
         Ok(())

@@ -50,12 +50,18 @@ impl Crc {
     }
 }
 
+/// The checksum of bytes that are all there.
+pub(crate) fn of(bytes: &[u8]) -> u64 {
+    crc_fast::checksum(CrcAlgorithm::Crc64Redis, bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn value_is_the_published_one_however_the_bytes_arrive() {
+        assert_eq!(of(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
         for step in 1..=9 {
             let mut crc = Crc::new();
             b"123456789".chunks(step).for_each(|piece| crc.update(piece));

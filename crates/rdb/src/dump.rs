@@ -5,7 +5,7 @@ use std::io::BufRead;
 
 use crate::{
     bytes::Bytes,
-    crc::Crc,
+    crc::{self, Crc},
     event::{Kind, ModuleId},
     fault::{Fault, Reason},
     format::{Encoding, Format},
@@ -191,10 +191,15 @@ impl Value {
 
 /// Appends the footer that makes a payload out of a type byte and a value.
 pub fn seal(payload: &mut Vec<u8>, format: Format) {
-    payload.extend(format.version.to_le_bytes());
-    let mut crc = Crc::new();
-    crc.update(payload);
-    payload.extend(crc.value().to_le_bytes());
+    seal_from(payload, 0, format);
+}
+
+/// The same for a payload that begins at some place of a buffer.
+#[inline]
+pub(crate) fn seal_from(buffer: &mut Vec<u8>, start: usize, format: Format) {
+    buffer.extend(format.version.to_le_bytes());
+    let sum = crc::of(&buffer[start..]);
+    buffer.extend(sum.to_le_bytes());
 }
 
 fn fault(offset: usize, reason: Reason) -> Fault {

@@ -14,6 +14,9 @@
 //! | turn a file into JSON lines, commands or CSV | [`export()`] |
 //! | write a file | [`Writer`] |
 //! | write a file for servers of another version | [`rewrite`] |
+//! | make one file of a cluster's | [`rewrite_all`] |
+//! | restore a file to a server that runs | [`restore`] and a [`RestoreSink`] |
+//! | choose, rename, and change expiries on the way | [`Changes`] |
 //! | open, prove, relabel and make `DUMP` payloads | [`dump::Payload`], [`Value::to_payload`] |
 //! | compare values whatever their encoding | [`Digester`] |
 //! | read listpacks, ziplists, intsets, zipmaps and LZF by themselves | [`packed`], [`lzf`] |
@@ -45,6 +48,8 @@
 //! module data means.
 
 mod bytes;
+mod changes;
+mod commands;
 mod crc;
 mod digest;
 pub mod dump;
@@ -66,13 +71,17 @@ pub mod packed;
 mod part;
 mod reader;
 mod report;
+mod restore;
 mod rewrite;
+mod sink;
+mod slots;
 mod source;
 mod text;
 mod unwritable;
 mod value;
 mod writer;
 
+pub use changes::{ChangeCounts, Changes, Prefix, Ttl};
 pub use digest::{Digest, DigestKey, Digester};
 pub use event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen};
 pub use export::{ExportOptions, Exported, Form, export};
@@ -85,6 +94,13 @@ pub use model::{Collector, Value};
 pub use part::{Frame, Head, Part, StreamFacts, StreamHistory, StreamId, Visitor, Want};
 pub use reader::Reader;
 pub use report::{DatabaseReport, Failure, KindReport, Report, Summary, verify};
-pub use rewrite::{Dropped, Impossible, Moves, Place, RewriteError, RewriteOptions, Rewritten, rewrite};
+pub use restore::{
+    NotRestored, RestoreEntry, RestoreError, RestoreOptions, RestoreSink, Restored, TooLarge, Whole, restore,
+};
+pub use rewrite::{
+    Dropped, Impossible, Moves, Place, RewriteError, RewriteOptions, RewriteSource, Rewritten, rewrite,
+    rewrite_all,
+};
+pub use slots::{SLOTS, SlotSet, slot};
 pub use unwritable::{Unwritable, WriteError};
 pub use writer::{Record, Writer};

@@ -47,6 +47,13 @@ pub trait Visitor {
     fn raw(&mut self, _bytes: &[u8]) -> io::Result<()> {
         Ok(())
     }
+
+    /// Whether the rest of a value is to be handed out as parts, after [`Want::Raw`]. Asked between the elements of
+    /// large collections; all bytes up to there are handed out as they stand before the first part comes, and nothing
+    /// else of them. A value without a further element ends without a part.
+    fn turns_to_parts(&mut self) -> bool {
+        false
+    }
 }
 
 /// Wants nothing: values are only proven.

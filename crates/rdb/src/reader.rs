@@ -516,6 +516,6 @@ fn with_tap<R: BufRead, V: Visitor, T>(
     source.tap();
     let value = read(source, &mut out)?;
     source.drain_tap(|bytes| out.visitor.raw(bytes))?;
-    source.untap();
+    source.end_tap();
     Ok(value)
 }

@@ -120,11 +120,6 @@ impl<R: BufRead> Source<R> {
         (self.tapping, self.tapped_to) = (true, self.taken);
     }
 
-    /// Bytes are no longer kept.
-    pub(crate) fn untap(&mut self) {
-        self.tapping = false;
-    }
-
     /// The checksum of all bytes read so far.
     pub(crate) fn checksum(&mut self) -> Result<u64, Box<Reason>> {
         self.sum()?;
@@ -152,7 +147,8 @@ impl<R: BufRead> Source<R> {
     fn refill(&mut self) -> Result<(), Box<Reason>> {
         if self.tapping {
             let bytes = (self.tapped.len() + self.taken - self.tapped_to) as u64;
-            if bytes > self.max_blob_bytes {
+            // What stood before a blob of that length may still be kept with it.
+            if bytes > self.max_blob_bytes.saturating_add(2 * GROWTH_BYTES as u64) {
                 return Err(Reason::TooLarge { bytes, limit: self.max_blob_bytes }.into());
             }
             self.tapped.extend_from_slice(&self.inner.fill_buf()?[self.tapped_to..self.taken]);
@@ -278,7 +274,14 @@ impl<R: BufRead> Bytes for Source<R> {
         self.tapped.len() >= GROWTH_BYTES
     }
 
+    fn end_tap(&mut self) {
+        self.tapping = false;
+    }
+
     fn drain_tap(&mut self, mut take: impl FnMut(&[u8]) -> io::Result<()>) -> Result<(), Box<Reason>> {
+        if !self.tapping {
+            return Ok(());
+        }
         let mut hand_on = |bytes: &[u8]| match bytes {
             [] => Ok(()),
             bytes => take(bytes).map_err(|error| Reason::output(&error)),

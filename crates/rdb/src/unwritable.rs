@@ -30,6 +30,15 @@ pub enum Unwritable {
     /// A library of functions.
     #[error("functions have no place in {0}")]
     Function(Format),
+    /// Two libraries of functions that differ and have one name, in files that are to become one. The name, escaped.
+    #[error("there are two libraries of functions named \"{0}\", and they differ")]
+    Libraries(String),
+    /// A hash that loses fields, and of which more than so many bytes are left: their number stands first, so that
+    /// all has to be held.
+    #[error(
+        "a hash with fields that have expired has more than {0} bytes without them, and would have to be held"
+    )]
+    HeldHash(u64),
     /// A score that is not a number.
     #[error("a score is not a number")]
     Score,

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, BackupId, BackupOrigin, BackupState, InstanceId, Method, Mode, ServerFacts};
+use super::{
+    AccountId, BackupId, BackupOrigin, BackupState, DrillOutcome, InstanceId, Method, Mode, Number,
+    ServerFacts,
+};
 
 /// What a verification found in one snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -110,4 +113,29 @@ pub struct ManifestPart {
     pub object: String,
     /// What is known of its bytes. Not flattened: serde cannot read maps with numbers for keys back from that.
     pub sealed: super::SealedPart,
+}
+
+/// Something that happened to a backup after it was sealed, kept beside it for a rebuild of the catalog.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BackupEvent {
+    /// Format of this document.
+    pub format: u32,
+    /// The backup.
+    pub backup: BackupId,
+    /// The account that owns it.
+    pub account: AccountId,
+    /// The job that did it.
+    pub job: Number,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub what: EventKind,
+}
+
+/// What happened to a backup.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// It was loaded into a throw-away server.
+    Drill(DrillOutcome),
 }

@@ -42,9 +42,10 @@ impl Engine {
         for instance in self.instances(who, filter).await?.rows {
             let subject = format!("instance {}", instance.id);
             findings.push(match self.test_instance(who, &instance.id).await {
-                Ok(facts) => {
-                    let server = if facts.valkey { "valkey" } else { "redis" };
-                    Finding { subject, ok: true, detail: format!("{server} {}", facts.version), hint: None }
+                Ok(found) => {
+                    let server = if found.facts.valkey { "valkey" } else { "redis" };
+                    let detail = format!("{server} {}", found.facts.version);
+                    Finding { subject, ok: true, detail, hint: None }
                 }
                 Err(error) => failed(subject, &error),
             });

@@ -5,26 +5,28 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::login::login_place;
+use super::restore::NewLogin;
 use super::take_backup::password_place;
 use crate::access::{Principal, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, ProjectId, Right, Secret,
-    ServerFacts, Topology,
+    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, Prefer, ProjectId, Right,
+    ServerFacts,
 };
-use crate::redis::{Address, Connection, Login, Node, Timeouts, probe};
+use crate::redis::{Address, Connection, Layout, Login, Timeouts, discover, probe};
 
 /// An instance that somebody adds.
 #[derive(Debug, Default)]
 pub struct NewInstance {
-    /// Where it is; may carry user and password.
-    pub url: String,
+    /// Where it is, and how to sign in there.
+    pub login: NewLogin,
+    /// How it is captured.
+    pub capture: CaptureOptions,
     /// Its id; minted if absent.
     pub id: Option<InstanceId>,
     /// A person's name for it.
     pub name: Option<String>,
-    /// Password, if the URL does not carry it.
-    pub password: Option<Secret>,
     /// Region.
     pub region: Option<String>,
     /// Zone.
@@ -35,6 +37,17 @@ pub struct NewInstance {
     pub account: Option<AccountId>,
     /// The project; the caller's own if absent.
     pub project: Option<ProjectId>,
+}
+
+/// An instance as it was found just now.
+#[derive(Debug, Clone)]
+pub struct InstanceTest {
+    /// What one of its servers said of itself.
+    pub facts: ServerFacts,
+    /// Its servers.
+    pub layout: Layout,
+    /// Which of a shard's servers a backup asks first.
+    pub prefer: Prefer,
 }
 
 /// Host and port of an instance's first node, as lists show them.
@@ -60,44 +73,32 @@ impl Engine {
     /// should not wait for the first backup to be found.
     pub async fn add_instance(&self, who: &Principal, new: NewInstance) -> Result<Instance> {
         let scope = who.with_in(Right::Operate, new.account.as_ref())?;
-        let (address, mut credentials) = Address::parse(&new.url)?;
-        credentials.password = new.password.or(credentials.password);
-        if credentials.username.is_some() && credentials.password.is_none() {
-            return Err(Error::invalid("a user without a password").hint("add --password-file FILE"));
-        }
+        let (address, username, mut secrets) = new.login.read()?;
+        check_capture(&new.capture)?;
         if let (Some(own), Some(asked)) = (&scope.project, &new.project)
             && own != asked
         {
             return Err(Error::new(Kind::Denied, "PROJECT_DENIED", "this key is bound to another project"));
         }
         let id = new.id.unwrap_or_else(InstanceId::mint);
-        let login = Login { credentials: credentials.clone(), ..Login::default() };
-        let facts = ask(only_node(address.clone())?, login, self.settings.timeouts).await?;
-        if facts.topology == Topology::Cluster {
-            return Err(Error::new(
-                Kind::Invalid,
-                "TOPOLOGY_UNSUPPORTED",
-                "the server is a node of a cluster",
-            )
-            .hint(
-                "this version backs up standalone servers; one node of a cluster would not be a whole backup",
-            ));
-        }
-        let place = password_place(scope.account.as_str(), id.as_str());
-        let sealed_password = match &credentials.password {
-            Some(password) => Some(self.sealer.seal(&place, password)?),
-            None => None,
-        };
+        let login = secrets.clone().into_login(username.clone());
+        let facts = ask(address.clone(), login, self.settings.timeouts).await?.0;
+        let (account, name) = (scope.account.as_str(), id.as_str());
+        let password = secrets.password.take();
+        let sealed_password = password
+            .map(|password| self.sealer.seal(&password_place(account, name), &password))
+            .transpose()?;
+        let sealed_login = secrets.seal(&self.sealer, &login_place(account, name))?;
         let instance = Instance {
             name: label(new.name)?.unwrap_or_else(|| id.to_string()),
             id,
             account: scope.account,
             project: scope.project.or(new.project),
             url: address.to_string(),
-            username: credentials.username,
+            username,
             sealed_password,
-            sealed_login: None,
-            capture: CaptureOptions::default(),
+            sealed_login,
+            capture: new.capture,
             region: label(new.region)?,
             zone: label(new.zone)?,
             replica_zone: label(new.replica_zone)?,
@@ -130,15 +131,15 @@ impl Engine {
         Ok(found.is_some_and(|instance| instance.project != scope.project))
     }
 
-    /// Asks the server who it is, now.
-    pub async fn test_instance(&self, who: &Principal, id: &InstanceId) -> Result<ServerFacts> {
+    /// Finds the instance's servers now, and asks one of them who it is.
+    pub async fn test_instance(&self, who: &Principal, id: &InstanceId) -> Result<InstanceTest> {
         let scope = who.with(Right::Operate)?;
         let instance = self.visible_instance(&scope, id).await?;
         let source = self.source(&instance)?;
-        let facts = ask(source.node, source.login, source.timeouts).await?;
+        let (facts, layout) = ask(source.address, source.login, source.timeouts).await?;
         self.catalog.record_contact(&scope.account, id, &facts).await?;
         self.instances.clear();
-        Ok(facts)
+        Ok(InstanceTest { facts, layout, prefer: instance.capture.prefer })
     }
 
     /// Removes an instance. Its backups stay.
@@ -172,25 +173,44 @@ impl Engine {
     }
 }
 
-async fn ask(node: Node, login: Login, timeouts: Timeouts) -> Result<ServerFacts> {
+/// Finds the instance's servers, and asks one who it is.
+pub(super) async fn ask(address: Address, login: Login, timeouts: Timeouts) -> Result<(ServerFacts, Layout)> {
     tokio::task::spawn_blocking(move || {
-        probe(&mut Connection::open(&node, &login, timeouts, CancellationToken::new())?)
+        let cancel = CancellationToken::new();
+        let layout = discover(&address, &login, timeouts, &cancel)?;
+        let first = layout
+            .shards
+            .iter()
+            .find_map(|shard| shard.candidates_or_first(Prefer::Primary).into_iter().next());
+        let Some(first) = first else {
+            return Err(Error::new(
+                Kind::Unreachable,
+                "SHARD_UNREACHABLE",
+                "no server of the instance can be asked",
+            )
+            .hint("look at its servers' own logs"));
+        };
+        let facts = probe(&mut Connection::open(&first.node, &login, timeouts, cancel)?)?;
+        Ok((ServerFacts { topology: layout.topology, ..facts }, layout))
     })
     .await
     .unwrap_or_else(|error| Err(Error::internal("the connection test stopped", error)))
 }
 
-/// The server of an address that names one.
-pub(super) fn only_node(address: Address) -> Result<Node> {
-    match address {
-        Address::Server(node) => Ok(node),
-        Address::Sentinel { .. } | Address::Cluster { .. } => Err(Error::new(
-            Kind::Invalid,
-            "ADDRESS_UNSUPPORTED",
-            "addresses of Sentinels and clusters are not supported by this version",
-        )
-        .hint("use redis://host:port of one server, or unix:///path/to/redis.sock")),
+/// Most shards that may be captured at once.
+const MOST_PARALLEL: u32 = 256;
+/// Less than this a second would take longer than a source keeps a snapshot waiting.
+const LEAST_BYTES_PER_SECOND: u64 = 64 * 1024;
+
+/// Refuses options that no capture could follow.
+pub(super) fn check_capture(options: &CaptureOptions) -> Result<()> {
+    if !(1..=MOST_PARALLEL).contains(&options.parallel) {
+        return Err(Error::invalid(format!("from 1 to {MOST_PARALLEL} shards are taken at a time")));
     }
+    if options.bytes_per_second.is_some_and(|rate| rate < LEAST_BYTES_PER_SECOND) {
+        return Err(Error::invalid("a limit below 64 KiB a second would never end"));
+    }
+    Ok(())
 }
 
 /// A person's text: trimmed, bounded, without control characters; empty is none.

@@ -7,22 +7,29 @@ mod capture;
 mod check;
 mod deliver;
 mod drill;
+mod event;
 mod instances;
 mod keys;
 mod knowledge;
 mod list;
+mod login;
 mod manifest;
+mod meter;
+mod part_reader;
 mod remove_backup;
 mod request_backup;
 mod restore;
 mod restrict_links;
 mod set_expiry;
+mod set_instance;
+mod settle_debts;
 mod share_backup;
 mod sign_in;
 mod sweep;
 mod take_backup;
 mod tokens;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,18 +41,23 @@ use crate::clock::Clock;
 use crate::links::LinkSigner;
 use crate::model::{AccessKey, Instance, LinkRestriction, Number, RememberedLink};
 use crate::redis::Timeouts;
+use crate::redis::programs::Programs;
 use crate::vault::Vault;
 use knowledge::Knowledge;
 
-pub use capture::Meter;
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
-pub use instances::{InstanceAddress, NewInstance};
+pub use drill::DRILLS;
+pub use instances::{InstanceAddress, InstanceTest, NewInstance};
 pub use keys::{IssuedKey, NewKey};
+pub use login::KeptLogin;
+pub use meter::Meter;
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
+pub use set_instance::{CaptureChange, InstanceChange};
 pub use share_backup::{IssuedLink, LinkOrder, MOST_RANGES};
 pub use sweep::Swept;
+pub(crate) use take_backup::TOPOLOGY_CHANGED;
 pub use tokens::Token;
 
 /// Everything that the verbs need.
@@ -56,12 +68,17 @@ pub struct Engine {
     sealer: Sealer,
     signer: LinkSigner,
     manifest_key: aws_lc_rs::hmac::Key,
+    event_key: aws_lc_rs::hmac::Key,
+    /// Server programs that drills may use.
+    programs: Arc<Programs>,
     settings: Settings,
     deliverables: Knowledge<Number, Deliverable>,
     keys: Knowledge<String, AccessKey>,
     links: Knowledge<String, RememberedLink>,
     restrictions: Knowledge<String, LinkRestriction>,
     instances: Knowledge<String, Instance>,
+    /// Where captures wait for each other.
+    hosts: Arc<capture::Hosts>,
     /// Told when this node has written a job; others find it by looking.
     job_written: Notify,
 }
@@ -77,6 +94,23 @@ pub struct Settings {
     pub longest_link: Duration,
     /// Limits on waiting for a source.
     pub timeouts: Timeouts,
+    /// A folder for work that does not fit into memory. It must exist.
+    pub work_dir: PathBuf,
+    /// Name or address under which the target of a restore finds this host; that of the connection to it if absent.
+    pub advertise: Option<String>,
+    /// How drills are done.
+    pub drill: DrillSettings,
+}
+
+/// What an operator may set about drills.
+#[derive(Debug, Clone)]
+pub struct DrillSettings {
+    /// Folder with server programs.
+    pub folder: Option<PathBuf>,
+    /// The folders of the PATH, where server programs may be as well.
+    pub search: Vec<PathBuf>,
+    /// Longest time that one server gets to load one part.
+    pub timeout: Duration,
 }
 
 /// Keys and links known at once.
@@ -93,22 +127,25 @@ impl Engine {
         root: &crate::access::RootKey,
         settings: Settings,
     ) -> crate::error::Result<Self> {
+        let hmac_key = |purpose| {
+            aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, root.derive(purpose).as_slice())
+        };
         Ok(Self {
             catalog,
             vault,
             clock,
             sealer: Sealer::new(root)?,
             signer: LinkSigner::new(1, [(1, *root.derive("link/1"))]),
-            manifest_key: aws_lc_rs::hmac::Key::new(
-                aws_lc_rs::hmac::HMAC_SHA256,
-                root.derive("manifest/1").as_slice(),
-            ),
+            manifest_key: hmac_key("manifest/1"),
+            event_key: hmac_key("event/1"),
+            programs: Arc::new(Programs::new(settings.drill.folder.clone(), settings.drill.search.clone())),
             settings,
             deliverables: Knowledge::new(MOST_OPEN),
             keys: Knowledge::new(MOST_KNOWN),
             links: Knowledge::new(MOST_KNOWN),
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
+            hosts: Arc::default(),
             job_written: Notify::new(),
         })
     }

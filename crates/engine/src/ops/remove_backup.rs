@@ -4,7 +4,7 @@ use super::Engine;
 use crate::access::Principal;
 use crate::error::Result;
 use crate::model::{Backup, BackupRef, Job, Number, RevocationScope, Right};
-use crate::vault::AttemptKey;
+use crate::vault::{AttemptKey, BackupKey};
 
 impl Engine {
     /// Keeps a backup whatever retention says, or no longer.
@@ -40,6 +40,8 @@ impl Engine {
             let (account, instance) = (job.account.clone(), job.instance.clone());
             self.vault.remove_attempt(&AttemptKey { account, instance, backup: job.backup, attempt }).await?;
         }
+        let (account, instance) = (job.account.clone(), job.instance.clone());
+        self.vault.remove_events(&BackupKey { account, instance, backup: job.backup }).await?;
         self.catalog.finish_job(&job.lease(), self.clock.now()).await
     }
 }

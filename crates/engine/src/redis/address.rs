@@ -188,6 +188,23 @@ fn credentials(user_info: &str) -> Credentials {
     }
 }
 
+impl Address {
+    /// Whether another server takes over there when one is lost.
+    pub fn has_fail_over(&self) -> bool {
+        !matches!(self, Self::Server(_))
+    }
+}
+
+impl Node {
+    /// Its host; `localhost` for a path.
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Tcp { host, .. } => host,
+            Self::Unix(_) => "localhost",
+        }
+    }
+}
+
 impl FromStr for Address {
     type Err = Error;
 

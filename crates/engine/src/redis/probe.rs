@@ -1,5 +1,6 @@
 //! What a server says of itself.
 
+use super::info::Info;
 use super::{Connection, Reply};
 use crate::error::Result;
 use crate::model::{ServerFacts, Topology};
@@ -13,40 +14,30 @@ pub fn probe(connection: &mut Connection) -> Result<ServerFacts> {
         Reply::Error(text) => return Err(connection.refusal("answer", &text)),
         _ => return Err(connection.no_redis("an odd reply to PING")),
     }
-    match connection.call(&[b"INFO"])? {
-        Reply::Bulk(Some(text)) => Ok(read_info(&String::from_utf8_lossy(&text))),
-        Reply::Error(text) if text.starts_with("NOPERM") => Ok(read_info("")),
-        Reply::Error(text) => Err(connection.refusal("describe itself", &text)),
-        _ => Err(connection.no_redis("an odd reply to INFO")),
-    }
+    Ok(facts(&Info::ask(connection)?.unwrap_or_default()))
 }
 
-fn read_info(text: &str) -> ServerFacts {
-    let find = |name: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
-            .map(str::trim)
-            .unwrap_or_default()
-    };
-    let number = |name: &str| find(name).parse().unwrap_or(0);
-    let valkey = find("valkey_version");
+fn facts(info: &Info) -> ServerFacts {
+    let (valkey, version) = info.version();
+    let number = |name| info.number(name).unwrap_or(0);
     ServerFacts {
-        valkey: !valkey.is_empty() || find("server_name") == "valkey",
-        version: if valkey.is_empty() { find("redis_version") } else { valkey }.to_owned(),
-        role: find("role").to_owned(),
+        valkey,
+        version: version.to_owned(),
+        role: info.text("role").to_owned(),
         used_bytes: number("used_memory"),
         max_bytes: number("maxmemory"),
-        replicas: find("connected_slaves").parse().unwrap_or(0),
-        topology: match (find("redis_mode"), find("server_mode")) {
-            ("cluster", _) | (_, "cluster") => Topology::Cluster,
-            _ => Topology::Standalone,
-        },
+        replicas: u32::try_from(number("connected_slaves")).unwrap_or(0),
+        topology: if info.mode() == "cluster" { Topology::Cluster } else { Topology::Standalone },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read_info(text: &str) -> ServerFacts {
+        facts(&Info::new(text))
+    }
 
     #[test]
     fn valkey_is_told_from_redis() {
@@ -55,6 +46,13 @@ mod tests {
         assert_eq!((valkey.valkey, valkey.version.as_str()), (true, "9.1.2"));
         let redis = read_info("redis_version:7.0.15\r\nredis_mode:standalone\r\nused_memory:1024\r\n");
         assert_eq!((redis.valkey, redis.version.as_str(), redis.used_bytes), (false, "7.0.15", 1024));
+    }
+
+    #[test]
+    fn a_cluster_shows_under_either_name() {
+        for text in ["redis_mode:cluster\r\n", "server_mode:cluster\r\n"] {
+            assert_eq!(read_info(text).topology, Topology::Cluster);
+        }
     }
 
     #[test]

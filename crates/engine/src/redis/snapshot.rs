@@ -1,16 +1,35 @@
 //! The handshake of a replica, and the snapshot that follows it (Redis `src/replication.c`).
 
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::pace::Pace;
 use super::{Connection, Reply};
 use crate::error::{Error, Kind, Result};
 
-/// A snapshot on its way: the payload frame was read, its bytes come next.
-pub struct Snapshot {
+/// A snapshot that the server has begun: its moment is settled, its bytes are not on their way yet.
+pub struct Started {
     connection: Connection,
-    frame: Frame,
     /// Replication id of the snapshot's moment.
     pub replication_id: String,
     /// Replication offset of the snapshot's moment.
     pub replication_offset: i64,
+    /// Whether the server sends the snapshot alone (`rdb-only`). If not (Redis before 6.2), it takes us for a replica
+    /// and queues the stream of changes for us meanwhile.
+    pub rdb_only: bool,
+}
+
+/// A snapshot on its way: the payload frame was read, its bytes come next.
+pub struct Snapshot {
+    connection: Option<Connection>,
+    frame: Frame,
+    pace: Option<Pace>,
+    /// Replication id of the snapshot's moment.
+    pub replication_id: String,
+    /// Replication offset of the snapshot's moment.
+    pub replication_offset: i64,
+    /// Whether the server sends the snapshot alone; see [`Started::rdb_only`].
+    pub rdb_only: bool,
 }
 
 /// How the payload ends.
@@ -23,9 +42,12 @@ enum Frame {
 
 const MARK_BYTES: usize = 40;
 
-/// Asks for a snapshot alone (`rdb-only`): the primary queues no stream for us, does not count us for WAIT, and
-/// closes when it has sent everything.
-pub fn request_snapshot(mut connection: Connection) -> Result<Snapshot> {
+/// How long the server may take to close after it has sent everything.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+/// Asks for a snapshot alone (`rdb-only`): the primary queues no stream for us and does not count us for WAIT. Waits
+/// until the snapshot's moment is settled, which may take until others that are under way have ended.
+pub fn begin_snapshot(mut connection: Connection) -> Result<Started> {
     // Port 0: we take no connections. Options that a server does not know are refused without harm.
     let options: [&[&[u8]]; 4] = [
         &[b"REPLCONF", b"listening-port", b"0"],
@@ -34,17 +56,40 @@ pub fn request_snapshot(mut connection: Connection) -> Result<Snapshot> {
         &[b"REPLCONF", b"version", b"255.255.255"],
         &[b"REPLCONF", b"rdb-only", b"1"],
     ];
+    let mut rdb_only = false;
     for option in options {
-        if let Reply::Error(text) = connection.call(option)?
+        let reply = connection.call(option)?;
+        if let Reply::Error(text) = &reply
             && ["NOAUTH", "NOPERM", "LOADING"].iter().any(|code| text.starts_with(code))
         {
-            return Err(connection.refusal("take part in replication (REPLCONF)", &text));
+            return Err(connection.refusal("take part in replication (REPLCONF)", text));
         }
+        // The last one is what counts.
+        rdb_only = matches!(reply, Reply::Simple(_));
     }
     connection.send(&[b"PSYNC", b"?", b"-1"])?;
     let (replication_id, replication_offset) = full_resync(&mut connection)?;
-    let frame = payload_frame(&mut connection)?;
-    Ok(Snapshot { connection, frame, replication_id, replication_offset })
+    Ok(Started { connection, replication_id, replication_offset, rdb_only })
+}
+
+/// [`begin_snapshot`], and then its payload at once.
+pub fn request_snapshot(connection: Connection) -> Result<Snapshot> {
+    begin_snapshot(connection)?.payload()
+}
+
+impl Started {
+    /// Waits for the first bytes. A server that saves to its disk first may take its time.
+    pub fn payload(mut self) -> Result<Snapshot> {
+        let frame = payload_frame(&mut self.connection)?;
+        Ok(Snapshot {
+            connection: Some(self.connection),
+            frame,
+            pace: None,
+            replication_id: self.replication_id,
+            replication_offset: self.replication_offset,
+            rdb_only: self.rdb_only,
+        })
+    }
 }
 
 /// The reply to PSYNC. Empty lines before it are keepalives, and each is worth another full wait.
@@ -95,25 +140,77 @@ impl Snapshot {
         }
     }
 
+    /// Reads no more than so many bytes a second from here on, in pieces of at most a quarter of that; `None` = as
+    /// fast as they come. The server's forked child lives as long as the transfer takes.
+    #[must_use]
+    pub fn limit(mut self, bytes_per_second: Option<u64>) -> Self {
+        self.pace = bytes_per_second.map(|limit| Pace::new(limit, Instant::now()));
+        self
+    }
+
     /// The next bytes of the snapshot into `buffer` (which must have room for the end mark and more); 0 at its
     /// proper end. A transfer that stops before is an error.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        match &mut self.frame {
-            Frame::Length { left: 0, .. } | Frame::Mark { ended: true, .. } => Ok(0),
-            Frame::Length { left, .. } => {
+        // Without a connection it has ended.
+        let Some(connection) = &mut self.connection else { return Ok(0) };
+        let Some(pace) = &mut self.pace else { return self.read_at_once(buffer) };
+        pace.wait(connection.cancel());
+        let room = pace.burst().min(buffer.len());
+        let read = self.read_at_once(&mut buffer[..room])?;
+        if let Some(pace) = &mut self.pace {
+            pace.add(read, Instant::now());
+        }
+        Ok(read)
+    }
+
+    fn read_at_once(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let Some(connection) = &mut self.connection else { return Ok(0) };
+        let read = self.frame.read(connection, buffer)?;
+        if self.frame.has_ended()
+            && let Some(connection) = self.connection.take()
+        {
+            self.part_from(connection);
+        }
+        Ok(read)
+    }
+
+    /// Leaves nothing connected. A server that takes us for a replica is left at once: it has a stream for us. One that
+    /// sent the snapshot alone closes by itself, a moment after the end mark; to close before it looks to it like a
+    /// failure, and Valkey then kills the child that has just finished and logs that. (Redis 6.2 never closes.)
+    fn part_from(&self, connection: Connection) {
+        if !self.rdb_only || matches!(self.frame, Frame::Length { .. }) {
+            connection.shut_down();
+            return;
+        }
+        // Nobody has to wait for it; if there is no thread for it, it is closed here.
+        let goodbye = move || connection.await_close(GOODBYE);
+        let _ = thread::Builder::new().name("redis-goodbye".to_owned()).spawn(goodbye);
+    }
+}
+
+impl Frame {
+    fn has_ended(&self) -> bool {
+        matches!(self, Self::Length { left: 0, .. } | Self::Mark { ended: true, .. })
+    }
+
+    /// The next bytes; 0 only at the end.
+    fn read(&mut self, connection: &mut Connection, buffer: &mut [u8]) -> Result<usize> {
+        match self {
+            Self::Length { left: 0, .. } | Self::Mark { ended: true, .. } => Ok(0),
+            Self::Length { left, .. } => {
                 let room = usize::try_from(*left).unwrap_or(usize::MAX).min(buffer.len());
-                let read = self.connection.read_payload(&mut buffer[..room])?;
+                let read = connection.read_payload(&mut buffer[..room])?;
                 *left -= read as u64;
-                if read == 0 { Err(cut_short(&self.connection)) } else { Ok(read) }
+                if read == 0 { Err(cut_short(connection)) } else { Ok(read) }
             }
-            Frame::Mark { mark, tail, ended } => loop {
+            Self::Mark { mark, tail, ended } => loop {
                 // The mark is the last thing sent, so only the last bytes can be it. They are held back until
                 // more arrive.
                 let kept = tail.len();
                 buffer[..kept].copy_from_slice(tail);
-                let read = self.connection.read_payload(&mut buffer[kept..])?;
+                let read = connection.read_payload(&mut buffer[kept..])?;
                 if read == 0 {
-                    return Err(cut_short(&self.connection));
+                    return Err(cut_short(connection));
                 }
                 let filled = kept + read;
                 let keep = filled.min(MARK_BYTES);
@@ -261,5 +358,36 @@ mod tests {
         ] {
             assert_eq!(request([sent.clone().into_bytes()]).err().unwrap().code, code, "{sent}");
         }
+    }
+
+    #[test]
+    fn it_is_known_whether_the_server_sends_the_snapshot_alone() {
+        let full = format!("+FULLRESYNC {} 5\r\n$0\r\n", "a".repeat(40));
+        for (reply, alone) in [("+OK", true), ("-ERR Unrecognized REPLCONF option: rdb-only", false)] {
+            let sent = format!("+OK\r\n+OK\r\n+OK\r\n{reply}\r\n{full}").into_bytes();
+            let started = begin_snapshot(Connection::scripted([sent], Timeouts::default())).unwrap();
+            assert_eq!((started.rdb_only, started.replication_offset), (alone, 5));
+            let mut snapshot = started.payload().unwrap();
+            assert_eq!((snapshot.rdb_only, snapshot.read(&mut [0; 64]).unwrap()), (alone, 0));
+        }
+    }
+
+    #[test]
+    fn a_limited_snapshot_is_the_same_in_smaller_pieces() {
+        let payload: Vec<u8> = (0..200_000u32).flat_map(u32::to_le_bytes).collect();
+        let reads = [opening(&marked()), payload.clone(), MARK.to_vec()];
+        let mut snapshot = request(reads).unwrap().limit(Some(4_000_000));
+        let (mut all, mut buffer, start) = (Vec::new(), vec![0; payload.len() * 2], Instant::now());
+        loop {
+            match snapshot.read(&mut buffer).unwrap() {
+                0 => break,
+                read => {
+                    assert!(read <= 1_000_000);
+                    all.extend_from_slice(&buffer[..read]);
+                }
+            }
+        }
+        assert!(all == payload);
+        assert!(start.elapsed() >= Duration::from_millis(150), "{:?}", start.elapsed());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{AttemptKey, ObjectKey, ObjectReader, Vault};
+use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, Vault};
 use crate::error::Kind;
 use crate::model::{AccountId, BackupId};
 
@@ -36,6 +36,7 @@ pub(super) async fn run(vault: &dyn Vault) {
     a_removed_attempt_is_gone_but_open_readers_go_on(vault).await;
     attempts_are_listed_with_their_commit_point(vault).await;
     an_object_larger_than_the_limit_is_refused(vault).await;
+    what_happened_to_a_backup_is_kept_beside_its_attempts(vault).await;
 }
 
 async fn a_sealed_object_reads_back(vault: &dyn Vault) {
@@ -95,4 +96,24 @@ async fn an_object_larger_than_the_limit_is_refused(vault: &dyn Vault) {
     vault.put(&key, Bytes::from(vec![b'x'; 100])).await.unwrap();
     assert_eq!(vault.get(&key, 99).await.unwrap_err().kind, Kind::Corrupt);
     assert!(vault.get(&ObjectKey::Manifest(attempt(10)), 99).await.unwrap().is_none());
+}
+
+async fn what_happened_to_a_backup_is_kept_beside_its_attempts(vault: &dyn Vault) {
+    let first = attempt(1);
+    let AttemptKey { account, instance, backup, .. } = first.clone();
+    let key = BackupKey { account, instance, backup };
+    let event = ObjectKey::Event(key.clone(), 12);
+    vault.put(&event, Bytes::from_static(b"{}")).await.unwrap();
+    let listed = vault.attempts().await.unwrap();
+    assert!(listed.iter().all(|stored| stored.key.backup != backup), "no attempt yet");
+    vault.put(&ObjectKey::Manifest(first.clone()), Bytes::from_static(b"{}")).await.unwrap();
+    assert_eq!(
+        vault.attempts().await.unwrap().iter().filter(|stored| stored.key.backup == backup).count(),
+        1
+    );
+    vault.remove_attempt(&first).await.unwrap();
+    assert_eq!(vault.get(&event, 10).await.unwrap().unwrap(), b"{}");
+    vault.remove_events(&key).await.unwrap();
+    vault.remove_events(&key).await.unwrap();
+    assert!(vault.get(&event, 10).await.unwrap().is_none());
 }

@@ -15,6 +15,17 @@ pub struct AttemptKey {
     pub attempt: u32,
 }
 
+/// One backup, whatever its attempts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct BackupKey {
+    /// The account that owns the backup.
+    pub account: AccountId,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The backup.
+    pub backup: BackupId,
+}
+
 /// The name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ObjectKey {
@@ -24,6 +35,8 @@ pub enum ObjectKey {
     Part(AttemptKey, u32),
     /// The commit point of an attempt.
     Manifest(AttemptKey),
+    /// Something that happened to a backup later; its number is that of the job that did it.
+    Event(BackupKey, u64),
 }
 
 /// The folder that holds all accounts.
@@ -39,7 +52,7 @@ impl AttemptKey {
 
     /// The folder of the backup, relative to the root.
     pub fn backup_folder(&self) -> String {
-        format!("{ACCOUNTS}/{}/instances/{}/backups/{}", self.account, self.instance, self.backup)
+        backup_folder(&self.account, &self.instance, self.backup)
     }
 
     /// The attempt of a folder `accounts/<account>/instances/<instance>/backups/<backup>/<attempt>`.
@@ -54,12 +67,29 @@ impl AttemptKey {
     }
 }
 
+impl BackupKey {
+    /// The folder of the backup, relative to the root.
+    pub fn folder(&self) -> String {
+        backup_folder(&self.account, &self.instance, self.backup)
+    }
+
+    /// The folder of what happened to the backup. Its name is no attempt's.
+    pub fn events_folder(&self) -> String {
+        format!("{}/events", self.folder())
+    }
+}
+
+fn backup_folder(account: &AccountId, instance: &InstanceId, backup: BackupId) -> String {
+    format!("{ACCOUNTS}/{account}/instances/{instance}/backups/{backup}")
+}
+
 impl ObjectKey {
     /// The object's folder, relative to the root; empty for the root itself.
     pub fn folder(&self) -> String {
         match self {
             Self::Repository => String::new(),
             Self::Part(attempt, _) | Self::Manifest(attempt) => attempt.folder(),
+            Self::Event(backup, _) => backup.events_folder(),
         }
     }
 
@@ -69,6 +99,7 @@ impl ObjectKey {
             Self::Repository => "repository.json".to_owned(),
             Self::Part(_, shard) => format!("{shard}.rdb"),
             Self::Manifest(_) => MANIFEST.to_owned(),
+            Self::Event(_, number) => format!("{number}.json"),
         }
     }
 }
@@ -99,6 +130,15 @@ mod tests {
             assert_eq!(AttemptKey::from_folder(path), None, "{path}");
         }
         assert_eq!(AttemptKey::from_folder(&format!("{}/more", attempt().folder())), None);
+    }
+
+    #[test]
+    fn what_happened_to_a_backup_is_no_attempt_of_it() {
+        let AttemptKey { account, instance, backup, .. } = attempt();
+        let key = ObjectKey::Event(BackupKey { account, instance, backup }, 7);
+        assert_eq!(key.folder(), format!("{}/events", attempt().backup_folder()));
+        assert_eq!(key.name(), "7.json");
+        assert_eq!(AttemptKey::from_folder(&key.folder()), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 
-pub use layout::{AttemptKey, ObjectKey};
+pub use layout::{AttemptKey, BackupKey, ObjectKey};
 pub use local::LocalVault;
 
 /// A place for objects.
@@ -37,6 +37,9 @@ pub trait Vault: Send + Sync {
 
     /// Removes an attempt, the manifest first. Removing what is not there succeeds.
     async fn remove_attempt(&self, key: &AttemptKey) -> Result<()>;
+
+    /// Removes all that happened to a backup. Removing what is not there succeeds.
+    async fn remove_events(&self, key: &BackupKey) -> Result<()>;
 
     /// Removes what writers that died left behind. Only while no writer is at work. Returns how many.
     async fn sweep_unfinished(&self) -> Result<u64>;

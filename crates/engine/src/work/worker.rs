@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::catalog::AttemptOutcome;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Failure, Job, JobKind};
-use crate::ops::{Engine, Meter};
+use crate::ops::{Engine, Meter, TOPOLOGY_CHANGED};
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -129,6 +129,8 @@ async fn heartbeat(
 
 async fn end_badly(engine: &Engine, job: &Job, error: &Error, stopping: bool) {
     let outcome = match error.kind {
+        // The cluster changed under it, and the attempts are not used up.
+        _ if error.code == TOPOLOGY_CHANGED => AttemptOutcome::HandedBack,
         Kind::Cancelled if stopping => AttemptOutcome::HandedBack,
         Kind::Cancelled => AttemptOutcome::Cancelled,
         _ => AttemptOutcome::Failed(Failure::from(error)),

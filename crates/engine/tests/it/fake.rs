@@ -19,8 +19,13 @@ pub(crate) fn listen(serve: impl Fn(TcpStream) + Send + Sync + Clone + 'static) 
 
 /// A primary that answers PSYNC with these bytes, in these pieces, and closes.
 pub(crate) fn primary(pieces: Vec<Vec<u8>>) -> String {
+    primary_that_says("redis_version:7.0.15\r\nrole:master\r\n", pieces)
+}
+
+/// The same, with that for its INFO.
+pub(crate) fn primary_that_says(info: &'static str, pieces: Vec<Vec<u8>>) -> String {
     listen(move |socket| {
-        let _ = serve(socket, &pieces);
+        let _ = serve(socket, info, &pieces);
     })
 }
 
@@ -34,13 +39,14 @@ pub(crate) fn full_resync() -> Vec<u8> {
     format!("+FULLRESYNC {} 100\r\n", "f".repeat(40)).into_bytes()
 }
 
-fn serve(socket: TcpStream, pieces: &[Vec<u8>]) -> std::io::Result<()> {
+fn serve(socket: TcpStream, info: &str, pieces: &[Vec<u8>]) -> std::io::Result<()> {
     socket.set_nodelay(true)?;
     let mut out = socket.try_clone()?;
     for line in BufReader::new(socket).lines() {
         match line?.as_str() {
             "PING" => out.write_all(b"+PONG\r\n")?,
-            "INFO" => out.write_all(b"$34\r\nredis_version:7.0.15\r\nrole:master\r\n\r\n")?,
+            "INFO" => write!(out, "${}\r\n{info}\r\n", info.len())?,
+            "CONFIG" => out.write_all(b"*0\r\n")?,
             "REPLCONF" => out.write_all(b"+OK\r\n")?,
             "PSYNC" => {
                 for piece in pieces {

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use keystow_engine::model::{Backup, BackupState};
 use keystow_engine::redis::Timeouts;
-use keystow_engine::vault::{AttemptKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
+use keystow_engine::vault::{
+    AttemptKey, BackupKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault,
+};
 use keystow_engine::{Error, Result};
 
 use crate::fake::{self, full_resync, small_snapshot, summed, with_length};
@@ -320,6 +322,10 @@ impl Vault for Full {
 
     async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {
         self.inner.remove_attempt(key).await
+    }
+
+    async fn remove_events(&self, key: &BackupKey) -> Result<()> {
+        self.inner.remove_events(key).await
     }
 
     async fn sweep_unfinished(&self) -> Result<u64> {

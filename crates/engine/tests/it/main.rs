@@ -8,9 +8,14 @@ mod proxy;
 mod world;
 
 mod cancel;
+mod discovery;
+mod drill;
 mod faults;
+mod harm;
 mod links;
 mod remove;
+mod restore;
+mod restore_faults;
 mod sources;
 mod sweep;
 mod take;

@@ -3,19 +3,18 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use keystow_engine::model::{BackupState, Secret};
-use keystow_engine::ops::NewInstance;
+use keystow_engine::model::{BackupState, Method, Secret};
+use keystow_engine::ops::{InstanceChange, NewInstance, NewLogin};
 use keystow_engine::redis::Timeouts;
 
 use crate::fake;
 use crate::lab::{Server, fill_with_everything, fill_with_strings, free_port, until};
-use crate::world::{World, code, failure_code};
+use crate::world::{World, code, failure_code, login};
 
 fn new(url: &str, password: Option<&str>) -> NewInstance {
     NewInstance {
-        url: url.to_owned(),
+        login: NewLogin { password: password.map(Secret::new), ..login(url) },
         id: Some("crs-1".parse().unwrap()),
-        password: password.map(Secret::new),
         ..NewInstance::default()
     }
 }
@@ -174,26 +173,74 @@ async fn a_server_that_is_loading_is_told_from_a_broken_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_replica_without_its_primary_is_busy() {
+async fn a_replica_without_its_primary_is_refused() {
     let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", free_port())]);
     let world = World::new().await;
-    world.add("crs-1", &replica.url()).await.unwrap();
-    let backup = world.take("crs-1").await;
-    assert_eq!((backup.state, failure_code(&backup)), (BackupState::Failed, "SOURCE_BUSY"));
+    let refused = world.add("crs-1", &replica.url()).await.unwrap_err();
+    assert_eq!(refused.code, "SOURCE_REPLICA_STALE");
+    assert!(refused.worth_retrying());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_hides_psync_says_so() {
+async fn a_server_that_hides_psync_is_read_key_by_key() {
     let source = Server::start(&["--rename-command", "PSYNC", ""]);
+    fill_with_everything(&source);
     let world = World::new().await;
     world.add("crs-1", &source.url()).await.unwrap();
     let backup = world.take("crs-1").await;
-    assert_eq!((backup.state, failure_code(&backup)), (BackupState::Failed, "SOURCE_NO_PSYNC"));
+    assert_eq!((backup.state, backup.method), (BackupState::Available, Method::Logical));
+    let origin = backup.origin.clone().unwrap();
+    assert!(!origin.one_instant);
+    assert!(origin.warnings.iter().any(|warning| warning.contains("key by key")), "{:?}", origin.warnings);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("dump.rdb"), world.bytes(&backup).await).unwrap();
+    assert_eq!(Server::start_on(folder, &[]).digest(), source.digest());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_of_a_cluster_is_refused() {
+async fn a_cluster_of_one_is_one_part_and_without_all_slots_partial() {
     let node = Server::start(&["--cluster-enabled", "yes"]);
+    let mut client = node.connect();
+    client.run("CLUSTER ADDSLOTSRANGE 0 9999");
+    client.run("CLUSTER SET-CONFIG-EPOCH 1");
+    client.run("CONFIG SET cluster-require-full-coverage no");
     let world = World::new().await;
-    assert_eq!(code(world.add("crs-1", &node.url()).await), "TOPOLOGY_UNSUPPORTED");
+    world.add("crs-1", &node.url()).await.unwrap();
+    let backup = world.take("crs-1").await;
+    assert_eq!((backup.state, failure_code(&backup)), (BackupState::Partial, "PARTIAL"));
+    let missing = &backup.origin.as_ref().unwrap().missing;
+    assert_eq!((missing.len(), missing[0].slots.to_string().as_str()), (1, "10000-16383"));
+    client.run("CLUSTER ADDSLOTSRANGE 10000 16383");
+    let backup = world.take("crs-1").await;
+    assert_eq!(backup.state, BackupState::Available, "{:?}", backup.failure);
+    let origin = backup.parts[0].sealed.origin.clone().unwrap();
+    assert_eq!((origin.slots.to_string().as_str(), origin.primary), ("0-16383", true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_was_changed_at_the_server_is_changed_here_too() {
+    let source = Server::start(&["--requirepass", "first"]);
+    let world = World::new().await;
+    world.add_with(new(&source.url(), Some("first"))).await.unwrap();
+    let id = "crs-1".parse().unwrap();
+    let set = async |change| world.engine.set_instance(&world.admin, &id, change).await;
+    let password =
+        |text: &str| InstanceChange { password: Some(Secret::new(text)), ..InstanceChange::default() };
+
+    assert_eq!(code(set(password("second")).await), "SOURCE_AUTH", "the server does not know it yet");
+    assert_eq!(world.take("crs-1").await.state, BackupState::Available, "nothing was changed");
+    source.connect().command(&["CONFIG", "SET", "requirepass", "second"]);
+    let failed = world.take("crs-1").await;
+    assert_eq!(failure_code(&failed), "SOURCE_AUTH");
+    let changed = set(password("second")).await.unwrap();
+    assert!(changed.sealed_password.is_some() && changed.sealed_login.is_none());
+    assert_eq!(world.take("crs-1").await.state, BackupState::Available);
+
+    let elsewhere = Server::start(&[]);
+    let moved = InstanceChange { url: Some(elsewhere.url()), ..InstanceChange::default() };
+    assert_eq!(code(set(moved).await), "INVALID_VALUE", "the password stays where it is");
+    let moved = InstanceChange { url: Some(elsewhere.url()), ..password("") };
+    assert_eq!(set(moved).await.unwrap().url, elsewhere.url());
+    assert!(world.engine.instance(&world.admin, &id).await.unwrap().sealed_password.is_none());
+    assert_eq!(world.take("crs-1").await.state, BackupState::Available);
 }

@@ -7,7 +7,7 @@ use keystow_engine::model::{BackupFilter, BackupRef, InstanceFilter, JobFilter, 
 use keystow_engine::ops::{BackupOrder, LinkOrder, NewInstance, NewKey};
 
 use crate::fake::{primary, small_snapshot, with_length};
-use crate::world::{World, code, order};
+use crate::world::{World, code, login, order};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_role_allows_what_it_says_and_no_more() {
@@ -35,7 +35,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
         assert_eq!(code(engine.test_instance(who, &instance).await), "ROLE_DENIED");
         assert_eq!(code(engine.cancel_job(who, backup.job).await), "ROLE_DENIED");
         assert_eq!(code(engine.check(who).await.map(|health| health.findings.len())), "ROLE_DENIED");
-        let new = NewInstance { url: url.clone(), ..NewInstance::default() };
+        let new = NewInstance { login: login(&url), ..NewInstance::default() };
         assert_eq!(code(engine.add_instance(who, new).await), "ROLE_DENIED");
     }
 
@@ -63,7 +63,7 @@ async fn a_key_bound_to_a_project_sees_its_project_only() {
         let id = Some(format!("crs-{project}").parse().unwrap());
         let project = Some(project.parse().unwrap());
         world
-            .add_with(NewInstance { url: url.clone(), id, project, ..NewInstance::default() })
+            .add_with(NewInstance { login: login(&url), id, project, ..NewInstance::default() })
             .await
             .unwrap();
     }
@@ -111,7 +111,8 @@ async fn a_key_bound_to_a_project_sees_its_project_only() {
     }
     assert_eq!(code(engine.revoke_link(&who, &foreign_link).await), "NOT_FOUND");
     engine.revoke_link(&who, &own_link).await.unwrap();
-    let new = NewInstance { url, project: Some("shop".parse().unwrap()), ..NewInstance::default() };
+    let new =
+        NewInstance { login: login(&url), project: Some("shop".parse().unwrap()), ..NewInstance::default() };
     assert_eq!(code(engine.add_instance(&who, new).await), "PROJECT_DENIED");
 }
 
@@ -157,7 +158,7 @@ async fn a_foreign_accounts_backup_looks_missing() {
     assert_eq!(engine.accounts(&who).await.unwrap().len(), 1);
     let account = Some("default".parse().unwrap());
     let url = primary(with_length(&small_snapshot()));
-    let new = NewInstance { url, account, ..NewInstance::default() };
+    let new = NewInstance { login: login(&url), account, ..NewInstance::default() };
     assert_eq!(code(engine.add_instance(&who, new).await), "ROLE_DENIED");
 }
 

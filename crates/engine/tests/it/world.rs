@@ -12,7 +12,8 @@ use keystow_engine::clock::Clock;
 use keystow_engine::links::Spelling;
 use keystow_engine::model::{Backup, BackupRef, Network, Role};
 use keystow_engine::ops::{
-    BackupOrder, Delivery, DeliveryFault, Engine, IssuedLink, LinkOrder, NewInstance, NewKey, Settings,
+    BackupOrder, Delivery, DeliveryFault, DrillSettings, Engine, IssuedLink, LinkOrder, NewInstance, NewKey,
+    NewLogin, Settings,
 };
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::{AttemptKey, LocalVault, ObjectKey, Vault};
@@ -67,6 +68,11 @@ impl World {
         self.folder.path().join("repository")
     }
 
+    /// A file or folder beside the repository.
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Every file in the repository, unfinished ones and all.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
@@ -91,7 +97,7 @@ impl World {
 
     pub(crate) async fn add(&self, id: &str, url: &str) -> Result<()> {
         self.add_with(NewInstance {
-            url: url.to_owned(),
+            login: login(url),
             id: Some(id.parse().unwrap()),
             ..NewInstance::default()
         })
@@ -189,6 +195,11 @@ impl World {
     }
 }
 
+/// Where a server is that wants nothing, or whose URL says it.
+pub(crate) fn login(url: &str) -> NewLogin {
+    NewLogin { url: url.to_owned(), ..NewLogin::default() }
+}
+
 /// Path and query of a URL.
 pub(crate) fn split(url: &str) -> (String, String) {
     let rest = url.split_once("://").unwrap().1;
@@ -238,6 +249,13 @@ fn engine(
         intranet_url: "http://10.0.0.1:7362".to_owned(),
         longest_link: Duration::from_hours(7 * 24),
         timeouts,
+        work_dir: folder.to_owned(),
+        advertise: None,
+        drill: DrillSettings {
+            folder: Some(folder.join("servers")),
+            search: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),
+            timeout: Duration::from_mins(1),
+        },
     };
     Arc::new(Engine::new(catalog, vault, clock, &root, settings).unwrap())
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::DrillRow;
+
 /// A backup to take.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,8 +77,38 @@ pub(crate) struct BackupRow {
     pub(crate) keys: u64,
     /// Why it is not available.
     pub(crate) failure: Option<FailureNote>,
+    /// Where it came from; unknown before it is sealed.
+    pub(crate) origin: Option<OriginRow>,
+    /// What the last drill found.
+    pub(crate) last_drill: Option<DrillRow>,
     /// Its parts; empty until it is sealed.
     pub(crate) parts: Vec<PartRow>,
+}
+
+/// Where a backup came from, as a whole.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct OriginRow {
+    /// `standalone`, `sentinel` or `cluster`.
+    pub(crate) topology: String,
+    /// The cluster's epoch during the backup.
+    pub(crate) epoch: Option<u64>,
+    /// Milliseconds between the first and the last shard's moment.
+    pub(crate) skew_ms: Option<u64>,
+    /// Whether each part is of one instant. Read key by key, it is not.
+    pub(crate) one_instant: bool,
+    /// Shards that are missing from a partial set.
+    pub(crate) missing: Vec<MissingRow>,
+    /// What was odd about the source.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A shard that is missing from a set.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct MissingRow {
+    /// Its slots, such as `0-5460`.
+    pub(crate) slots: String,
+    /// Why.
+    pub(crate) failure: FailureNote,
 }
 
 /// Why something did not work.
@@ -115,6 +147,16 @@ pub(crate) struct PartRow {
     pub(crate) rdb_version: u16,
     /// `ok`, or `absent` when the source wrote none.
     pub(crate) checksum: String,
+    /// The server that it came from, without user and password.
+    pub(crate) node: Option<String>,
+    /// `primary` or `replica`.
+    pub(crate) node_role: Option<String>,
+    /// Why this server was taken.
+    pub(crate) why: Option<String>,
+    /// The slots that its shard had, such as `0-5460`; none unless it is of a cluster.
+    pub(crate) slots: Option<String>,
+    /// The moment that it shows; of a part read key by key, when reading began.
+    pub(crate) cut_at: Option<String>,
 }
 
 /// Keys and bytes of one type.

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::FailureNote;
+use super::{FailureNote, OutcomeRow};
 
 /// A job.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct JobRow {
     /// Its number.
     pub(crate) number: u64,
-    /// `take_backup` or `remove_backup`.
+    /// `take_backup`, `remove_backup`, `restore` or `drill`.
     pub(crate) kind: String,
     /// `queued`, `running`, `done`, `failed` or `cancelled`.
     pub(crate) state: String,
@@ -32,12 +32,14 @@ pub(crate) struct JobRow {
     pub(crate) ended_at: Option<String>,
     /// Why it failed.
     pub(crate) failure: Option<FailureNote>,
+    /// What a restore or a drill did, also before it failed.
+    pub(crate) outcome: Option<OutcomeRow>,
 }
 
 /// How far a job is.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ProgressRow {
-    /// `waiting`, `connecting`, `receiving` or `sealing`.
+    /// `waiting`, `connecting`, `receiving`, `sealing`, `checking`, `restoring` or `loading`.
     pub(crate) phase: String,
     /// Bytes received.
     pub(crate) bytes: u64,

@@ -6,12 +6,22 @@ mod instance;
 mod job;
 mod link;
 mod problem;
+mod restore;
 mod status;
 
 pub(crate) use access::{AccountRow, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow};
-pub(crate) use backup::{BackupList, BackupRow, FailureNote, KindRow, NewBackupRequest, PartRow, Protection};
-pub(crate) use instance::{InstanceList, InstanceRow, NewInstanceRequest, ServerRow};
+pub(crate) use backup::{
+    BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow, Protection,
+};
+pub(crate) use instance::{
+    CaptureRequest, CaptureRow, InstanceChangeRequest, InstanceList, InstanceRow, InstanceTestRow,
+    NewInstanceRequest, NodeRow, ServerRow, ShardRow, TlsRequest,
+};
 pub(crate) use job::{JobList, JobRow, ProgressRow};
 pub(crate) use link::{IssuedLinks, LinkList, LinkRow, NewLinkRequest, RememberedLinkRow, RevokeRequest};
 pub(crate) use problem::Problem;
+pub(crate) use restore::{
+    DrillRow, DrilledPartRow, NewDrillRequest, NewRestoreRequest, OutcomeRow, PlanRow, PrefixRow, RestoreRow,
+    RestoreStarted, TargetRow,
+};
 pub(crate) use status::{FindingRow, Status};

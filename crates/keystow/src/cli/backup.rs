@@ -4,10 +4,10 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::Context;
-use super::output::{confirm, count, grid, moment, pairs, size, yes_no};
+use super::output::{confirm, count, grid, moment, pairs, plain, size, yes_no};
 use super::span::parse_past;
 use super::wait::wait_for_backup;
-use crate::api::{BackupList, BackupRow, NewBackupRequest, PartRow, Protection};
+use crate::api::{BackupList, BackupRow, DrillRow, NewBackupRequest, OriginRow, PartRow, Protection};
 use crate::failure::Failure;
 
 /// Verbs of `backup`.
@@ -143,6 +143,9 @@ async fn create(args: CreateArgs, context: &Context) -> Result<(), Failure> {
         return Ok(());
     }
     let ended = wait_for_backup(&client, asked, output).await?;
+    for warning in ended.origin.iter().flat_map(|origin| &origin.warnings) {
+        output.warn(&plain(warning));
+    }
     // The row is worth having whatever its end: it names the parts that there are, and the reason.
     output.value(&ended, describe)?;
     super::wait::judge(&ended)?;
@@ -205,12 +208,46 @@ fn describe(row: &BackupRow) -> String {
         ("keys", sealed.then(|| count(row.keys))),
         ("failure", row.failure.as_ref().map(|note| format!("{}: {}", note.code, note.message))),
         ("try", row.failure.as_ref().and_then(|note| note.hint.clone())),
+        ("source", row.origin.as_ref().map(describe_origin)),
+        ("last drill", row.last_drill.as_ref().map(describe_drill)),
     ]);
+    for missing in row.origin.iter().flat_map(|origin| &origin.missing) {
+        let why = format!("slots {}: {}", missing.slots, missing.failure.message);
+        text.push_str(&pairs([("missing", Some(why))]));
+    }
+    for warning in row.origin.iter().flat_map(|origin| &origin.warnings) {
+        text.push_str(&pairs([("warning", Some(warning.clone()))]));
+    }
     for part in &row.parts {
         text.push('\n');
         text.push_str(&describe_part(part));
     }
     text
+}
+
+/// `redis://10.2.0.12:6379, replica: healthy replica, 0 bytes behind`
+fn describe_node(node: &str, part: &PartRow) -> String {
+    let role = part.node_role.as_deref().unwrap_or_default();
+    format!("{node}, {role}: {}", part.why.as_deref().unwrap_or_default())
+}
+
+/// `cluster, epoch 7, shards 1250 ms apart`
+fn describe_origin(origin: &OriginRow) -> String {
+    let mut words = vec![origin.topology.clone()];
+    words.extend(origin.epoch.map(|epoch| format!("epoch {epoch}")));
+    words.extend(origin.skew_ms.map(|skew| format!("shards {} ms apart", count(skew))));
+    if !origin.one_instant {
+        words.push("read key by key: not of one instant".to_owned());
+    }
+    words.join(", ")
+}
+
+fn describe_drill(drill: &DrillRow) -> String {
+    let end = match &drill.failure {
+        Some(note) => format!("failed: {}: {}", note.code, note.message),
+        None => format!("loaded in {} ms", count(drill.took_ms)),
+    };
+    format!("{} by {}, {end}", moment(&drill.at), drill.server)
 }
 
 fn describe_part(part: &PartRow) -> String {
@@ -223,6 +260,9 @@ fn describe_part(part: &PartRow) -> String {
         .collect();
     pairs([
         ("part", Some(part.name.clone())),
+        ("  node", part.node.as_ref().map(|node| describe_node(node, part))),
+        ("  slots", part.slots.clone()),
+        ("  shows", part.cut_at.as_deref().map(moment)),
         ("  number", Some(part.number.to_string())),
         ("  size", Some(size(part.size_bytes))),
         ("  sha256", Some(part.sha256.clone())),

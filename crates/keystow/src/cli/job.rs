@@ -3,8 +3,10 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
+use super::drill::describe_drilled;
 use super::output::{count, grid, moment, pairs, size};
-use crate::api::{JobList, JobRow};
+use super::restore::describe_restored;
+use crate::api::{JobList, JobRow, OutcomeRow};
 use crate::failure::Failure;
 
 /// Verbs of `job`.
@@ -87,7 +89,7 @@ fn tabulate(rows: &[JobRow]) -> String {
 
 fn describe(row: &JobRow) -> String {
     let done = done(row);
-    pairs([
+    let mut text = pairs([
         ("job", Some(row.number.to_string())),
         ("kind", Some(row.kind.clone())),
         ("state", Some(state(row))),
@@ -101,5 +103,11 @@ fn describe(row: &JobRow) -> String {
         ("ended", row.ended_at.as_deref().map(moment)),
         ("failure", row.failure.as_ref().map(|note| format!("{}: {}", note.code, note.message))),
         ("try", row.failure.as_ref().and_then(|note| note.hint.clone())),
-    ])
+    ]);
+    match &row.outcome {
+        Some(OutcomeRow::Restore(restored)) => text.push_str(&describe_restored(restored)),
+        Some(OutcomeRow::Drill(drilled)) => text.push_str(&describe_drilled(drilled)),
+        None => {}
+    }
+    text
 }

@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod diff;
 mod doctor;
+mod drill;
 mod export;
 mod fetch;
 mod input;
@@ -14,11 +15,13 @@ mod instance;
 mod job;
 mod key;
 mod link;
+mod login;
 mod new_file;
 mod output;
 mod progress;
 mod project;
 mod relabel;
+mod restore;
 mod secret;
 mod serve;
 mod sign;
@@ -43,6 +46,8 @@ Examples:
   keystow backup create prod-cache --wait
   keystow link create 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 --ttl 6h
   keystow fetch 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 -o dump.rdb
+  keystow restore 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 --to redis://10.2.0.12:6379 --dry-run
+  keystow drill 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11
   keystow verify dump.rdb
   keystow inspect dump.rdb
   keystow export dump.rdb --format csv -o keys.csv
@@ -102,6 +107,10 @@ enum Command {
     Job(job::JobCommand),
     /// Download a backup: parallel, resumable, checked
     Fetch(fetch::FetchArgs),
+    /// Put a backup into a server, or make the files that a server starts from
+    Restore(Box<restore::RestoreArgs>),
+    /// Load a backup into a throw-away server, to know that it can be loaded
+    Drill(drill::DrillArgs),
     /// Check every structure and checksum of an RDB file or a backup
     Verify(verify::VerifyArgs),
     /// Show what takes the space in an RDB file or a backup: types, prefixes, biggest keys, expiry
@@ -155,6 +164,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Project(command) => project::run(command, &context).await,
         Command::Job(command) => job::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
+        Command::Restore(args) => restore::run(*args, &context).await,
+        Command::Drill(args) => drill::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
         Command::Inspect(args) => inspect::run(args, &context).await,
         Command::Export(args) => export::run(args, &context).await,
@@ -199,6 +210,15 @@ mod tests {
             "keystow key create --id I --secret-file F --session-token-file T --role viewer --account A --project P --expires 7d",
             "keystow job cancel 7",
             "keystow fetch http://h/f?x=1 -o f -j 8",
+            "keystow restore b --to redis://h:1 --user u --password-file f --sentinel-user s --sentinel-password-file g",
+            "keystow restore b --to rediss://h:1 --tls-ca a --tls-cert c --tls-key k --tls-server-name n --as commands",
+            "keystow restore 7 --to prod --match a* --match b* --type hash --db 1 --db 2 --prefix a:=b: --without-functions",
+            "keystow restore 7 --to prod --on-conflict skip --ttl drop-expired --wipe --accept-partial --yes --no-wait",
+            "keystow restore 7 --to folder --as files --ttl strip --dry-run --json",
+            "keystow drill 7 --program redis-7.0 --no-wait",
+            "keystow instance add redis-cluster://h:1,h:2 --method auto --prefer replica --checks warn --limit-rate 50M \
+             --limit-keys 100 --parallel 2 --uncompressed",
+            "keystow instance set x --url redis://h --password-file f --forget tls-ca,user --limit-rate 0",
             "keystow verify -",
             "keystow inspect f --top 5 --prefix-separator / --prefix-depth 2 --slots --match a* --type hash --db 3",
             "keystow export f --format csv -o g --force --match a* --match b* --type zset --db 0",
@@ -228,6 +248,13 @@ mod tests {
             "keystow export f --force",
             "keystow relabel dump.rdb",
             "keystow relabel dump.rdb --to redis-9000",
+            "keystow restore 7",
+            "keystow restore 7 --to x --on-conflict merge",
+            "keystow restore 7 --to x --prefix a",
+            "keystow restore 7 --to x --as magic",
+            "keystow instance set x --forget everything",
+            "keystow instance add redis://h --limit-rate fast",
+            "keystow drill",
             "keystow diff a.rdb",
             "keystow diff a.rdb b.rdb --type tree",
         ] {

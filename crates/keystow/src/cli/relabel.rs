@@ -6,7 +6,9 @@ use std::io::{ErrorKind, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use keystow_rdb::{Format, Impossible, RewriteError, RewriteOptions, Rewritten, Unwritable, rewrite};
+use keystow_rdb::{
+    Changes, Format, Impossible, RewriteError, RewriteOptions, Rewritten, Unwritable, rewrite,
+};
 
 use super::Context;
 use super::input::{self, FilterArgs, Input, RdbBytes, unsound};
@@ -77,7 +79,7 @@ async fn relabel_all(args: &RelabelArgs, inputs: Vec<Input>) -> Result<Vec<Relab
     let several = inputs.len() > 1;
     let options = RewriteOptions {
         functions: !args.without_functions,
-        filter: args.filter.filter(),
+        changes: Changes { filter: args.filter.filter(), ..Changes::default() },
         ..RewriteOptions::new(args.to)
     };
     let create = |input: &Input| {

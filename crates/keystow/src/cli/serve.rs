@@ -11,10 +11,10 @@ use clap::Args;
 use keystow_engine::access::RootKey;
 use keystow_engine::catalog::{Catalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
-use keystow_engine::ops::{Engine, IssuedKey, Settings};
-use keystow_engine::redis::Timeouts;
+use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, Settings};
+use keystow_engine::redis::{Timeouts, throwaway};
 use keystow_engine::vault::LocalVault;
-use keystow_engine::work::{WorkerSettings, run_worker};
+use keystow_engine::work::{WorkerSettings, collect_debts, run_worker};
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -97,6 +97,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
             WorkerSettings { name: format!("{}/{number}", std::process::id()), ..WorkerSettings::default() };
         tracker.spawn(run_worker(engine.clone(), settings, stop.clone()));
     }
+    tracker.spawn(collect_debts(engine.clone(), stop.clone()));
     say("ready");
     wait_for_signal().await?;
     shut_down(&tracker, &stop, config.limits.drain.0).await;
@@ -197,10 +198,36 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
         intranet_url: config.links.intranet_url.clone(),
         longest_link: config.links.max_ttl.0,
         timeouts: Timeouts { reply: config.source.reply_timeout.0, silence: config.source.silence_timeout.0 },
+        work_dir: work_dir(config)?,
+        advertise: None,
+        drill: DrillSettings {
+            folder: Some(config.drill.folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
+            search: std::env::var_os("PATH")
+                .map(|path| std::env::split_paths(&path).collect())
+                .unwrap_or_default(),
+            timeout: config.drill.timeout.0,
+        },
     };
     let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
     engine.adopt_repository().await?;
     Ok((engine, catalog))
+}
+
+/// The folder for work that does not fit into memory, empty.
+fn work_dir(config: &Config) -> Result<PathBuf> {
+    let folder = config.data_dir.join("work");
+    let failed = |error: std::io::Error| {
+        Error::internal(format!("the folder {} cannot be used", folder.display()), error)
+    };
+    // Throw-away servers of a server that was killed may still run there.
+    throwaway::sweep(&folder.join(DRILLS))?;
+    match std::fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700).create(&folder).map_err(failed)?;
+    Ok(folder)
 }
 
 /// Gives back the jobs of a server that died, and removes what it left half done. Safe because of the lock.

@@ -1,4 +1,4 @@
-//! Waits for a backup that was asked for, and judges its end.
+//! Waits for work that was asked for, and judges the end of a backup.
 
 use std::time::{Duration, Instant};
 
@@ -19,22 +19,35 @@ pub(super) async fn wait_for_backup(
     asked: BackupRow,
     output: Output,
 ) -> Result<BackupRow, Failure> {
-    let job = asked.job;
+    let what = format!("backup {}", asked.id);
+    wait_for_job(client, asked.job, &what, &asked.instance, output).await?;
+    client.get(&["backups", &asked.id]).await
+}
+
+/// Waits until a job has ended, well or not. Ctrl-C ends the waiting only. `what` goes on then; `label` stands in front of
+/// the progress.
+pub(super) async fn wait_for_job(
+    client: &Client,
+    job: u64,
+    what: &str,
+    label: &str,
+    output: Output,
+) -> Result<JobRow, Failure> {
     tokio::select! {
-        ended = watch(client, &asked, output) => ended.map_err(|failure| match failure.exit {
-            Exit::Unreachable => failure.hint(format!("the backup may go on; watch it with: keystow job show {job}")),
+        ended = watch(client, job, label, output) => ended.map_err(|failure| match failure.exit {
+            Exit::Unreachable => failure.hint(format!("the {what} may go on; watch it with: keystow job show {job}")),
             _ => failure,
         }),
         _ = tokio::signal::ctrl_c() => Err(
-            Failure::new(Exit::Interrupted, "INTERRUPTED", format!("stopped waiting; backup {} goes on", asked.id))
+            Failure::new(Exit::Interrupted, "INTERRUPTED", format!("stopped waiting; {what} goes on"))
                 .hint(format!("keystow job show {job} to watch it, keystow job cancel {job} to stop it")),
         ),
     }
 }
 
-async fn watch(client: &Client, asked: &BackupRow, output: Output) -> Result<BackupRow, Failure> {
-    let job = asked.job.to_string();
-    let progress = Progress::new(output, &asked.instance, None);
+async fn watch(client: &Client, job: u64, label: &str, output: Output) -> Result<JobRow, Failure> {
+    let job = job.to_string();
+    let progress = Progress::new(output, label, None);
     let mut pause = FIRST_PAUSE;
     let mut silent_since = None;
     loop {
@@ -43,7 +56,7 @@ async fn watch(client: &Client, asked: &BackupRow, output: Output) -> Result<Bac
                 silent_since = None;
                 show(&row, &progress);
                 if !matches!(row.state.as_str(), "queued" | "running") {
-                    return client.get(&["backups", &asked.id]).await;
+                    return Ok(row);
                 }
             }
             Err(failure) if failure.exit == Exit::Unreachable => {
@@ -105,6 +118,7 @@ mod tests {
             "instance_name": "i", "account": "default", "project": null, "mode": "manual", "method": "physical",
             "name": null, "remark": null, "job": 2, "created_at": "2026-11-21T19:02:03Z", "started_at": null, "ended_at": null,
             "expires_at": null, "protected": false, "server": null, "size_bytes": 0, "keys": 0, "parts": [],
+            "origin": null, "last_drill": null,
             "failure": code.map(|code| serde_json::json!({ "code": code, "message": "m", "hint": null })),
         }))
         .unwrap()

@@ -122,6 +122,15 @@ impl Client {
         self.read(self.request(Method::PUT, path)?.json(body)).await
     }
 
+    /// Changes some of something.
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
+        self.read(self.request(Method::PATCH, path)?.json(body)).await
+    }
+
     /// Removes something; the answer says what becomes of it.
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Failure> {
         self.read(self.request(Method::DELETE, path)?).await

@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) source: Source,
     pub(crate) work: Work,
+    pub(crate) drill: Drill,
     pub(crate) log: Log,
     /// By the operator's name for the network.
     #[serde(default)]
@@ -126,6 +127,14 @@ pub(crate) struct Source {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Work {
     pub(crate) workers: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Drill {
+    /// Folder with server programs; empty = only those on the PATH.
+    pub(crate) folder: PathBuf,
+    pub(crate) timeout: Period,
 }
 
 #[derive(Debug, Clone, Deserialize)]

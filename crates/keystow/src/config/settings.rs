@@ -112,6 +112,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("source.reply_timeout", r#""10s""#, "time that a source has to connect or reply"),
     setting("source.silence_timeout", r#""90s""#, "time that a source may be silent during a snapshot"),
     setting("work.workers", "2", "jobs done at once"),
+    setting(
+        "drill.folder",
+        r#""""#,
+        "folder with redis-server and valkey-server programs for drills, beside those on the PATH",
+    ),
+    setting("drill.timeout", r#""1h""#, "time that a throw-away server gets to load one part"),
     setting("networks.*.cidrs", "[]", "addresses or CIDRs of that network"),
     setting("networks.*.vpc_id", r#""""#, "the id by which vendors' APIs name the network"),
     setting("networks.*.region", r#""""#, "the region that the network is in"),

@@ -151,7 +151,7 @@ fn wrong_names_and_values_have_their_exit_codes() {
     let cases: &[(&[&str], i32, &str)] = &[
         (&["instance", "add", &redis.url(), "--id", "a"], 6, "CONFLICT"),
         (&["instance", "add", "redis://", "--id", "b"], 2, "INVALID_VALUE"),
-        (&["instance", "add", "rediss://h:1", "--id", "b"], 2, "ADDRESS_UNSUPPORTED"),
+        (&["instance", "add", "redis-cluster://", "--id", "b"], 2, "INVALID"),
         (&["instance", "show", "b"], 5, "INSTANCE_NOT_FOUND"),
         (&["backup", "create", "b"], 5, "INSTANCE_NOT_FOUND"),
         (&["backup", "show", missing], 5, "BACKUP_NOT_FOUND"),

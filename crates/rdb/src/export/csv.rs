@@ -2,13 +2,15 @@
 
 use std::io::{BufRead, Write};
 
-use super::{ExportOptions, Exported, for_each_key, sink::Sink};
+use super::{ExportOptions, Exported, for_each_key};
 use crate::{
     event::Entry,
     fault::{Fault, Reason},
-    inspect::{cluster_slot, memory_estimate},
+    inspect::memory_estimate,
     limits::Limits,
     packed::Digits,
+    sink::Sink,
+    slots::slot,
 };
 
 const HEADER: &[u8] =
@@ -60,7 +62,7 @@ fn write_row(out: &mut Vec<u8>, entry: &Entry<'_>) {
         }
     }
     out.push(b',');
-    unsigned(out, cluster_slot(entry.key).into());
+    unsigned(out, slot(entry.key).into());
     out.extend_from_slice(b"\r\n");
 }
 

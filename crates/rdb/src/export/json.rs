@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use super::{
     Chosen, Exported, Writer,
     json_stream::StreamShape,
-    sink::Sink,
     text::{Base64, json_bytes, json_item, json_score},
 };
 use crate::{
@@ -13,6 +12,7 @@ use crate::{
     filter::Filter,
     packed::Digits,
     part::{Head, Part, Visitor, Want},
+    sink::{LONG_BYTES, Sink},
 };
 
 /// Writes [`Form::JsonLines`](super::Form::JsonLines).
@@ -179,7 +179,7 @@ impl<W: Write> Visitor for JsonLines<'_, W> {
     }
 
     fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for piece in bytes.chunks(super::sink::LONG_BYTES) {
+        for piece in bytes.chunks(LONG_BYTES) {
             self.raw.put(self.sink.buffer(), piece);
             self.sink.settle()?;
         }

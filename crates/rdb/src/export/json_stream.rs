@@ -2,13 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{
-    sink::Sink,
-    text::{json_bytes, json_item},
-};
+use super::text::{json_bytes, json_item};
 use crate::{
     packed::Digits,
     part::{Part, StreamFacts, StreamId},
+    sink::Sink,
 };
 
 /// What is open, and must be closed before what comes next. Its object and `entries` are open from the start.

@@ -4,9 +4,7 @@ mod commands;
 mod csv;
 mod json;
 mod json_stream;
-mod sink;
-mod stream_commands;
-mod text;
+pub(crate) mod text;
 
 use std::{
     io::{self, BufRead, Write},

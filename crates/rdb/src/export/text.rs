@@ -2,12 +2,14 @@
 
 use std::io::{self, Write};
 
-use super::sink::{LONG_BYTES, Sink};
-use crate::packed::{Digits, Item};
+use crate::{
+    packed::{Digits, Item},
+    sink::{LONG_BYTES, Sink},
+};
 
 /// A score with the fewest digits that read as the same double again, as servers since Redis 7 write it
 /// (`fpconv_dtoa`): plain from 10⁻⁵ up to 10¹⁷, else with an exponent; `inf` and `-inf`.
-pub(super) fn score(out: &mut Vec<u8>, score: f64) -> io::Result<()> {
+pub(crate) fn score(out: &mut Vec<u8>, score: f64) -> io::Result<()> {
     /// Whole numbers up to here are written without looking for the shortest form.
     const WHOLE: f64 = 1e15;
     const LEAST_PLAIN: f64 = 1e-5;

@@ -21,7 +21,7 @@ use crate::{
 pub use biggest::BigKey;
 pub use memory::memory_estimate;
 pub use prefix::Prefixes;
-pub use slot::{SLOTS, SlotSums, cluster_slot};
+pub use slot::SlotSums;
 pub use spans::{ExpiryHistogram, FREQUENCIES, FrequencyHistogram, IdleHistogram, SPANS_S};
 
 use biggest::Biggest;
@@ -69,7 +69,7 @@ pub struct Inspection {
     pub databases: BTreeMap<u64, Sums>,
     /// By what their names begin with.
     pub prefixes: Prefixes,
-    /// By cluster slot: [`SLOTS`] of them.
+    /// By cluster slot: [`SLOTS`](crate::SLOTS) of them.
     pub slots: Vec<SlotSums>,
     /// The keys that take the most memory, the largest first.
     pub biggest: Vec<BigKey>,

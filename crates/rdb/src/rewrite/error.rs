@@ -45,14 +45,18 @@ pub struct Place {
 
 impl fmt::Display for Impossible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 64;
         self.why.fmt(f)?;
-        if let Some(Place { key, database, kind }) = &self.place {
-            let shown = &key[..key.len().min(SHOWN)];
-            let more = if key.len() > SHOWN { "…" } else { "" };
-            write!(f, ", in key \"{}{more}\" ({kind}, database {database})", shown.escape_ascii())?;
-        }
-        Ok(())
+        self.place.as_ref().map_or(Ok(()), |place| write!(f, ", in {place}"))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 64;
+        let Self { key, database, kind } = self;
+        let shown = &key[..key.len().min(SHOWN)];
+        let more = if key.len() > SHOWN { "…" } else { "" };
+        write!(f, "key \"{}{more}\" ({kind}, database {database})", shown.escape_ascii())
     }
 }
 

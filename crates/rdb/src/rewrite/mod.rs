@@ -1,7 +1,8 @@
 //! Rewrites a file for servers of another version or family.
 
-mod converter;
+pub(crate) mod converter;
 mod error;
+mod libraries;
 mod payload;
 mod rewriter;
 
@@ -11,11 +12,12 @@ use std::{
 };
 
 use crate::{
+    changes::{ChangeCounts, Changes},
     event::{Event, Kind},
-    filter::Filter,
     format::Format,
     limits::{Limits, NotCompared},
     reader::Reader,
+    slots::SlotSet,
 };
 pub use error::{Impossible, Place, RewriteError};
 use rewriter::Rewriter;
@@ -25,8 +27,8 @@ use rewriter::Rewriter;
 pub struct RewriteOptions {
     /// The format of the new file.
     pub to: Format,
-    /// Which keys it gets.
-    pub filter: Filter,
+    /// Which keys it gets, until when and under which names.
+    pub changes: Changes,
     /// Whether it gets the functions.
     pub functions: bool,
     /// Bounds on what the source may make the reader do.
@@ -36,7 +38,7 @@ pub struct RewriteOptions {
 impl RewriteOptions {
     /// Everything, with the usual limits.
     pub fn new(to: Format) -> Self {
-        Self { to, filter: Filter::default(), functions: true, limits: Limits::default() }
+        Self { to, changes: Changes::default(), functions: true, limits: Limits::default() }
     }
 }
 
@@ -47,7 +49,8 @@ impl RewriteOptions {
 /// whose fields expire in the other family's layout. Modules' data stays as it is.
 ///
 /// Left out are notes for clusters and replication of single keys (opcodes 243 and 244, unknown AUX fields among the
-/// keys), which mean nothing to another server. The checksum is always written.
+/// keys), which mean nothing to another server; and, where the data do not stay the same, of which stream of changes
+/// they are a state, since replicas would go on from it. The checksum is always written.
 ///
 /// ```
 /// use keystow_rdb::{Format, Record, RewriteOptions, Value, Writer, rewrite};
@@ -65,32 +68,64 @@ impl RewriteOptions {
 ///
 /// # Errors
 /// The first thing that is wrong with the source, or that the target has no words for: fields that expire before
-/// RDB 12, functions before RDB 10, what producers added to a stream, data that modules keep at keys. The output is
-/// then to be thrown away; so it is when the last byte of the source proves it unsound.
+/// RDB 12, functions before RDB 10, what producers added to a stream, data that modules keep at keys; or a hash that
+/// loses fields and of which more than [`Limits::max_blob_bytes`] are left. The output is then to be thrown away; so it
+/// is when the last byte of the source proves it unsound.
 pub fn rewrite<R: BufRead, W: Write>(
     source: R,
     out: W,
     options: &RewriteOptions,
 ) -> Result<Rewritten, RewriteError> {
-    let mut reader = Reader::new(source, options.limits);
+    rewrite_all([RewriteSource { bytes: source, slots: None }], out, options)
+}
+
+/// One of several files that become one.
+#[derive(Debug, Clone)]
+pub struct RewriteSource<R> {
+    /// The file.
+    pub bytes: R,
+    /// The cluster slots of which its keys are wanted; `None` for all.
+    pub slots: Option<SlotSet>,
+}
+
+/// Reads several files one after another, such as those of a cluster's shards, proves them, and writes them as one, in
+/// the way that [`rewrite`] does it.
+///
+/// AUX fields and what modules keep outside of keys are those of the first file, with the scripts of all. A function
+/// library that stands in several files is written once. Keys that stand in two files are not looked for: servers
+/// refuse a file with them. While slots move, two shards have some keys; the slots of each file tell whose are right.
+/// Without a file the output is a file without a key.
+///
+/// # Errors
+/// As [`rewrite`]; or two libraries of one name differ.
+pub fn rewrite_all<R: BufRead, W: Write>(
+    sources: impl IntoIterator<Item = RewriteSource<R>>,
+    out: W,
+    options: &RewriteOptions,
+) -> Result<Rewritten, RewriteError> {
     let mut rewriter = Rewriter::new(out, options)?;
-    loop {
-        let event = reader.next_event_with(&mut rewriter);
-        rewriter.check()?;
-        match event? {
-            Some(Event::End { .. }) | None => break,
-            Some(event) => rewriter.event(&event)?,
+    let mut sources = sources.into_iter().peekable();
+    while let Some(RewriteSource { bytes, slots }) = sources.next() {
+        rewriter.begin_source(slots, sources.peek().is_some());
+        let mut reader = Reader::new(bytes, options.limits);
+        loop {
+            let event = reader.next_event_with(&mut rewriter);
+            rewriter.check()?;
+            match event? {
+                Some(Event::End { .. }) | None => break,
+                Some(event) => rewriter.event(&event)?,
+            }
         }
+        rewriter.end_source(reader.offset(), reader.not_compared());
     }
-    let read = (reader.offset(), reader.not_compared());
-    rewriter.end(read)
+    rewriter.end()
 }
 
 /// What became of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Rewritten {
-    /// The format of the source.
+    /// The format of the source, or of the first of several.
     pub from: Format,
     /// The format of the output.
     pub to: Format,
@@ -100,6 +135,8 @@ pub struct Rewritten {
     pub functions: u64,
     /// Records that were left out.
     pub dropped: Dropped,
+    /// What was changed.
+    pub changes: ChangeCounts,
     /// Bytes read, up to and with the checksum.
     pub bytes_read: u64,
     /// Bytes written.
@@ -122,7 +159,7 @@ pub struct Moves {
     pub kept: u64,
     /// Their values were written anew.
     pub converted: u64,
-    /// The filter did not choose them.
+    /// They are not in the output: [`Rewritten::changes`] says why.
     pub left_out: u64,
 }
 
@@ -138,6 +175,8 @@ pub struct Dropped {
     pub slot_imports: u64,
     /// AUX fields among the keys that only their writer understands.
     pub aux: u64,
+    /// Data of modules outside of keys, in all files but the first.
+    pub module_aux: u64,
     /// Expiries of single members, which only `KeyDB` knows: those members no longer expire.
     pub member_expiries: u64,
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::{Impossible, Place, RewriteError, converter::Converter};
 use crate::{
+    changes::Ttl,
     dump::{self, Payload},
     event::Kind,
     format::Format,
@@ -70,7 +71,7 @@ impl Visitor for Relabelled {
             self.payload.push(head.encoding.number);
             return Want::Raw;
         }
-        let mut converter = Converter::new(self.to);
+        let mut converter = Converter::new(self.to, Ttl::Keep, u64::MAX);
         match converter.begin(head.encoding) {
             Ok(encoding) => self.payload.push(encoding.number),
             Err(why) => {

@@ -1,6 +1,6 @@
 //! Lists: plain, as one ziplist, and as quicklists of packed nodes.
 
-use super::{Role, count, elements, hand_on, string, string_body};
+use super::{Role, between, count, elements, string, string_body};
 use crate::{
     bytes::Bytes,
     fault::Reason,
@@ -18,6 +18,7 @@ pub(crate) const PACKED_NODE: u64 = 2;
 pub(super) fn plain<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<u64, Box<Reason>> {
     let elements = count(source, out)?;
     for _ in 0..elements {
+        between(source, out)?;
         string(source, out, Role::Element)?;
     }
     Ok(elements)
@@ -40,7 +41,7 @@ pub(super) fn quicklist<B: Bytes, V: Visitor>(
     for _ in 0..count(source, out)? {
         elements += ziplist(source, out)?;
         out.frame(Frame::ListNode)?;
-        hand_on(source, out)?;
+        between(source, out)?;
     }
     Ok(elements)
 }
@@ -58,7 +59,7 @@ pub(super) fn quicklist2<B: Bytes, V: Visitor>(
             container => return Err(Reason::QuicklistContainer(container).into()),
         };
         out.frame(Frame::ListNode)?;
-        hand_on(source, out)?;
+        between(source, out)?;
     }
     Ok(found)
 }

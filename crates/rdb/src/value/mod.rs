@@ -17,7 +17,7 @@ use crate::{
     format::{Encoding, Flavour},
     length::Lengths,
     packed::{Item, Packed},
-    part::{Frame, Out, Part, Visitor},
+    part::{Frame, Out, Part, Visitor, Want},
     source::GROWTH_BYTES,
     text::{Text, Texts},
 };
@@ -202,8 +202,23 @@ fn raw_string<B: Bytes, V: Visitor>(
     hand_on(source, out)
 }
 
-/// Hands on the value's bytes when enough have gathered. Called between the elements of every collection that
-/// has no bound.
+/// Hands on the value's bytes when enough have gathered, and lets the visitor turn to parts. Called between the elements
+/// of every collection that has no bound, where all parts so far have been handed out or would have been.
+#[inline]
+fn between<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
+    if !out.wants_raw() {
+        return Ok(());
+    }
+    hand_on(source, out)?;
+    if out.visitor.turns_to_parts() {
+        source.drain_tap(|bytes| out.visitor.raw(bytes))?;
+        source.end_tap();
+        out.want = Want::Parts;
+    }
+    Ok(())
+}
+
+/// Hands on the value's bytes when enough have gathered.
 #[inline]
 fn hand_on<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Result<(), Box<Reason>> {
     if out.wants_raw() && source.is_tap_full() {
@@ -221,7 +236,7 @@ fn member<B: Bytes, V: Visitor>(
     what: &'static str,
     role: Role,
 ) -> Result<(), Box<Reason>> {
-    hand_on(source, out)?;
+    between(source, out)?;
     let text = source.text()?;
     if out.wants_parts() {
         let item = source.item(text)?;
@@ -230,18 +245,23 @@ fn member<B: Bytes, V: Visitor>(
     }
     let longest = COMPARED_BYTES.min(source.max_blob_bytes());
     match text {
-        _ if !members.is_open() => pass_over(source, members, text),
+        _ if !members.is_open() => pass_over(source, members, out, text),
         Text::Integer(number) => members.add(Item::Integer(number), what),
         Text::Plain(bytes) if bytes <= longest => members.add(Item::Text(source.bytes(bytes)?), what),
         Text::Lzf { plain, .. } if plain <= longest => members.add(Item::Text(source.decode(text)?), what),
-        Text::Plain(_) | Text::Lzf { .. } => pass_over(source, members, text),
+        Text::Plain(_) | Text::Lzf { .. } => pass_over(source, members, out, text),
     }
 }
 
 /// Proves a member without comparing it.
-fn pass_over<B: Bytes>(source: &mut B, members: &mut Fingerprints, text: Text) -> Result<(), Box<Reason>> {
+fn pass_over<B: Bytes, V: Visitor>(
+    source: &mut B,
+    members: &mut Fingerprints,
+    out: &mut Out<'_, V>,
+    text: Text,
+) -> Result<(), Box<Reason>> {
     members.pass_over();
-    source.skip_text(text).map(drop)
+    if out.wants_raw() { raw_string(source, out, text) } else { source.skip_text(text).map(drop) }
 }
 
 /// Hands out the entries of a packed list and counts them.

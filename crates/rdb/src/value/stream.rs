@@ -1,6 +1,6 @@
 //! Streams: their nodes, consumer groups and pending entries (Redis `src/rdb.c`, `rdbLoadObject`).
 
-use super::{Seen, count, hand_on, stream_node};
+use super::{Seen, between, count, stream_node};
 use crate::{
     bytes::Bytes,
     fault::Reason,
@@ -78,7 +78,7 @@ fn check_nodes<B: Bytes, V: Visitor>(source: &mut B, out: &mut Out<'_, V>) -> Re
         let (first, listpack) = (StreamId::from_bytes(id), source.string()?);
         live += stream_node::check(first, listpack, out)?;
         out.frame(Frame::StreamNode { first, listpack })?;
-        hand_on(source, out)?;
+        between(source, out)?;
     }
     Ok(live)
 }
@@ -111,7 +111,7 @@ fn check_group<B: Bytes, V: Visitor>(
         pending.add(id, consumers)?;
         let (delivered_ms, deliveries) = (source.milliseconds()?, source.length()?);
         out.part(Part::Pending { id: StreamId::from_bytes(id), delivered_ms, deliveries })?;
-        hand_on(source, out)?;
+        between(source, out)?;
     }
     let owned = check_consumers(source, layout, consumers, out)?;
     if owned.entries != pending.entries || owned.sum != pending.sum {
@@ -150,8 +150,9 @@ fn check_consumers<B: Bytes, V: Visitor>(
             let id = source.array()?;
             owned.add(id, consumers)?;
             out.part(Part::ConsumerPending(StreamId::from_bytes(id)))?;
+            between(source, out)?;
         }
-        hand_on(source, out)?;
+        between(source, out)?;
     }
     Ok(owned)
 }
@@ -178,8 +179,9 @@ fn check_producers<B: Bytes, V: Visitor>(
             iids.add(Item::Text(&iid), "producer's ID")?;
             let id = id(source)?;
             out.part(Part::Produced { iid: &iid, id })?;
+            between(source, out)?;
         }
-        hand_on(source, out)?;
+        between(source, out)?;
     }
     // IDs ever added, and repeated ones.
     source.length()?;

@@ -1,9 +1,6 @@
 //! Figures of real files agree with each other and with what is known of the files.
 
-use keystow_rdb::{
-    Filter, InspectOptions, Inspection, Kind, Limits, Pattern, inspect,
-    inspect::{SLOTS, Sums},
-};
+use keystow_rdb::{Filter, InspectOptions, Inspection, Kind, Limits, Pattern, SLOTS, inspect, inspect::Sums};
 
 use super::{check, fixture, fixture_names, writer};
 

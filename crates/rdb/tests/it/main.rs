@@ -1,6 +1,7 @@
 //! Real and crafted snapshots through the public interface.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod changes;
 mod chunking;
 mod contents;
 mod corpus;

@@ -146,7 +146,7 @@ fn counts_say_what_became_of_the_keys() {
     let original = fixture("srv-redis-7.0.15-all.rdb");
     let mut options = RewriteOptions::new(Format::REDIS_9);
     options.functions = false;
-    options.filter.kinds = vec![Kind::String, Kind::List, Kind::Stream];
+    options.changes.filter.kinds = vec![Kind::String, Kind::List, Kind::Stream];
     let (rewritten, counts) = rewrite_with(&original, &options).unwrap();
     assert_eq!(counts.kinds[&Kind::String], Moves { kept: 24, ..Moves::default() });
     assert_eq!(counts.kinds[&Kind::List], Moves { converted: 3, ..Moves::default() });
@@ -166,7 +166,7 @@ fn databases_without_a_chosen_key_are_not_named() {
     }
     let original = writer.end().unwrap();
     let mut options = RewriteOptions::new(Format::REDIS_11);
-    options.filter = Filter { names: vec![Pattern::new(b"*:7")], ..Filter::default() };
+    options.changes.filter = Filter { names: vec![Pattern::new(b"*:7")], ..Filter::default() };
     let (rewritten, _) = rewrite_with(&original, &options).unwrap();
     let mut reader = Reader::new(&rewritten[..], Limits::default());
     let mut selected = Vec::new();

@@ -136,6 +136,13 @@ impl Connection {
         &self.cancel
     }
 
+    /// Drops what still comes until the server closes, but for no longer than `limit`.
+    pub(super) fn await_close(mut self, limit: Duration) {
+        let deadline = Instant::now() + limit;
+        let mut buffer = [0; 1024];
+        while let Ok(1..) = self.socket.wait(&mut buffer, deadline, &self.cancel) {}
+    }
+
     /// Ends the connection now, whatever the server is about to say.
     pub(super) fn shut_down(&self) {
         self.socket.shut_down();

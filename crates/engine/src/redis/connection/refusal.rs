@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use super::{Connection, cancelled, tls};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::redis::Node;
 
 /// The least that a user needs for a backup (tried with Redis 6.2 to 8.2 and Valkey 8.1 and 9.1).
@@ -16,8 +16,13 @@ impl Connection {
         if self.is_unheard_tls() {
             return tls::hung_up(&self.node);
         }
+        let hint = if self.is_unheard_plain() {
+            "look at the server's own log for why; a TLS port is reached with rediss://"
+        } else {
+            "look at the server's own log for why"
+        };
         Error::new(Kind::Unreachable, "SOURCE_CLOSED", format!("{} closed the connection", self.node))
-            .hint("look at the server's own log for why")
+            .hint(hint)
     }
 
     pub(super) fn lost(&self, error: &std::io::Error) -> Error {
@@ -40,14 +45,22 @@ impl Connection {
         }
         Error::new(Kind::Unreachable, "SOURCE_LOST", format!("the connection to {} broke", self.node))
             .because(error)
-            .hint("check the server and the network, then try again")
+            .hint(if self.is_unheard_plain() {
+                "check the server and the network; a TLS port is reached with rediss://"
+            } else {
+                "check the server and the network, then try again"
+            })
     }
 
     fn is_unheard_tls(&self) -> bool {
         !self.heard && matches!(self.node, Node::Tcp { tls: true, .. })
     }
 
-    pub(in crate::redis) fn no_redis(&self, found: &str) -> Error {
+    fn is_unheard_plain(&self) -> bool {
+        !self.heard && matches!(self.node, Node::Tcp { tls: false, .. })
+    }
+
+    pub(crate) fn no_redis(&self, found: &str) -> Error {
         Error::new(Kind::Invalid, "SOURCE_NOT_REDIS", format!("{} is no Redis or Valkey server", self.node))
             .because(format!("it sent {found}"))
             .hint("check host and port; a TLS port is reached with rediss://")
@@ -73,7 +86,7 @@ impl Connection {
     }
 
     /// What an error reply to `action` means.
-    pub(in crate::redis) fn refusal(&self, action: &str, text: &str) -> Error {
+    pub(crate) fn refusal(&self, action: &str, text: &str) -> Error {
         let first = text.split(' ').next().unwrap_or_default();
         match first {
             "NOAUTH" => self
@@ -93,19 +106,11 @@ impl Connection {
                 .hint("try again later, or back up its primary"),
             _ if text.contains("unknown command") => self
                 .refused("SOURCE_NO_PSYNC", &format!("does not offer what it takes to {action}"), text)
-                .hint("managed services hide PSYNC; such a source cannot be backed up by this version"),
+                .hint("managed services hide PSYNC; keystow instance set ID --method auto reads such a source key by key"),
             _ if text.contains("invalid password") || text.contains("AUTH") => self
                 .refused("SOURCE_AUTH", "refused the user or password", text)
                 .hint("check user and password"),
             _ => self.refused("SOURCE_REFUSED", &format!("refused to {action}"), text),
-        }
-    }
-
-    /// The reply, unless it is an error: then what that means for `action`.
-    pub(in crate::redis) fn expect(&self, action: &str, reply: super::Reply) -> Result<super::Reply> {
-        match reply {
-            super::Reply::Error(text) => Err(self.refusal(action, &text)),
-            reply => Ok(reply),
         }
     }
 }

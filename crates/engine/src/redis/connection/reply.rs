@@ -33,7 +33,7 @@ pub enum Reply {
 
 impl Reply {
     /// The text of a status or a string.
-    pub(in crate::redis) fn text(&self) -> Option<String> {
+    pub(crate) fn text(&self) -> Option<String> {
         match self {
             Self::Simple(text) => Some(text.clone()),
             Self::Bulk(Some(bytes)) => Some(String::from_utf8_lossy(bytes).into_owned()),
@@ -50,7 +50,7 @@ impl Reply {
     }
 
     /// The elements of an array; none of anything else.
-    pub(in crate::redis) fn elements(&self) -> &[Self] {
+    pub(crate) fn elements(&self) -> &[Self] {
         match self {
             Self::Array(Some(elements)) => elements,
             _ => &[],
@@ -58,7 +58,7 @@ impl Reply {
     }
 
     /// What stands behind `name` in an array of names and values in turn.
-    pub(in crate::redis) fn field(&self, name: &str) -> Option<&Self> {
+    pub(crate) fn field(&self, name: &str) -> Option<&Self> {
         let (pairs, _) = self.elements().as_chunks::<2>();
         pairs.iter().find(|[key, _]| key.text().is_some_and(|key| key == name)).map(|[_, value]| value)
     }
@@ -87,6 +87,15 @@ impl Connection {
     pub(crate) fn reply_within(&mut self, limit_bytes: usize, time: Duration) -> Result<Reply> {
         let deadline = Instant::now() + time;
         self.element(&mut Bounds { bytes: limit_bytes, elements: MOST_ELEMENTS, deadline }, 0)
+    }
+
+    /// Takes as many `+OK` as have come already, at most `most`, without making a reply of each.
+    pub(in crate::redis) fn take_ok(&mut self, most: usize) -> usize {
+        const OK: &[u8; 5] = b"+OK\r\n";
+        let replies = self.pending[self.used..].as_chunks().0;
+        let found = replies.iter().take(most).take_while(|reply| *reply == OK).count();
+        self.used += found * OK.len();
+        found
     }
 
     fn element(&mut self, bounds: &mut Bounds, depth: usize) -> Result<Reply> {

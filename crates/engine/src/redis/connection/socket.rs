@@ -28,7 +28,9 @@ impl Socket {
         match self {
             Self::Tcp(socket) => Some(socket),
             Self::Tls(stream) => Some(&stream.sock),
-            _ => None,
+            Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Script(_) => None,
         }
     }
 

@@ -52,11 +52,11 @@ fn a_long_string_arrives_whole_and_only_where_it_was_expected() {
     };
     let mut connection = Connection::scripted(sent(), Timeouts::default());
     let limit = body.len() + 10;
-    let read = connection.reply_within(limit, Duration::from_secs(60)).unwrap();
+    let read = connection.reply_within(limit, Duration::from_mins(1)).unwrap();
     assert_eq!(read, Reply::Bulk(Some(body.clone())));
     assert_eq!(connection.reply().unwrap(), Reply::Simple("OK".to_owned()));
     let mut connection = Connection::scripted(sent(), Timeouts::default());
-    let refused = connection.reply_within(body.len() - 1, Duration::from_secs(60)).unwrap_err();
+    let refused = connection.reply_within(body.len() - 1, Duration::from_mins(1)).unwrap_err();
     assert_eq!(refused.code, "SOURCE_NOT_REDIS");
 }
 

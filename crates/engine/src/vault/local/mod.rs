@@ -13,7 +13,7 @@ use bytes::Bytes;
 use rustix::io::Errno;
 
 use super::layout::{ACCOUNTS, MANIFEST};
-use super::{AttemptKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
+use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
 use crate::error::{Error, Kind, Result};
 use folder::Folder;
 use reader::LocalReader;
@@ -78,23 +78,29 @@ impl LocalVault {
     }
 
     fn remove_attempt_now(&self, key: &AttemptKey) -> Result<()> {
-        let manifest = ObjectKey::Manifest(key.clone());
+        self.remove_folder(&key.folder(), &key.backup_folder())
+    }
+
+    /// Removes a folder of objects, a manifest before anything else; and the backup's own folder with its last one.
+    fn remove_folder(&self, path: &str, backup: &str) -> Result<()> {
+        let failed = |errno: Errno| {
+            Error::io(format!("cannot remove {}", self.path.join(path).display()), &errno.into())
+        };
         let gone = |result: Result<(), Errno>| match result {
             Err(Errno::NOENT) => Ok(()),
-            other => other.map_err(|errno| self.failed("remove", &manifest, errno)),
+            other => other.map_err(failed),
         };
-        let folder = match self.root.folder(&key.folder()) {
+        let folder = match self.root.folder(path) {
             Err(Errno::NOENT) => return Ok(()),
-            other => other.map_err(|errno| self.failed("remove", &manifest, errno))?,
+            other => other.map_err(failed)?,
         };
         gone(folder.unlink(MANIFEST))?;
         gone(folder.sync())?;
-        for name in folder.names().map_err(|errno| self.failed("remove", &manifest, errno))? {
+        for name in folder.names().map_err(failed)? {
             gone(folder.unlink(&name))?;
         }
-        gone(self.root.remove_empty(&key.folder()))?;
-        // The backup's folder goes with its last attempt.
-        match self.root.remove_empty(&key.backup_folder()) {
+        gone(self.root.remove_empty(path))?;
+        match self.root.remove_empty(backup) {
             Err(Errno::NOTEMPTY) => Ok(()),
             other => gone(other),
         }
@@ -148,6 +154,11 @@ impl Vault for LocalVault {
     async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {
         let key = key.clone();
         self.blocking(move |vault| vault.remove_attempt_now(&key)).await
+    }
+
+    async fn remove_events(&self, key: &BackupKey) -> Result<()> {
+        let key = key.clone();
+        self.blocking(move |vault| vault.remove_folder(&key.events_folder(), &key.folder())).await
     }
 
     async fn sweep_unfinished(&self) -> Result<u64> {

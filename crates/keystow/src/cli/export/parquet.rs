@@ -5,8 +5,8 @@ use std::io;
 use std::sync::Arc;
 
 use keystow_rdb::export::{for_each_key, written_key};
-use keystow_rdb::inspect::{cluster_slot, memory_estimate};
-use keystow_rdb::{Entry, Exported, Fault, Filter, Limits, Reason};
+use keystow_rdb::inspect::memory_estimate;
+use keystow_rdb::{Entry, Exported, Fault, Filter, Limits, Reason, slot};
 use parquet::basic::Compression;
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::errors::ParquetError;
@@ -103,7 +103,7 @@ impl Rows {
         self.expiries.push(entry.expires_ms);
         self.idle_seconds.push(entry.idle_seconds.map(u64::cast_signed));
         self.frequencies.push(entry.frequency.map(i32::from));
-        self.slots.push(cluster_slot(entry.key).into());
+        self.slots.push(slot(entry.key).into());
     }
 
     fn is_full(&self) -> bool {
@@ -192,6 +192,6 @@ mod tests {
         assert_eq!(rows[1].get_string(2).unwrap(), "list");
         assert_eq!(rows[1].get_ulong(4).unwrap(), 2);
         assert!(rows[1].get_long(7).is_err(), "no expiry");
-        assert_eq!(rows[1].get_ushort(10).unwrap(), cluster_slot(b"\xff:"));
+        assert_eq!(rows[1].get_ushort(10).unwrap(), slot(b"\xff:"));
     }
 }

@@ -57,9 +57,18 @@ pub(super) async fn open(source: &str, context: &Context) -> Result<Vec<Input>, 
         return Err(Failure::new(Exit::NotFound, "FILE_NOT_FOUND", format!("there is no file {source}"))
             .because("it is no backup's id or number either"));
     }
-    let links = links_to(source, "public", true, context).await?;
+    open_backup(source, true, context).await
+}
+
+/// Opens the parts of a backup; `unverified` also those of one that is not available.
+pub(super) async fn open_backup(
+    backup: &str,
+    unverified: bool,
+    context: &Context,
+) -> Result<Vec<Input>, Failure> {
+    let links = links_to(backup, "public", unverified, context).await?;
     let inputs = links.into_iter().map(|link| {
-        let label = link.known.as_ref().map_or(source, |(name, ..)| name).to_owned();
+        let label = link.known.as_ref().map_or(backup, |(name, ..)| name).to_owned();
         let size = link.known.as_ref().map(|(_, size, _)| *size);
         let progress = Arc::new(Progress::new(context.output, &label, size));
         Input { label, size, origin: Origin::Link(link), progress }
@@ -167,13 +176,13 @@ pub(super) fn unsound(label: &str, fault: &Fault) -> Failure {
 pub(super) struct FilterArgs {
     /// Only keys like this, as KEYS takes it: * ? [a-z] (may be given several times)
     #[arg(long = "match", value_name = "PATTERN", help_heading = "Keys")]
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     /// Only values of this type: string, list, set, zset, hash, stream, module
     #[arg(long = "type", value_name = "TYPE", value_parser = kind, help_heading = "Keys")]
-    kinds: Vec<Kind>,
+    pub(super) kinds: Vec<Kind>,
     /// Only keys of this database
     #[arg(long = "db", value_name = "NUMBER", help_heading = "Keys")]
-    databases: Vec<u64>,
+    pub(super) databases: Vec<u64>,
 }
 
 impl FilterArgs {

@@ -3,9 +3,9 @@
 mod text;
 
 use keystow_rdb::inspect::{
-    BigKey, ExpiryHistogram, FREQUENCIES, LARGE_BYTES, LARGE_ELEMENTS, SLOTS, SPANS_S, SlotSums, Sums,
+    BigKey, ExpiryHistogram, FREQUENCIES, LARGE_BYTES, LARGE_ELEMENTS, SPANS_S, SlotSums, Sums,
 };
-use keystow_rdb::{Checksum, Inspection};
+use keystow_rdb::{Checksum, Inspection, SLOTS};
 use serde::Serialize;
 
 use crate::cli::output::Name;

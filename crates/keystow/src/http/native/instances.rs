@@ -3,8 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use keystow_engine::model::{InstanceFilter, InstanceId, Secret};
-use keystow_engine::ops::NewInstance;
+use keystow_engine::Error;
+use keystow_engine::model::{CaptureOptions, InstanceFilter, InstanceId, Secret};
+use keystow_engine::ops::{CaptureChange, InstanceChange, NewInstance, NewLogin};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,10 +14,16 @@ use utoipa_axum::routes;
 use super::caller::{Asked, Body, Caller, Named};
 use super::problem::Answer;
 use super::{Native, page, rows};
-use crate::api::{InstanceList, InstanceRow, NewInstanceRequest, Problem, ServerRow};
+use crate::api::{
+    CaptureRequest, InstanceChangeRequest, InstanceList, InstanceRow, InstanceTestRow, NewInstanceRequest,
+    Problem,
+};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(show, remove)).routes(routes!(test))
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(show, change, remove))
+        .routes(routes!(test))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -47,7 +54,7 @@ async fn list(
         .await?;
     Ok(Json(InstanceList {
         total: listed.total,
-        instances: listed.rows.iter().map(rows::instance).collect(),
+        instances: listed.rows.iter().map(|row| rows::instance(&native.engine, row)).collect(),
     }))
 }
 
@@ -59,11 +66,22 @@ async fn add(
     Caller(who): Caller,
     Body(new): Body<NewInstanceRequest>,
 ) -> Answer<(StatusCode, Json<InstanceRow>)> {
-    let new = NewInstance {
+    let login = NewLogin {
         url: new.url,
+        username: new.username.filter(|text| !text.is_empty()),
+        password: given(new.password),
+        sentinel_username: new.sentinel_username.filter(|text| !text.is_empty()),
+        sentinel_password: given(new.sentinel_password),
+        tls_ca: new.tls.ca,
+        tls_certificate: new.tls.certificate,
+        tls_key: given(new.tls.key),
+        tls_server_name: new.tls.server_name,
+    };
+    let new = NewInstance {
+        login,
+        capture: capture(new.capture)?.apply(CaptureOptions::default()),
         id: new.id.map(|id| id.parse()).transpose()?,
         name: new.name,
-        password: new.password.filter(|password| !password.is_empty()).map(Secret::new),
         region: new.region,
         zone: new.zone,
         replica_zone: new.replica_zone,
@@ -71,7 +89,7 @@ async fn add(
         project: new.project.map(|id| id.parse()).transpose()?,
     };
     let instance = native.engine.add_instance(&who, new).await?;
-    Ok((StatusCode::CREATED, Json(rows::instance(&instance))))
+    Ok((StatusCode::CREATED, Json(rows::instance(&native.engine, &instance))))
 }
 
 /// Shows an instance.
@@ -82,7 +100,50 @@ async fn show(
     Caller(who): Caller,
     Named(id): Named<InstanceId>,
 ) -> Answer<Json<InstanceRow>> {
-    Ok(Json(rows::instance(&*native.engine.instance(&who, &id).await?)))
+    let instance = native.engine.instance(&who, &id).await?;
+    Ok(Json(rows::instance(&native.engine, &instance)))
+}
+
+/// Changes where an instance is, how to sign in there and how it is captured. A new address or login is tried first.
+#[utoipa::path(patch, path = "/instances/{id}", params(("id" = String, Path)), request_body = InstanceChangeRequest,
+    security(("access_key" = [])), responses((status = 200, body = InstanceRow), (status = "default", body = Problem)))]
+async fn change(
+    State(native): State<Native>,
+    Caller(who): Caller,
+    Named(id): Named<InstanceId>,
+    Body(asked): Body<InstanceChangeRequest>,
+) -> Answer<Json<InstanceRow>> {
+    let change = InstanceChange {
+        url: asked.url,
+        username: asked.username,
+        password: asked.password.map(Secret::new),
+        sentinel_username: asked.sentinel_username,
+        sentinel_password: asked.sentinel_password.map(Secret::new),
+        tls_ca: asked.tls.ca,
+        tls_certificate: asked.tls.certificate,
+        tls_key: asked.tls.key.map(Secret::new),
+        tls_server_name: asked.tls.server_name,
+        capture: capture(asked.capture)?,
+    };
+    let instance = native.engine.set_instance(&who, &id, change).await?;
+    Ok(Json(rows::instance(&native.engine, &instance)))
+}
+
+fn capture(asked: CaptureRequest) -> Result<CaptureChange, Error> {
+    Ok(CaptureChange {
+        method: asked.method.map(|word| word.parse()).transpose()?,
+        prefer: asked.prefer.map(|word| word.parse()).transpose()?,
+        checks: asked.checks.map(|word| word.parse()).transpose()?,
+        bytes_per_second: asked.bytes_per_second,
+        keys_per_second: asked.keys_per_second,
+        parallel: asked.parallel,
+        uncompressed: asked.uncompressed,
+    })
+}
+
+/// A secret that says something.
+pub(super) fn given(text: Option<String>) -> Option<Secret> {
+    text.filter(|text| !text.is_empty()).map(Secret::new)
 }
 
 /// Removes an instance. Its backups stay.
@@ -97,13 +158,13 @@ async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Asks the server who it is, now.
+/// Finds the instance's servers now, and asks one of them who it is.
 #[utoipa::path(post, path = "/instances/{id}/test", params(("id" = String, Path)), security(("access_key" = [])),
-    responses((status = 200, body = ServerRow), (status = "default", body = Problem)))]
+    responses((status = 200, body = InstanceTestRow), (status = "default", body = Problem)))]
 async fn test(
     State(native): State<Native>,
     Caller(who): Caller,
     Named(id): Named<InstanceId>,
-) -> Answer<Json<ServerRow>> {
-    Ok(Json(rows::server(&native.engine.test_instance(&who, &id).await?)))
+) -> Answer<Json<InstanceTestRow>> {
+    Ok(Json(rows::tested(&native.engine.test_instance(&who, &id).await?)))
 }

@@ -8,6 +8,7 @@ mod jobs;
 mod links;
 mod openapi;
 pub(super) mod problem;
+mod restores;
 mod rows;
 mod status;
 
@@ -39,6 +40,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(instances::routes())
         .merge(backups::routes())
         .merge(links::routes())
+        .merge(restores::routes())
         .merge(jobs::routes())
         .merge(access::routes())
         .merge(status::routes())

@@ -26,8 +26,8 @@ fn status(error: &Error) -> StatusCode {
     match error.kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,
         Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
-        // What the source refuses is not refused by us.
-        Kind::Denied | Kind::Unreachable if error.code.starts_with("SOURCE_") => StatusCode::BAD_GATEWAY,
+        // What a source or target refuses is not refused by us.
+        Kind::Denied | Kind::Unreachable if is_of_a_server(error.code) => StatusCode::BAD_GATEWAY,
         Kind::Denied => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict => StatusCode::CONFLICT,
@@ -35,6 +35,11 @@ fn status(error: &Error) -> StatusCode {
         Kind::NoSpace => StatusCode::INSUFFICIENT_STORAGE,
         Kind::Cancelled | Kind::Corrupt | Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+/// Whether a Redis or Valkey server is meant, not this service.
+fn is_of_a_server(code: &str) -> bool {
+    code.starts_with("SOURCE_") || code.starts_with("TARGET_")
 }
 
 impl IntoResponse for Refusal {

@@ -1,15 +1,20 @@
 //! Our nouns as the native API writes them.
 
+mod instance;
+mod restore;
+
 use jiff::Timestamp;
 use keystow_engine::model::{
-    AccessKey, Account, Backup, Failure, Instance, Job, Part, Project, RememberedLink, ServerFacts,
+    AccessKey, Account, Backup, BackupOrigin, Failure, Job, Part, Project, RememberedLink, ServerFacts,
 };
 use keystow_engine::ops::IssuedLink;
 
 use crate::api::{
-    AccountRow, BackupRow, FailureNote, InstanceRow, JobRow, KeyRow, KindRow, LinkRow, PartRow, ProgressRow,
-    ProjectRow, RememberedLinkRow, ServerRow,
+    AccountRow, BackupRow, FailureNote, JobRow, KeyRow, KindRow, LinkRow, MissingRow, OriginRow, PartRow,
+    ProgressRow, ProjectRow, RememberedLinkRow,
 };
+pub(super) use instance::{instance, tested};
+pub(super) use restore::plan;
 
 /// A moment in RFC 3339, whole seconds, UTC.
 pub(super) fn moment(at: Timestamp) -> String {
@@ -22,34 +27,6 @@ fn text(value: &impl ToString) -> String {
 
 fn engine_name(facts: &ServerFacts) -> &'static str {
     if facts.valkey { "valkey" } else { "redis" }
-}
-
-pub(super) fn server(facts: &ServerFacts) -> ServerRow {
-    ServerRow {
-        engine: engine_name(facts).to_owned(),
-        version: facts.version.clone(),
-        role: facts.role.clone(),
-        used_bytes: facts.used_bytes,
-        max_bytes: facts.max_bytes,
-        replicas: facts.replicas,
-    }
-}
-
-pub(super) fn instance(instance: &Instance) -> InstanceRow {
-    InstanceRow {
-        id: text(&instance.id),
-        name: instance.name.clone(),
-        url: instance.url.clone(),
-        username: instance.username.clone(),
-        has_password: instance.sealed_password.is_some(),
-        account: text(&instance.account),
-        project: instance.project.as_ref().map(text),
-        region: instance.region.clone(),
-        zone: instance.zone.clone(),
-        replica_zone: instance.replica_zone.clone(),
-        created_at: moment(instance.created_at),
-        server: instance.facts.as_ref().map(server),
-    }
 }
 
 fn failure(failure: &Failure) -> FailureNote {
@@ -74,6 +51,31 @@ fn part(part: &Part) -> PartRow {
         magic: report.magic.clone(),
         rdb_version: report.rdb_version,
         checksum: report.checksum.clone(),
+        node: sealed.origin.as_ref().map(|origin| origin.node.clone()),
+        node_role: sealed.origin.as_ref().map(|origin| role(origin.primary)),
+        why: sealed.origin.as_ref().map(|origin| origin.why.clone()),
+        slots: sealed.origin.as_ref().map(|origin| text(&origin.slots)).filter(|slots| !slots.is_empty()),
+        cut_at: sealed.origin.as_ref().map(|origin| text(&origin.cut_at)),
+    }
+}
+
+/// `primary` or `replica`.
+fn role(primary: bool) -> String {
+    if primary { "primary" } else { "replica" }.to_owned()
+}
+
+fn origin(origin: &BackupOrigin) -> OriginRow {
+    let missing = |missing: &keystow_engine::model::Missing| MissingRow {
+        slots: text(&missing.slots),
+        failure: failure(&missing.failure),
+    };
+    OriginRow {
+        topology: origin.topology.as_str().to_owned(),
+        epoch: origin.epoch,
+        skew_ms: origin.skew_ms,
+        one_instant: origin.one_instant,
+        missing: origin.missing.iter().map(missing).collect(),
+        warnings: origin.warnings.clone(),
     }
 }
 
@@ -86,11 +88,7 @@ pub(super) fn backup(backup: &Backup) -> BackupRow {
         instance_name: backup.instance_name.clone(),
         account: text(&backup.account),
         project: backup.project.as_ref().map(text),
-        mode: match backup.mode {
-            keystow_engine::model::Mode::Automated => "automated",
-            keystow_engine::model::Mode::Manual => "manual",
-        }
-        .to_owned(),
+        mode: backup.mode.as_str().to_owned(),
         method: backup.method.as_str().to_owned(),
         name: backup.name.clone(),
         remark: backup.remark.clone(),
@@ -104,6 +102,8 @@ pub(super) fn backup(backup: &Backup) -> BackupRow {
         size_bytes: backup.size_bytes(),
         keys: backup.parts.iter().map(|part| part.sealed.report.keys).sum(),
         failure: backup.failure.as_ref().map(failure),
+        origin: backup.origin.as_ref().map(origin),
+        last_drill: backup.last_drill.as_ref().map(restore::drill),
         parts: backup.parts.iter().map(part).collect(),
     }
 }
@@ -127,6 +127,7 @@ pub(super) fn job(job: &Job) -> JobRow {
         started_at: job.started_at.map(moment),
         ended_at: job.ended_at.map(moment),
         failure: job.failure.as_ref().map(failure),
+        outcome: job.outcome.as_ref().map(restore::outcome),
     }
 }
 

@@ -1,46 +1,64 @@
-//! Where an export goes: gathered in one buffer, written in large pieces.
+//! Where an export or a restore goes: gathered in one buffer, written in large pieces.
 
 use std::io::{self, Write};
 
 /// The buffer is written out at this size. It grows little over it: longer strings go in pieces, or past it.
 const BUFFER_BYTES: usize = 256 << 10;
 /// Strings of this length are not copied as a whole.
-pub(super) const LONG_BYTES: usize = 48 << 10;
+pub(crate) const LONG_BYTES: usize = 48 << 10;
 
 /// A buffered target that can take back a record which turned out to be unsound.
-pub(super) struct Sink<W> {
+pub(crate) struct Sink<W> {
     out: W,
     buffer: Vec<u8>,
     /// Where the record at hand begins in the buffer; `None` when a part of it was written out.
     record: Option<usize>,
+    /// How many commands were begun.
+    commands: u64,
 }
 
 impl<W: Write> Sink<W> {
-    pub(super) fn new(out: W) -> Self {
-        Self { out, buffer: Vec::with_capacity(BUFFER_BYTES + LONG_BYTES), record: Some(0) }
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, buffer: Vec::with_capacity(BUFFER_BYTES + LONG_BYTES), record: Some(0), commands: 0 }
+    }
+
+    /// Where it goes.
+    pub(crate) fn target(&mut self) -> &mut W {
+        &mut self.out
+    }
+
+    /// Counts commands that are written.
+    #[inline]
+    pub(crate) fn count_commands(&mut self, commands: u64) {
+        self.commands += commands;
+    }
+
+    /// How many commands have come since this was asked last.
+    pub(crate) fn take_commands(&mut self) -> u64 {
+        std::mem::take(&mut self.commands)
     }
 
     /// For what is short. Call [`Sink::settle`] between pieces.
     #[inline]
-    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
     /// A record ends here, and another one may begin.
     #[inline]
-    pub(super) fn end_record(&mut self) {
+    pub(crate) fn end_record(&mut self) {
         self.record = Some(self.buffer.len());
     }
 
     /// Writes the buffer out when it is full.
     #[inline]
-    pub(super) fn settle(&mut self) -> io::Result<()> {
+    pub(crate) fn settle(&mut self) -> io::Result<()> {
         if self.buffer.len() >= BUFFER_BYTES { self.flush() } else { Ok(()) }
     }
 
     /// Bytes as they are, however many.
     #[inline]
-    pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         if bytes.len() < LONG_BYTES {
             self.buffer.extend_from_slice(bytes);
             return self.settle();
@@ -50,13 +68,13 @@ impl<W: Write> Sink<W> {
     }
 
     /// Writes all of it out.
-    pub(super) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) -> io::Result<()> {
         self.flush()?;
         self.out.flush()
     }
 
     /// Writes the whole records out. Of the one at hand nothing, if nothing of it was written yet.
-    pub(super) fn abandon_record(&mut self) -> io::Result<()> {
+    pub(crate) fn abandon_record(&mut self) -> io::Result<()> {
         if let Some(start) = self.record {
             self.buffer.truncate(start);
         }

@@ -2,13 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::{
-    commands::{begin, long_item, long_word, word},
-    sink::Sink,
-};
+use super::{begin, long_item, long_word, word};
 use crate::{
     packed::Digits,
     part::{Part, StreamFacts, StreamId},
+    sink::Sink,
 };
 
 /// What is still needed of the parts before.
@@ -32,7 +30,7 @@ impl StreamCommands {
         match part {
             Part::StreamEntry { id, fields } => {
                 self.has_entries = true;
-                begin(sink.buffer(), fields.saturating_mul(2).saturating_add(3), b"XADD");
+                begin(sink, fields.saturating_mul(2).saturating_add(3), b"XADD");
                 long_word(sink, key)?;
                 write_id(sink.buffer(), id);
                 Ok(())
@@ -42,7 +40,7 @@ impl StreamCommands {
             Part::Group { name, last_id, entries_read } => {
                 self.pending.clear();
                 name.clone_into(&mut self.group);
-                begin(sink.buffer(), if entries_read.is_some() { 7 } else { 5 }, b"XGROUP");
+                begin(sink, if entries_read.is_some() { 7 } else { 5 }, b"XGROUP");
                 word(sink.buffer(), b"CREATE");
                 long_word(sink, key)?;
                 long_word(sink, name)?;
@@ -59,7 +57,7 @@ impl StreamCommands {
             }
             Part::Consumer { name, .. } => {
                 name.clone_into(&mut self.consumer);
-                begin(sink.buffer(), 5, b"XGROUP");
+                begin(sink, 5, b"XGROUP");
                 word(sink.buffer(), b"CREATECONSUMER");
                 long_word(sink, key)?;
                 long_word(sink, &self.group)?;
@@ -74,13 +72,13 @@ impl StreamCommands {
     fn facts<W: Write>(&self, sink: &mut Sink<W>, key: &[u8], facts: &StreamFacts) -> io::Result<()> {
         if !self.has_entries {
             // Makes a stream without entries.
-            begin(sink.buffer(), 7, b"XADD");
+            begin(sink, 7, b"XADD");
             long_word(sink, key)?;
             for written in [&b"MAXLEN"[..], b"0", b"0-1", b"x", b"y"] {
                 word(sink.buffer(), written);
             }
         }
-        begin(sink.buffer(), if facts.history.is_some() { 7 } else { 3 }, b"XSETID");
+        begin(sink, if facts.history.is_some() { 7 } else { 3 }, b"XSETID");
         long_word(sink, key)?;
         write_id(sink.buffer(), facts.last_id);
         if let Some(history) = facts.history {
@@ -99,7 +97,7 @@ impl StreamCommands {
             return Ok(());
         };
         let (_, delivered_ms, deliveries) = self.pending[place];
-        begin(sink.buffer(), 12, b"XCLAIM");
+        begin(sink, 12, b"XCLAIM");
         long_word(sink, key)?;
         long_word(sink, &self.group)?;
         long_word(sink, &self.consumer)?;

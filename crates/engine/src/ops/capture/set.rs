@@ -1,0 +1,216 @@
+//! All shards of an instance: found, taken side by side but one at a time on each host, and looked at again.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Captured, ShardOrder, Source};
+use crate::catalog::Catalog;
+use crate::clock::Clock;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Instance, Slots, Topology};
+use crate::ops::Meter;
+use crate::redis::{Choice, Layout, Shard, discover};
+use crate::vault::{AttemptKey, ObjectKey, Vault};
+
+/// How often the nodes are looked for again after one was lost, and how long is waited before each time: long enough
+/// for a fail-over.
+const ROUNDS: u32 = 40;
+const PAUSE: Duration = Duration::from_secs(2);
+/// How often slots that are being moved are looked at before the backup starts all the same.
+const MOVING_ROUNDS: u32 = 15;
+
+/// What all shards of one attempt have in common.
+#[derive(Clone)]
+pub(in crate::ops) struct SetOrder {
+    pub(in crate::ops) instance: Arc<Instance>,
+    pub(in crate::ops) source: Source,
+    pub(in crate::ops) attempt: AttemptKey,
+    pub(in crate::ops) spool: PathBuf,
+    pub(in crate::ops) vault: Arc<dyn Vault>,
+    pub(in crate::ops) catalog: Arc<dyn Catalog>,
+    pub(in crate::ops) clock: Clock,
+    pub(in crate::ops) hosts: Arc<Hosts>,
+    pub(in crate::ops) meter: Arc<Meter>,
+    pub(in crate::ops) cancel: CancellationToken,
+}
+
+/// What was captured of an instance.
+pub(in crate::ops) struct CapturedSet {
+    pub(in crate::ops) before: Layout,
+    /// The layout afterwards; of a cluster only.
+    pub(in crate::ops) after: Option<Layout>,
+    /// By shard of `before`.
+    pub(in crate::ops) shards: Vec<Result<Captured>>,
+}
+
+/// One full sync at a time on each host, whatever instances its nodes belong to.
+#[derive(Debug, Default)]
+pub(in crate::ops) struct Hosts(Mutex<HashMap<String, Arc<Semaphore>>>);
+
+impl Hosts {
+    /// The host's one place.
+    fn place(&self, host: String) -> Arc<Semaphore> {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.retain(|_, place| Arc::strong_count(place) > 1);
+        hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+    }
+}
+
+impl SetOrder {
+    /// Captures every shard. A shard that cannot be had is an error in its place, not of the whole.
+    pub(in crate::ops) async fn capture(self) -> Result<CapturedSet> {
+        let before = self.settled_layout().await?;
+        let places = Arc::new(Semaphore::new(self.instance.capture.parallel.clamp(1, 64) as usize));
+        let mut tasks = JoinSet::new();
+        for (position, shard) in before.shards.iter().cloned().enumerate() {
+            let (order, places, topology) = (self.clone(), places.clone(), before.topology);
+            tasks.spawn(async move {
+                let permit = places.acquire().await;
+                let captured = order.capture_shard(shard, topology).await;
+                drop(permit);
+                (position, captured)
+            });
+        }
+        let mut shards: Vec<_> = before.shards.iter().map(|_| Err(not_run())).collect();
+        while let Some(done) = tasks.join_next().await {
+            match done {
+                Ok((position, captured)) => shards[position] = captured,
+                Err(error) => tracing::error!(%error, "a capture stopped"),
+            }
+        }
+        if self.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
+        let after = match before.topology {
+            Topology::Cluster => Some(self.layout().await?),
+            Topology::Standalone | Topology::Sentinel => None,
+        };
+        Ok(CapturedSet { before, after, shards })
+    }
+
+    /// The layout, once no slot is being moved; or as it is, if that does not end.
+    async fn settled_layout(&self) -> Result<Layout> {
+        let mut layout = self.layout_after_fail_over().await?;
+        for _ in 0..MOVING_ROUNDS {
+            if layout.moving.is_empty() {
+                break;
+            }
+            self.pause().await?;
+            layout = self.layout().await?;
+        }
+        Ok(layout)
+    }
+
+    async fn layout(&self) -> Result<Layout> {
+        let (source, cancel) = (self.source.clone(), self.cancel.clone());
+        tokio::task::spawn_blocking(move || {
+            discover(&source.address, &source.login, source.timeouts, &cancel)
+        })
+        .await
+        .unwrap_or_else(|error| Err(Error::internal("the discovery stopped", error)))
+    }
+
+    /// The layout. Behind Sentinel and in a cluster a fail-over is waited for.
+    async fn layout_after_fail_over(&self) -> Result<Layout> {
+        for _ in 1..ROUNDS {
+            match self.layout().await {
+                Err(error) if error.worth_retrying() && self.source.address.has_fail_over() => {
+                    tracing::info!(instance = %self.instance.id, %error, "looking for the nodes again");
+                    self.pause().await?;
+                }
+                result => return result,
+            }
+        }
+        self.layout().await
+    }
+
+    async fn pause(&self) -> Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(PAUSE) => Ok(()),
+            () = self.cancel.cancelled() => Err(cancelled()),
+        }
+    }
+
+    /// One shard, from the first node that gives it. Nodes that were lost are looked for again, because a fail-over
+    /// makes new ones.
+    async fn capture_shard(&self, mut shard: Shard, topology: Topology) -> Result<Captured> {
+        let mut last = not_run();
+        for round in 0..ROUNDS {
+            for choice in shard.candidates_or_first(self.instance.capture.prefer) {
+                match self.capture_node(&shard, choice).await {
+                    Err(error) if error.worth_retrying() && !self.cancel.is_cancelled() => {
+                        tracing::info!(instance = %self.instance.id, shard = shard.index, %error, "not from this node");
+                        last = error;
+                    }
+                    result => return result,
+                }
+            }
+            if topology == Topology::Standalone || round + 1 == ROUNDS {
+                break;
+            }
+            self.pause().await?;
+            if let Ok(layout) = self.layout().await
+                && let Some(found) = layout.shards.into_iter().find(|found| found.is_of(&shard))
+            {
+                shard = Shard { index: shard.index, ..found };
+            }
+        }
+        Err(last)
+    }
+
+    async fn capture_node(&self, shard: &Shard, choice: Choice) -> Result<Captured> {
+        let place = self.hosts.place(choice.node.host().to_owned());
+        let _one_at_a_time = tokio::select! {
+            permit = place.acquire_owned() => permit.map_err(|error| Error::internal("no place on a host", error))?,
+            () = self.cancel.cancelled() => return Err(cancelled()),
+        };
+        let (order, slots, index) = (self.clone(), shard.slots(), shard.index);
+        tokio::task::spawn_blocking(move || order.capture_here(&choice, slots, index))
+            .await
+            .unwrap_or_else(|error| Err(Error::internal("the capture stopped", error)))
+    }
+
+    fn capture_here(&self, choice: &Choice, slots: Slots, shard: u32) -> Result<Captured> {
+        let key = ObjectKey::Part(self.attempt.clone(), shard);
+        let order = ShardOrder {
+            instance: &self.instance,
+            source: &self.source,
+            slots,
+            spool: self.spool.clone(),
+            catalog: &*self.catalog,
+            clock: &self.clock,
+        };
+        order.capture(choice, &|| self.vault.create(&key), &self.meter, &self.cancel)
+    }
+}
+
+fn not_run() -> Error {
+    Error::new(Kind::Unreachable, "SHARD_UNREACHABLE", "the shard has no node that could be asked")
+        .hint("look at the cluster's nodes: keystow instance test")
+}
+
+fn cancelled() -> Error {
+    Error::new(Kind::Cancelled, "CANCELLED", "stopped on request")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_has_one_place_for_all_its_nodes() {
+        let hosts = Hosts::default();
+        let first = hosts.place("a".to_owned()).acquire_owned().await.unwrap();
+        assert!(hosts.place("a".to_owned()).try_acquire_owned().is_err());
+        let other = hosts.place("b".to_owned()).try_acquire_owned().unwrap();
+        drop((first, other));
+        assert!(hosts.place("a".to_owned()).try_acquire_owned().is_ok());
+        assert_eq!(hosts.0.lock().unwrap().len(), 1, "hosts that nobody uses are forgotten");
+    }
+}

@@ -1,0 +1,76 @@
+//! What happened to a backup after it was sealed: small documents beside it in the repository, authenticated under a key
+//! derived from the root key.
+
+use aws_lc_rs::hmac;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Engine;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Backup, BackupEvent, EventKind, Number, hex};
+use crate::vault::{BackupKey, ObjectKey};
+
+/// An event as it is stored: `mac` is HMAC-SHA-256, in hex, of the bytes of `event` as they stand there.
+#[derive(Serialize, Deserialize)]
+struct Authenticated<'a> {
+    #[serde(borrow)]
+    event: &'a RawValue,
+    mac: String,
+}
+
+/// No event is longer; a drill of 1,000 shards has about 200 KiB.
+const LONGEST: u64 = 4 * 1024 * 1024;
+
+impl Engine {
+    /// Appends what a job did to a backup. The catalog knows it as well; this is for the day when the catalog is lost.
+    pub(super) async fn append_event(&self, backup: &Backup, job: Number, what: EventKind) -> Result<()> {
+        let key = backup_key(backup);
+        let event = BackupEvent {
+            format: 1,
+            backup: backup.id,
+            account: backup.account.clone(),
+            job,
+            at: self.clock.now(),
+            what,
+        };
+        let failed = |error: serde_json::Error| Error::internal("an event cannot be written", error);
+        let text = serde_json::value::to_raw_value(&event).map_err(failed)?;
+        let mac = hmac::sign(&self.event_key, text.get().as_bytes());
+        let whole = Authenticated { event: &text, mac: hex(mac.as_ref()) };
+        let bytes = serde_json::to_vec(&whole).map_err(failed)?;
+        match self.vault.put(&ObjectKey::Event(key.clone(), job), Bytes::from(bytes)).await {
+            // An attempt of the job before this one came as far as here.
+            Err(error) if error.code == "OBJECT_EXISTS" => {}
+            other => other?,
+        }
+        // Whoever removes the backup meanwhile has either seen the event, or has marked the row before.
+        let row = self.catalog.backup_by_id(backup.id).await?;
+        if row.is_none_or(|row| !row.state.keeps_objects()) {
+            self.vault.remove_events(&key).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what a job did to a backup; `None` if it did nothing that is kept.
+    pub async fn read_event(&self, backup: &Backup, job: Number) -> Result<Option<BackupEvent>> {
+        let key = ObjectKey::Event(backup_key(backup), job);
+        let Some(bytes) = self.vault.get(&key, LONGEST).await? else { return Ok(None) };
+        let damaged = |why: &str| {
+            let message = format!("the event {}/{} is damaged", key.folder(), key.name());
+            Error::new(Kind::Corrupt, "EVENT_DAMAGED", message)
+                .because(why)
+                .hint("it was changed after it was written, or the root key is another one")
+        };
+        let whole: Authenticated<'_> =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(&error.to_string()))?;
+        let mac = hmac::sign(&self.event_key, whole.event.get().as_bytes());
+        aws_lc_rs::constant_time::verify_slices_are_equal(hex(mac.as_ref()).as_bytes(), whole.mac.as_bytes())
+            .map_err(|_| damaged("its authentication code is wrong"))?;
+        serde_json::from_str(whole.event.get()).map(Some).map_err(|error| damaged(&error.to_string()))
+    }
+}
+
+fn backup_key(backup: &Backup) -> BackupKey {
+    BackupKey { account: backup.account.clone(), instance: backup.instance.clone(), backup: backup.id }
+}

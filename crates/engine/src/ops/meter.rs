@@ -1,0 +1,179 @@
+//! How far a job is, counted where the work is done and read by its heartbeats.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::model::{Phase, Progress};
+
+/// How far a job is, for whoever watches.
+#[derive(Debug, Default)]
+pub struct Meter {
+    phase: AtomicU8,
+    bytes: AtomicU64,
+    total: AtomicU64,
+    keys: AtomicU64,
+    safe: Mutex<Vec<u64>>,
+}
+
+const PHASES: [Phase; 7] = [
+    Phase::Waiting,
+    Phase::Connecting,
+    Phase::Receiving,
+    Phase::Sealing,
+    Phase::Checking,
+    Phase::Restoring,
+    Phase::Loading,
+];
+
+impl Meter {
+    /// The present state.
+    pub fn progress(&self) -> Progress {
+        let total = self.total.load(Ordering::Relaxed);
+        Progress {
+            phase: PHASES[usize::from(self.phase.load(Ordering::Relaxed)).min(PHASES.len() - 1)],
+            bytes: self.bytes.load(Ordering::Relaxed),
+            total_bytes: (total > 0).then_some(total),
+            keys: self.keys.load(Ordering::Relaxed),
+            safe: self.safe.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// What the job does from now on.
+    pub(super) fn enter(&self, phase: Phase) {
+        let index = PHASES.iter().position(|known| *known == phase).unwrap_or_default();
+        self.phase.store(u8::try_from(index).unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// More bytes came.
+    pub(super) fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// More bytes are to come in all.
+    pub(super) fn add_total(&self, bytes: u64) {
+        self.total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// More keys were seen.
+    pub(super) fn add_keys(&self, keys: u64) {
+        self.keys.fetch_add(keys, Ordering::Relaxed);
+    }
+
+    /// So many bytes are done, of so many in all.
+    pub(super) fn set_bytes(&self, bytes: u64, total: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    /// So many keys are done.
+    pub(super) fn set_keys(&self, keys: u64) {
+        self.keys.store(keys, Ordering::Relaxed);
+    }
+
+    /// What was counted for work that begins anew.
+    pub(super) fn take_back(&self, counted: &Counted) {
+        self.bytes.fetch_sub(counted.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.total.fetch_sub(counted.total.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.keys.fetch_sub(counted.keys.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// Keys of a part that are safe in the target, without a gap.
+    pub(super) fn set_safe(&self, part: usize, keys: u64) {
+        let mut safe = self.safe.lock().unwrap_or_else(PoisonError::into_inner);
+        if safe.len() <= part {
+            safe.resize(part + 1, 0);
+        }
+        safe[part] = keys;
+    }
+}
+
+/// One shard's share of a job's meter: what must be taken back when the shard is begun anew.
+#[derive(Debug)]
+pub(super) struct Gauge<'a> {
+    meter: &'a Meter,
+    counted: Counted,
+}
+
+/// What was counted.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    bytes: AtomicU64,
+    total: AtomicU64,
+    keys: AtomicU64,
+}
+
+impl<'a> Gauge<'a> {
+    pub(super) fn new(meter: &'a Meter) -> Self {
+        Self { meter, counted: Counted::default() }
+    }
+
+    pub(super) fn enter(&self, phase: Phase) {
+        self.meter.enter(phase);
+    }
+
+    pub(super) fn expect(&self, bytes: u64) {
+        self.counted.total.fetch_add(bytes, Ordering::Relaxed);
+        self.meter.add_total(bytes);
+    }
+
+    pub(super) fn add_bytes(&self, bytes: u64) {
+        self.counted.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.meter.add_bytes(bytes);
+    }
+
+    /// So many keys in all.
+    pub(super) fn set_keys(&self, keys: u64) {
+        let before = self.counted.keys.swap(keys, Ordering::Relaxed);
+        self.meter.add_keys(keys.saturating_sub(before));
+    }
+
+    /// Bytes that came, and those that were to come, where the server said so.
+    pub(super) fn received(&self) -> (u64, Option<u64>) {
+        let total = self.counted.total.load(Ordering::Relaxed);
+        (self.counted.bytes.load(Ordering::Relaxed), (total > 0).then_some(total))
+    }
+
+    /// Takes all of it back: the work begins anew.
+    pub(super) fn take_back(self) {
+        self.meter.take_back(&self.counted);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phase_reads_back() {
+        let meter = Meter::default();
+        for phase in PHASES {
+            meter.enter(phase);
+            assert_eq!(meter.progress().phase, phase);
+        }
+    }
+
+    #[test]
+    fn a_shard_that_begins_anew_takes_its_share_back() {
+        let meter = Meter::default();
+        let (first, second) = (Gauge::new(&meter), Gauge::new(&meter));
+        first.expect(100);
+        first.add_bytes(40);
+        first.set_keys(4);
+        first.set_keys(7);
+        second.add_bytes(5);
+        assert_eq!(first.received(), (40, Some(100)));
+        let progress = meter.progress();
+        assert_eq!((progress.bytes, progress.total_bytes, progress.keys), (45, Some(100), 7));
+        first.take_back();
+        let progress = meter.progress();
+        assert_eq!((progress.bytes, progress.total_bytes, progress.keys), (5, None, 0));
+    }
+
+    #[test]
+    fn safe_keys_are_kept_by_part() {
+        let meter = Meter::default();
+        meter.set_safe(2, 9);
+        meter.set_safe(0, 1);
+        assert_eq!(meter.progress().safe, [1, 0, 9]);
+    }
+}

@@ -1,0 +1,212 @@
+//! One attempt of a restore job, on a thread of its own.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use super::plan::{Planning, refused};
+use super::survey::{Reach, Survey, count_keys, survey};
+use super::wanted::Parts;
+use super::{Meter, at_target};
+use crate::catalog::Catalog;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Backup, Job, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy};
+use crate::redis::{Address, Door, Ledger, Node, Route, release};
+use crate::vault::Vault;
+
+/// One attempt of a restore job.
+pub(super) struct Attempt {
+    pub(super) vault: Arc<dyn Vault>,
+    pub(super) catalog: Arc<dyn Catalog>,
+    pub(super) runtime: Handle,
+    pub(super) job: Job,
+    pub(super) backup: Backup,
+    pub(super) order: RestoreOrder,
+    pub(super) reach: Reach,
+    /// The address under which a target finds us, if it is not that of our connections.
+    pub(super) advertise: Option<String>,
+    pub(super) meter: Arc<Meter>,
+    pub(super) cancel: CancellationToken,
+}
+
+impl Attempt {
+    /// What an attempt before this one did, if it began to change the target.
+    pub(super) fn earlier(&self) -> RestoreOutcome {
+        match &self.job.outcome {
+            Some(Outcome::Restore(outcome)) if outcome.changed => {
+                // Whatever was odd then is found again.
+                RestoreOutcome { warnings: Vec::new(), ..outcome.clone() }
+            }
+            _ => RestoreOutcome::default(),
+        }
+    }
+
+    /// Does it all. Blocks. `outcome` tells what was done also when it fails.
+    pub(super) fn run(mut self, outcome: &mut RestoreOutcome) -> Result<()> {
+        self.meter.enter(Phase::Connecting);
+        let goes_on = outcome.changed;
+        if goes_on {
+            // What was begun in one way can only be gone on with in the same.
+            self.order.method = outcome.method;
+            self.tidy_up(outcome)?;
+        }
+        let survey = survey(&self.reach, &self.cancel)?;
+        let address = self.reach.address.clone();
+        let (backup, order) = (self.backup.clone(), self.order.clone());
+        let planning =
+            Planning { backup: &backup, order: &order, address: &address, survey: &survey, goes_on };
+        let plan = planning.plan();
+        if let Some(error) = refused(&plan) {
+            return Err(error);
+        }
+        outcome.method = plan.method;
+        outcome.warnings.extend(plan.warnings);
+        if !goes_on {
+            outcome.keys_before = survey.keys();
+        }
+        if planning.needs_trial(plan.method) {
+            self.parts().try_all(survey.format(), &self.cancel)?;
+        }
+        let done = match plan.method {
+            RestoreMethod::Primary => self.as_primary(&survey, planning.goes_as_it_is(), outcome),
+            _ => self.by_commands(&survey, goes_on, outcome),
+        };
+        self.count_afterwards(outcome);
+        if let Err(error) = done {
+            // Every key that was sent was refused.
+            let by_commands = outcome.method == RestoreMethod::Commands;
+            let nothing = by_commands
+                && outcome.restored == 0
+                && outcome.functions == 0
+                && !goes_on
+                && !self.order.wipe;
+            if nothing && matches!(error.kind, Kind::Invalid | Kind::Denied | Kind::Conflict | Kind::NoSpace)
+            {
+                outcome.changed = false;
+            }
+            return Err(error);
+        }
+        self.balance(outcome)
+    }
+
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
+            vault: &*self.vault,
+            runtime: &self.runtime,
+            backup: &self.backup,
+            order: &self.order,
+            now: self.job.created_at,
+        }
+    }
+
+    /// Notes in the catalog that the target is about to be changed: an attempt after this one goes on from there.
+    pub(super) fn touch(&self, outcome: &mut RestoreOutcome) -> Result<()> {
+        outcome.changed = true;
+        let noted = Outcome::Restore(outcome.clone());
+        self.runtime.block_on(self.catalog.record_outcome(&self.job.lease(), &noted))
+    }
+
+    /// Keys of all parts.
+    pub(super) fn keys(&self) -> u64 {
+        self.backup.parts.iter().map(|part| part.sealed.report.keys).sum()
+    }
+
+    pub(super) fn check_cancel(&self) -> Result<()> {
+        if self.cancel.is_cancelled() { Err(super::wanted::stopped()) } else { Ok(()) }
+    }
+
+    fn count_afterwards(&self, outcome: &mut RestoreOutcome) {
+        // Also of a restore that was stopped.
+        let never = CancellationToken::new();
+        let counted = self.reach.route(&never).and_then(|route| count_keys(&self.reach, &route, &never));
+        match counted {
+            Ok(keys) => outcome.keys_after = keys,
+            Err(error) => outcome.warnings.push(format!("the target's keys cannot be counted: {error}")),
+        }
+    }
+
+    /// Whether every key of the backup is accounted for.
+    fn balance(&self, outcome: &mut RestoreOutcome) -> Result<()> {
+        let told = outcome.restored + outcome.skipped + outcome.expired + outcome.left_out;
+        if told != self.keys() {
+            return Err(Error::new(
+                Kind::Internal,
+                "RESTORE_INCOMPLETE",
+                format!("the backup has {} keys, and {told} are accounted for", self.keys()),
+            )
+            .hint("look into the target, and restore again with --on-conflict replace"));
+        }
+        let before = if self.order.wipe { 0 } else { outcome.keys_before };
+        if before == 0 && outcome.keys_after != outcome.restored {
+            outcome.warnings.push(format!(
+                "{} keys were restored, and the target holds {}: others write to it, or keys expired or were evicted",
+                outcome.restored, outcome.keys_after
+            ));
+        }
+        if outcome.expired > 0 && self.order.ttl == TtlPolicy::Keep {
+            outcome.warnings.push(format!(
+                "the time of {} keys was over: the target dropped them (see --ttl)",
+                outcome.expired
+            ));
+        }
+        Ok(())
+    }
+
+    /// Puts right what an attempt that died left behind: settings, and a target that follows nobody.
+    fn tidy_up(&self, outcome: &mut RestoreOutcome) -> Result<()> {
+        let Address::Server(node) = &self.reach.address else { return Ok(()) };
+        if outcome.method != RestoreMethod::Primary {
+            return Ok(());
+        }
+        let mut control = self.reach.door(node).open(&self.cancel).map_err(at_target)?;
+        release(&mut control).map_err(at_target)?;
+        for (setting, value) in std::mem::take(&mut outcome.borrowed) {
+            if !control.set(&setting, value.as_bytes()).map_err(at_target)? {
+                outcome.warnings.push(format!("the target's {setting} could not be put back to \"{value}\""));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn route_of(&self, survey: &Survey) -> Result<Route> {
+        let primaries = survey.primaries.iter().map(|primary| (primary.node.clone(), primary.slots.clone()));
+        Route::new(primaries)
+            .ok_or_else(|| Error::internal("a target without a primary", "it was just found"))
+    }
+
+    pub(super) fn door(&self, node: &Node) -> Door {
+        self.reach.door(node)
+    }
+}
+
+/// Keeps with the job what must be put back at the target: an attempt after this one would do it.
+pub(super) struct Owed<'a> {
+    pub(super) attempt: &'a Attempt,
+    /// The outcome, as it is noted with every change.
+    pub(super) outcome: Mutex<RestoreOutcome>,
+}
+
+impl Owed<'_> {
+    /// What was not put back.
+    pub(super) fn left(&self) -> Vec<(String, String)> {
+        lock(&self.outcome).borrowed.clone()
+    }
+}
+
+impl Ledger for Owed<'_> {
+    fn owe(&self, setting: &str, value: &str) -> Result<()> {
+        let mut outcome = lock(&self.outcome);
+        outcome.borrowed.push((setting.to_owned(), value.to_owned()));
+        self.attempt.touch(&mut outcome)
+    }
+
+    /// Noted with the end of the attempt. To put a setting back twice does no harm.
+    fn settle(&self, setting: &str, _: &str) {
+        lock(&self.outcome).borrowed.retain(|(name, _)| name != setting);
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,164 @@
+//! A restore by `RESTORE` commands, for targets that are clusters, hold other keys, or follow nobody.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use keystow_rdb::{NotRestored, Restored};
+
+use super::at_target;
+use super::attempt::Attempt;
+use super::pour::Pour;
+use super::survey::Survey;
+use crate::error::{Error, Result};
+use crate::model::{OnConflict, Part, Phase, RestoreOutcome};
+use crate::redis::{Fleet, Pipeline, Reply, WhenBusy};
+
+/// How long a target is looked for that has died, fails over or moves slots.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+impl Attempt {
+    /// Restores every part. `goes_on`: an attempt before this one has begun to.
+    pub(super) fn by_commands(
+        &self,
+        survey: &Survey,
+        goes_on: bool,
+        outcome: &mut RestoreOutcome,
+    ) -> Result<()> {
+        if !goes_on {
+            self.prepare(survey, outcome)?;
+        }
+        self.meter.enter(Phase::Restoring);
+        let mut safe = if goes_on { self.job.progress.safe.clone() } else { Vec::new() };
+        safe.resize(self.backup.parts.len(), 0);
+        for (part, keys) in safe.iter().enumerate() {
+            self.meter.set_safe(part, *keys);
+        }
+        // Counted anew, with what is safe as the start.
+        let kept = RestoreOutcome {
+            keys_before: outcome.keys_before,
+            method: outcome.method,
+            ..RestoreOutcome::default()
+        };
+        *outcome = RestoreOutcome { changed: true, warnings: std::mem::take(&mut outcome.warnings), ..kept };
+        let mut functions = BTreeSet::new();
+        let mut lost = NotRestored::default();
+        for (index, part) in self.backup.parts.iter().enumerate() {
+            self.check_cancel()?;
+            self.pour(survey, (index, part, safe[index]), goes_on, &mut functions, outcome, &mut lost)?;
+        }
+        outcome.functions = functions.len() as u64;
+        tell_losses(&lost, outcome);
+        if goes_on && self.order.on_conflict == OnConflict::Skip {
+            let text = "an attempt before this one died: of the skipped keys some may be of the backup";
+            outcome.warnings.push(text.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Makes room, or makes sure that there is some. Nothing was changed when this fails before the wipe.
+    fn prepare(&self, survey: &Survey, outcome: &mut RestoreOutcome) -> Result<()> {
+        if survey.keys() > 0 && self.order.on_conflict == OnConflict::Fail && !self.order.wipe {
+            self.meter.enter(Phase::Checking);
+            self.look_for_conflicts(survey)?;
+        }
+        self.touch(outcome)?;
+        if self.order.wipe {
+            for primary in &survey.primaries {
+                let mut control = self.door(&primary.node).open(&self.cancel).map_err(at_target)?;
+                match control.call(&[b"FLUSHALL", b"ASYNC"]).map_err(at_target)? {
+                    Reply::Error(text) => {
+                        return Err(at_target(control.refusal("throw its keys away (FLUSHALL)", &text)));
+                    }
+                    _ if primary.databases.is_empty() => {}
+                    _ => outcome.changed = true,
+                }
+                // Servers before 7.0 have no functions, and say so.
+                control.call(&[b"FUNCTION", b"FLUSH"]).map_err(at_target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Restores one part, from the key on that comes behind those that are safe.
+    fn pour(
+        &self,
+        survey: &Survey,
+        (index, part, safe): (usize, &Part, u64),
+        goes_on: bool,
+        functions: &mut BTreeSet<Vec<u8>>,
+        outcome: &mut RestoreOutcome,
+        lost: &mut NotRestored,
+    ) -> Result<()> {
+        let to = survey
+            .format()
+            .ok_or_else(|| Error::internal("a target of no known version", "it was planned for"))?;
+        let replace = self.order.on_conflict == OnConflict::Replace || self.order.wipe;
+        let when_busy = match self.order.on_conflict {
+            OnConflict::Skip => WhenBusy::Skip,
+            OnConflict::Fail if !goes_on => WhenBusy::Fail,
+            // It was made sure before the first key was written that none of them was there.
+            OnConflict::Fail | OnConflict::Replace => WhenBusy::Ours,
+        };
+        let (reach, cancel) = (self.reach.clone(), self.cancel.clone());
+        let fleet = Fleet {
+            login: self.reach.login.clone(),
+            timeouts: self.reach.timeouts,
+            find: Box::new(move || reach.route(&cancel)),
+            patience: PATIENCE,
+        };
+        let pipeline = Pipeline::open(fleet, when_busy, self.cancel.clone()).map_err(at_target)?;
+        let mut pour =
+            Pour::new(self, pipeline, functions, (index, safe), outcome.restored + outcome.skipped);
+        let options = self.parts().options(part, to, replace)?;
+        let read = self.parts().read(part, &options, &mut pour, |pour| pour.failure());
+        let (finished, counts) = pour.finish();
+        if finished.is_ok()
+            && let Ok(read) = &read
+        {
+            self.meter.set_safe(index, read.keys);
+        }
+        // What was safe before was counted then, and is counted as restored now.
+        let passed = safe.min(read.as_ref().map_or(safe, |restored| restored.keys));
+        outcome.restored += counts.done + passed;
+        outcome.skipped += counts.skipped;
+        if counts.mended > 0 {
+            outcome.warnings.push(format!(
+                "the target was lost and found again {} times; every key that was not answered was sent again",
+                counts.mended
+            ));
+        }
+        finished.map_err(at_target)?;
+        let read = read?;
+        add(&read, outcome, lost);
+        Ok(())
+    }
+}
+
+/// Adds what reading a part came to. Of the keys sent, those whose time is over were dropped by the target.
+fn add(read: &Restored, outcome: &mut RestoreOutcome, lost: &mut NotRestored) {
+    let changes = &read.changes;
+    let dropped = changes.expired.min(outcome.restored);
+    outcome.restored -= dropped;
+    outcome.expired += dropped + changes.dropped_expired;
+    outcome.with_expiry += changes.with_expiry;
+    outcome.left_out += changes.filtered_out + changes.other_slots + read.empty;
+    lost.functions += read.not_restored.functions;
+    lost.module_aux += read.not_restored.module_aux;
+    lost.key_meta += read.not_restored.key_meta;
+    lost.usage += read.not_restored.usage;
+    lost.member_expiries += read.not_restored.member_expiries;
+}
+
+fn tell_losses(lost: &NotRestored, outcome: &mut RestoreOutcome) {
+    for (count, what) in [
+        (lost.functions, "function libraries: the target has no functions"),
+        (lost.module_aux, "records of modules outside of keys: no command carries them"),
+        (lost.key_meta, "notes of modules at keys: no command carries them"),
+        (lost.usage, "idle times or access counters of keys too large for one command"),
+        (lost.member_expiries, "expiries of single members, which only KeyDB knows"),
+    ] {
+        if count > 0 {
+            outcome.warnings.push(format!("not restored: {count} {what}"));
+        }
+    }
+}

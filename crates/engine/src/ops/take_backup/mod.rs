@@ -1,0 +1,172 @@
+//! Takes a backup: every shard's snapshot, then the manifest, then the row.
+
+mod record;
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::capture::{CapturedSet, SetOrder, Source};
+use super::{Engine, Meter};
+use crate::catalog::SealedBackup;
+use crate::error::{Error, Kind, Result};
+use crate::model::{Backup, Instance, Job, Manifest, ManifestPart};
+use crate::vault::{AttemptKey, ObjectKey};
+use record::Record;
+
+/// The code of a backup that must begin anew, because the cluster's slots changed hands under it.
+pub(crate) const TOPOLOGY_CHANGED: &str = "TOPOLOGY_CHANGED";
+/// Attempts at a cluster whose slots keep changing hands, before what was had is kept as a partial set.
+const MOST_ATTEMPTS: u32 = 3;
+
+/// Where an instance's password is sealed for.
+pub(super) fn password_place(account: &str, instance: &str) -> String {
+    format!("instance/{account}/{instance}/password")
+}
+
+impl Engine {
+    /// Does one attempt of a backup job. Every write names the job's fence.
+    pub(crate) async fn take_backup(
+        &self,
+        job: &Job,
+        meter: &Arc<Meter>,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        let backup = self.catalog.backup_by_id(job.backup).await?;
+        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
+        let instance = self.catalog.instance(&job.account, &job.instance).await?.ok_or_else(|| {
+            Error::new(Kind::NotFound, "INSTANCE_GONE", format!("the instance {} was deleted", job.instance))
+        })?;
+        let attempt = AttemptKey {
+            account: job.account.clone(),
+            instance: job.instance.clone(),
+            backup: job.backup,
+            attempt: job.attempt,
+        };
+        let sealed = match self.capture_set(instance, &attempt, meter, cancel).await {
+            Ok(set) => self.commit(&backup, job, &attempt, &set).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = sealed else { return Ok(()) };
+        match self.is_named(&attempt).await {
+            Ok(true) => {
+                tracing::warn!(backup = %job.backup, %error, "the catalog failed after it had taken the backup");
+                return Ok(());
+            }
+            Ok(false) => self.remove_failed(&attempt).await,
+            // The sweeper will see.
+            Err(error) => {
+                tracing::warn!(backup = %job.backup, %error, "cannot tell whether the attempt is kept");
+            }
+        }
+        Err(error)
+    }
+
+    /// Whether the row names the attempt after all, as when only the answer to the last write was lost.
+    async fn is_named(&self, attempt: &AttemptKey) -> Result<bool> {
+        let row = self.catalog.backup_by_id(attempt.backup).await?;
+        Ok(row.is_some_and(|row| row.state.keeps_objects() && row.attempt == attempt.attempt))
+    }
+
+    /// Nothing half-written stays; what a crash leaves, the sweeper finds.
+    async fn remove_failed(&self, attempt: &AttemptKey) {
+        if let Err(error) = self.vault.remove_attempt(attempt).await {
+            tracing::warn!(backup = %attempt.backup, %error, "cannot remove what a failed attempt left");
+        }
+    }
+
+    async fn capture_set(
+        &self,
+        instance: Instance,
+        attempt: &AttemptKey,
+        meter: &Arc<Meter>,
+        cancel: &CancellationToken,
+    ) -> Result<CapturedSet> {
+        let order = SetOrder {
+            source: self.source(&instance)?,
+            instance: Arc::new(instance),
+            attempt: attempt.clone(),
+            spool: self.settings.work_dir.clone(),
+            vault: self.vault.clone(),
+            catalog: self.catalog.clone(),
+            clock: self.clock.clone(),
+            hosts: self.hosts.clone(),
+            meter: meter.clone(),
+            cancel: cancel.clone(),
+        };
+        order.capture().await
+    }
+
+    /// Where an instance is, with its password in clear.
+    pub(super) fn source(&self, instance: &Instance) -> Result<Source> {
+        Ok(Source {
+            address: instance.url.parse()?,
+            login: self.login_of(instance)?,
+            timeouts: self.settings.timeouts,
+        })
+    }
+
+    /// Writes the manifest, which commits the attempt, and then the row that names it.
+    async fn commit(
+        &self,
+        backup: &Backup,
+        job: &Job,
+        attempt: &AttemptKey,
+        set: &CapturedSet,
+    ) -> Result<()> {
+        let record = Record::of(set, backup, job)?;
+        if record.is_unsettled && job.attempt < MOST_ATTEMPTS {
+            return Err(Error::new(
+                Kind::Conflict,
+                TOPOLOGY_CHANGED,
+                "slots changed hands during the backup",
+            )
+            .hint("it begins anew by itself"));
+        }
+        let numbers =
+            self.catalog.mint_numbers(u32::try_from(record.parts.len()).unwrap_or(u32::MAX)).await?;
+        let parts: Vec<_> = numbers.into_iter().zip(record.parts).collect();
+        let manifest = Manifest {
+            format: 1,
+            backup: backup.id,
+            number: backup.number,
+            account: backup.account.clone(),
+            instance: backup.instance.clone(),
+            instance_name: backup.instance_name.clone(),
+            attempt: attempt.attempt,
+            state: record.state,
+            mode: backup.mode,
+            method: record.method,
+            remark: backup.remark.clone(),
+            created_at: backup.created_at,
+            started_at: job.started_at.unwrap_or(job.created_at),
+            ended_at: self.clock.now(),
+            expires_at: backup.expires_at,
+            server: Some(record.server.clone()),
+            origin: Some(record.origin.clone()),
+            parts: parts
+                .iter()
+                .map(|(number, part)| ManifestPart {
+                    number: *number,
+                    object: ObjectKey::Part(attempt.clone(), part.shard).name(),
+                    sealed: part.clone(),
+                })
+                .collect(),
+        };
+        self.write_manifest(attempt, &manifest).await?;
+        let sealed = SealedBackup {
+            state: record.state,
+            method: record.method,
+            origin: Some(record.origin),
+            parts,
+            server: Some(record.server.clone()),
+            failure: record.failure,
+        };
+        self.catalog.seal_backup(&job.lease(), &sealed, self.clock.now()).await?;
+        // Only for lists; the backup is safe whether or not this works.
+        if let Err(error) = self.catalog.record_contact(&job.account, &job.instance, &record.server).await {
+            tracing::warn!(instance = %job.instance, %error, "cannot keep what the server said of itself");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,239 @@
+//! A lane: the connection to one primary, and what is under way on it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use super::batch::Batch;
+use super::verdict::{Verdict, judge, shown_key};
+use crate::error::{Error, Kind, Result};
+use crate::redis::{Connection, Door, Reply};
+
+/// Most bytes, and most orders, under way. A batch that begins below goes out whole.
+const WINDOW_BYTES: usize = 16 * 1024 * 1024;
+const WINDOW_ITEMS: usize = 10_000;
+
+/// A batch under way.
+struct Flight {
+    batch: Batch,
+    /// The order whose replies come next, and how many of them are to come.
+    next: usize,
+    replies: u32,
+    /// Whether the reply to a SELECT comes before all others.
+    selects: bool,
+    /// Whether the order that comes next is settled, whatever its further replies are.
+    settled: bool,
+}
+
+/// The connection to one primary, and what is under way on it.
+pub(super) struct Lane {
+    door: Door,
+    shared: Arc<Shared>,
+    spare: Sender<Batch>,
+    cancel: CancellationToken,
+    connection: Option<Connection>,
+    database: u64,
+    flights: VecDeque<Flight>,
+    bytes: usize,
+    items: usize,
+}
+
+impl Lane {
+    pub(super) fn new(
+        door: Door,
+        shared: Arc<Shared>,
+        spare: Sender<Batch>,
+        cancel: CancellationToken,
+    ) -> Self {
+        let flights = VecDeque::new();
+        Self { door, shared, spare, cancel, connection: None, database: 0, flights, bytes: 0, items: 0 }
+    }
+
+    /// Sends batches and reads replies until there are no more batches and no more replies. Whatever happens, takes
+    /// batches to the end: its user waits for that.
+    pub(super) fn run(mut self, waiting: &Receiver<Batch>) {
+        let mut result = self.door.open(&self.cancel).map(|connection| self.connection = Some(connection));
+        while result.is_ok() {
+            match self.step(waiting) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) => result = Err(error),
+            }
+        }
+        if let Err(error) = result {
+            self.give_up(error, waiting);
+        }
+    }
+
+    /// Sends a batch, or reads replies. `false` at the end.
+    fn step(&mut self, waiting: &Receiver<Batch>) -> Result<bool> {
+        if self.flights.is_empty() {
+            return match waiting.recv() {
+                Ok(batch) => self.send(batch).map(|()| true),
+                Err(_) => Ok(false),
+            };
+        }
+        if self.bytes < WINDOW_BYTES && self.items < WINDOW_ITEMS {
+            match waiting.try_recv() {
+                Ok(batch) => return self.send(batch).map(|()| true),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {}
+            }
+        }
+        self.read().map(|()| true)
+    }
+
+    fn send(&mut self, batch: Batch) -> Result<()> {
+        if self.shared.failed.load(Ordering::Acquire) {
+            // Nothing is added to a restore that has failed.
+            return Ok(());
+        }
+        let selects = batch.database != self.database;
+        self.bytes += batch.bytes.len();
+        self.items += batch.items.len();
+        self.database = batch.database;
+        // It counts as under way from here: a write that fails may have reached the server.
+        let replies = batch.items[0].replies;
+        self.flights.push_back(Flight { batch, next: 0, replies, selects, settled: false });
+        let (Some(connection), Some(flight)) = (&mut self.connection, self.flights.back()) else {
+            return Err(Error::internal("a lane has no connection", "it was given up"));
+        };
+        if selects {
+            connection.send(&[b"SELECT", self.database.to_string().as_bytes()])?;
+        }
+        connection.send_raw(&flight.batch.bytes)
+    }
+
+    /// Reads the replies that are there, at least one.
+    fn read(&mut self) -> Result<()> {
+        let Self { connection: Some(connection), flights, shared, .. } = self else {
+            return Err(Error::internal("a lane has no connection", "it was given up"));
+        };
+        let Some(flight) = flights.front_mut() else { return Ok(()) };
+        if flight.selects {
+            if let Reply::Error(text) = connection.reply()? {
+                let action = format!("select database {}", flight.batch.database);
+                return Err(connection.refusal(&action, &text));
+            }
+            flight.selects = false;
+        }
+        let plain = connection.take_ok(flight.plain_replies());
+        if plain > 0 {
+            flight.skip(plain);
+            shared.done.fetch_add(plain as u64, Ordering::Relaxed);
+        } else {
+            let reply = connection.reply()?;
+            let (command, item) = (flight.batch.command(flight.next), flight.batch.items[flight.next]);
+            let verdict = judge(&reply, connection.node(), command, item.again, shared.when_busy);
+            let is_last = flight.replies <= 1;
+            match verdict {
+                _ if flight.settled => {}
+                Verdict::Done if is_last && item.is_last => {
+                    shared.done.fetch_add(1, Ordering::Relaxed);
+                }
+                Verdict::Done => {}
+                Verdict::Skipped => {
+                    flight.settled = true;
+                    shared.skipped.fetch_add(1, Ordering::Relaxed);
+                }
+                // Some of its commands were carried out here, and cannot be taken back.
+                Verdict::Later(_, reason) if !item.repeatable && flight.replies < item.replies => {
+                    flight.settled = true;
+                    shared.fail(half_done(&reason, &shown_key(command)));
+                }
+                Verdict::Later(ask, reason) => {
+                    flight.settled = true;
+                    shared.leave([flight.batch.take_out(flight.next, ask)], reason);
+                }
+                Verdict::Fatal(error) => {
+                    flight.settled = true;
+                    shared.fail(error);
+                }
+            }
+            flight.answered();
+        }
+        if flight.next == flight.batch.items.len() {
+            self.land();
+        }
+        Ok(())
+    }
+
+    /// The first batch under way is answered in full.
+    fn land(&mut self) {
+        let Some(Flight { batch, .. }) = self.flights.pop_front() else { return };
+        self.bytes -= batch.bytes.len();
+        self.items -= batch.items.len();
+        if !self.shared.trouble.load(Ordering::Acquire) && !self.shared.failed.load(Ordering::Acquire) {
+            self.shared.end(batch.first);
+        }
+        // Its user may be gone.
+        let _ = self.spare.send(batch);
+    }
+
+    /// After this nothing more is sent. What was not answered is left over, unless the error is not about to pass.
+    fn give_up(mut self, error: Error, waiting: &Receiver<Batch>) {
+        let flights = std::mem::take(&mut self.flights);
+        self.connection = None;
+        if error.kind != Kind::Unreachable {
+            self.shared.fail(error);
+            // Taken, so that nobody waits for it.
+            waiting.iter().for_each(drop);
+            return;
+        }
+        let mut left = Vec::new();
+        for flight in &flights {
+            let mut unanswered = flight.batch.leave(flight.next, true);
+            if flight.settled {
+                unanswered.remove(0);
+            }
+            left.append(&mut unanswered);
+        }
+        if let Some(lost) = left.iter().find(|left| !left.item.repeatable) {
+            let key = shown_key(&lost.command);
+            self.shared.fail(half_done(&error, &key));
+        }
+        self.shared.leave(left, error.clone());
+        for batch in waiting {
+            self.shared.leave(batch.leave(0, false), error.clone());
+        }
+    }
+}
+
+impl Flight {
+    /// How many orders from the next one on give one reply each.
+    fn plain_replies(&self) -> usize {
+        if self.settled {
+            return 0;
+        }
+        self.batch.items[self.next..].iter().take_while(|item| item.replies == 1 && item.is_last).count()
+    }
+
+    /// So many orders of one reply each were carried out.
+    fn skip(&mut self, orders: usize) {
+        self.next += orders;
+        self.replies = self.batch.items.get(self.next).map_or(0, |item| item.replies);
+    }
+
+    /// One reply to the next order has come.
+    fn answered(&mut self) {
+        self.replies = self.replies.saturating_sub(1);
+        if self.replies == 0 {
+            self.settled = false;
+            self.skip(1);
+        }
+    }
+}
+
+/// A value that goes in piece by piece can go on only where it stopped, and nobody knows where that was.
+fn half_done(error: &Error, key: &str) -> Error {
+    Error::new(
+        Kind::Unreachable,
+        "RESTORE_HALF_DONE",
+        format!("the connection broke in the middle of a large value, at key {key}"),
+    )
+    .because(error)
+    .hint("restore again with --on-conflict replace")
+}

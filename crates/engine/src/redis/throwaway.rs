@@ -1,0 +1,326 @@
+//! A server of our own that loads one snapshot and is thrown away: it listens on a Unix socket in its own folder only,
+//! saves nothing, and ends with the value that holds it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{Connection, Reply, Timeouts};
+use super::programs::{Program, Version, command};
+use super::{Login, Node};
+use crate::error::{Error, Kind, Result};
+
+/// The snapshot's name in the server's folder.
+pub const SNAPSHOT: &str = "dump.rdb";
+/// The socket's name there.
+const SOCKET: &str = "s";
+/// Its log.
+const LOG: &str = "server.log";
+/// Its process id, for whoever finds the folder after a crash.
+const PID: &str = "pid";
+/// Pause between two looks at the server.
+const LOOK: Duration = Duration::from_millis(50);
+/// Lines and bytes of its log that an error quotes.
+const QUOTED_LINES: usize = 6;
+const QUOTED_BYTES: u64 = 4096;
+/// More databases than this are not made: each takes memory, used or not.
+const MOST_DATABASES: u64 = 65_536;
+
+/// A process and all that it started, killed when dropped.
+#[derive(Debug)]
+pub(super) struct Group(Child);
+
+impl Group {
+    /// Of a child that leads its own group.
+    pub(super) fn of(child: Child) -> Self {
+        Self(child)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Not waited for yet, so its number cannot be another's.
+        if matches!(self.0.try_wait(), Ok(None)) {
+            let _ = kill_process_group(Pid::from_child(&self.0), Signal::KILL);
+            let _ = self.0.kill();
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// A server that loads, or has loaded, a snapshot.
+#[derive(Debug)]
+pub struct Throwaway {
+    group: Group,
+    /// Held open: its path may be longer than a socket's address can be.
+    folder: File,
+    path: PathBuf,
+    started: Instant,
+    deadline: Instant,
+}
+
+impl Throwaway {
+    /// Starts a server on a folder that holds the snapshot. `databases` is how many it needs; it has `limit` for
+    /// everything.
+    pub fn start(program: &Program, folder: &Path, databases: u64, limit: Duration) -> Result<Self> {
+        let failed = |error: std::io::Error| {
+            Error::io(format!("cannot start {} in {}", program.path.display(), folder.display()), &error)
+        };
+        let open = File::open(folder).map_err(failed)?;
+        let mut command = command(&program.path);
+        // What it says before it has read where its log is belongs there as well.
+        let log = File::options().create(true).append(true).open(folder.join(LOG)).map_err(failed)?;
+        command.current_dir(folder).stdout(log.try_clone().map_err(failed)?).stderr(log);
+        command
+            .args(["--port", "0", "--unixsocket", SOCKET, "--unixsocketperm", "700"])
+            .arg("--dir")
+            .arg(".");
+        command.args(["--dbfilename", SNAPSHOT, "--save", "", "--appendonly", "no", "--daemonize", "no"]);
+        // A replica, of nobody, deletes nothing by itself: every key of the file can be counted.
+        command.args(["--replicaof", "127.0.0.1", "1", "--maxmemory", "0", "--logfile", LOG]);
+        command.arg("--databases").arg(databases.clamp(16, MOST_DATABASES).to_string());
+        if program.version >= Version([7, 0, 0]) {
+            command.args(["--enable-debug-command", "local"]);
+        }
+        let started = Instant::now();
+        let group = Group::of(command.spawn().map_err(failed)?);
+        std::fs::write(folder.join(PID), group.0.id().to_string()).map_err(failed)?;
+        let path = folder.to_owned();
+        Ok(Self { group, folder: open, path, started, deadline: started + limit })
+    }
+
+    /// When it was started.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Waits until it has loaded everything, telling bytes done and bytes in all on the way. Blocks, on a thread of a
+    /// tokio runtime that may.
+    pub fn wait_until_loaded(
+        &mut self,
+        cancel: &CancellationToken,
+        told: &mut dyn FnMut(u64, u64),
+    ) -> Result<Connection> {
+        let mut connection = self.connect(cancel)?;
+        loop {
+            let info = info(&mut connection, b"persistence").map_err(|error| self.explain(error))?;
+            let number = |name: &str| field(&info, name).and_then(|text| text.parse().ok()).unwrap_or(0);
+            if field(&info, "loading") == Some("0") {
+                return Ok(connection);
+            }
+            told(number("loading_loaded_bytes"), number("loading_total_bytes"));
+            self.pause(cancel)?;
+        }
+    }
+
+    /// Connects as soon as there is a socket.
+    fn connect(&mut self, cancel: &CancellationToken) -> Result<Connection> {
+        let socket = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET}", self.folder.as_raw_fd()));
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        // A server answers between two values only, and one value may be large.
+        let timeouts = Timeouts { reply: left, silence: left };
+        loop {
+            match Connection::open(&Node::Unix(socket.clone()), &Login::default(), timeouts, cancel.clone()) {
+                Ok(connection) => return Ok(connection),
+                Err(error) if error.kind == Kind::Cancelled => return Err(error),
+                Err(_) => self.pause(cancel)?,
+            }
+        }
+    }
+
+    /// Waits a moment, unless the server has ended, its time is up, or somebody says stop.
+    fn pause(&mut self, cancel: &CancellationToken) -> Result<()> {
+        if cancel.is_cancelled() {
+            return Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"));
+        }
+        if let Ok(Some(status)) = self.group.0.try_wait() {
+            return Err(self.gave_up(&format!("it ended with {status}")));
+        }
+        if Instant::now() >= self.deadline {
+            return Err(self
+                .gave_up("it has not loaded the snapshot in time")
+                .hint("give it longer with drill.timeout"));
+        }
+        std::thread::sleep(LOOK);
+        Ok(())
+    }
+
+    /// What a broken connection means: the server ended, or it is too slow.
+    pub fn explain(&mut self, error: Error) -> Error {
+        if error.kind == Kind::Cancelled {
+            return error;
+        }
+        // It closes its sockets a moment before it is gone.
+        for _ in 0..40 {
+            if let Ok(Some(status)) = self.group.0.try_wait() {
+                return self.gave_up(&format!("it ended with {status}"));
+            }
+            std::thread::sleep(LOOK);
+        }
+        self.gave_up(&error.to_string())
+    }
+
+    fn gave_up(&self, why: &str) -> Error {
+        let log = self.last_words();
+        let cause = if log.is_empty() { why.to_owned() } else { format!("{why}; its log ends: {log}") };
+        Error::new(Kind::Corrupt, "DRILL_FAILED", "the server did not load the snapshot").because(cause)
+    }
+
+    /// The last lines of its log, for people.
+    fn last_words(&self) -> String {
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = File::open(self.path.join(LOG))?;
+            let length = file.metadata()?.len();
+            file.seek(SeekFrom::Start(length.saturating_sub(QUOTED_BYTES)))?;
+            let mut bytes = Vec::new();
+            file.take(QUOTED_BYTES).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        last_lines(&String::from_utf8_lossy(&read().unwrap_or_default()))
+    }
+}
+
+/// Keys by database, as a server counts them; databases without keys are not there.
+pub fn keyspace(connection: &mut Connection) -> Result<BTreeMap<u64, u64>> {
+    Ok(info(connection, b"keyspace")?
+        .lines()
+        .filter_map(|line| {
+            let (database, facts) = line.trim().strip_prefix("db")?.split_once(':')?;
+            let keys = facts.split(',').find_map(|fact| fact.strip_prefix("keys="))?;
+            Some((database.parse().ok()?, keys.parse().ok()?))
+        })
+        .collect())
+}
+
+/// What all keys and values come to, as the server itself sums it up; `None` where it does not offer that.
+pub fn digest(connection: &mut Connection) -> Result<Option<String>> {
+    Ok(match connection.call(&[b"DEBUG", b"DIGEST"])? {
+        Reply::Simple(text) if text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit()) => Some(text),
+        _ => None,
+    })
+}
+
+fn info(connection: &mut Connection, section: &[u8]) -> Result<String> {
+    match connection.call(&[b"INFO", section])? {
+        Reply::Error(text) => Err(connection.refusal("describe itself", &text)),
+        reply => Ok(reply.text().unwrap_or_default()),
+    }
+}
+
+/// The value of a line `name:value`.
+fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// The last lines of a log, without dates and control characters, in one.
+fn last_lines(log: &str) -> String {
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(QUOTED_LINES)..];
+    let bare = |line: &&str| -> String {
+        // `4711:M 22 Nov 2026 07:00:00.000 # Bad file format…`: what stands behind the sign of the level.
+        let text = [" # ", " * ", " - ", " . "]
+            .iter()
+            .find_map(|sign| line.split_once(sign))
+            .map_or(*line, |(_, text)| text);
+        text.chars().filter(|c| !c.is_control()).take(300).collect()
+    };
+    last.iter().map(bare).collect::<Vec<_>>().join(" / ")
+}
+
+/// Removes what a crash left in the folder of all throw-away servers, servers that are still running included. Only
+/// while none is at work. Returns how many folders there were.
+pub fn sweep(folder: &Path) -> Result<u64> {
+    let failed = |error: &std::io::Error| Error::io(format!("cannot sweep {}", folder.display()), error);
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        other => other.map_err(|error| failed(&error))?,
+    };
+    let mut removed = 0;
+    for entry in entries {
+        let entry = entry.map_err(|error| failed(&error))?;
+        if !entry.file_type().map_err(|error| failed(&error))?.is_dir() {
+            continue;
+        }
+        end_orphan(&entry.path());
+        std::fs::remove_dir_all(entry.path()).map_err(|error| failed(&error))?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Ends the server of a folder, if its process is still there: known by its number and by where it works.
+fn end_orphan(folder: &Path) {
+    let Ok(text) = std::fs::read_to_string(folder.join(PID)) else { return };
+    let Some(pid) = text.trim().parse().ok().filter(|pid| *pid > 1).and_then(Pid::from_raw) else { return };
+    let works_in = std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero()));
+    let same = works_in.is_ok_and(|found| std::fs::canonicalize(folder).is_ok_and(|folder| found == folder));
+    if same {
+        tracing::warn!(folder = %folder.display(), "ended a throw-away server that a crash had left");
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
+
+/// Makes a folder for a server, which nobody else may enter. What is there already goes.
+pub fn fresh_folder(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let failed = |error: std::io::Error| Error::io(format!("cannot make {}", path.display()), &error);
+    if path.exists() {
+        end_orphan(path);
+        std::fs::remove_dir_all(path).map_err(failed)?;
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_log_is_quoted_without_dates_and_control_characters() {
+        let log = "1:C 22 Nov 2026 07:00:00.000 * Redis is starting\n\
+            1:M 22 Nov 2026 07:00:00.001 # Bad file\x1b[31m format reading the append only file\n\n";
+        assert_eq!(last_lines(log), "Redis is starting / Bad file[31m format reading the append only file");
+        assert_eq!(last_lines(""), "");
+        let long = "x".repeat(1000) + "\n";
+        assert!(last_lines(&long.repeat(20)).len() < 2000);
+    }
+
+    #[test]
+    fn keys_are_counted_by_database() {
+        let info = "# Keyspace\r\ndb0:keys=18,expires=1,avg_ttl=0\r\ndb9:keys=1,expires=0\r\ndbx:keys=3\r\n";
+        let reply = format!("${}\r\n{info}\r\n", info.len()).into_bytes();
+        let counted = keyspace(&mut Connection::scripted([reply], Timeouts::default())).unwrap();
+        assert_eq!(counted, BTreeMap::from([(0, 18), (9, 1)]));
+        assert_eq!((field(info, "db9"), field(info, "db1")), (Some("keys=1,expires=0"), None));
+    }
+
+    #[test]
+    fn a_sweep_ends_the_servers_that_work_there_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let sleeper = |folder: &Path| {
+            Group::of(command(Path::new("sleep")).arg("600").current_dir(folder).spawn().unwrap())
+        };
+        let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+        for path in [&ours, &theirs] {
+            fresh_folder(path).unwrap();
+        }
+        let (mut inside, mut outside) = (sleeper(&ours), sleeper(folder.path()));
+        std::fs::write(ours.join(PID), inside.0.id().to_string()).unwrap();
+        // As when the number was given to another process since.
+        std::fs::write(theirs.join(PID), outside.0.id().to_string()).unwrap();
+        assert_eq!(sweep(folder.path()).unwrap(), 2);
+        assert!(!inside.0.wait().unwrap().success());
+        assert!(outside.0.try_wait().unwrap().is_none());
+        assert!(!ours.exists() && !theirs.exists());
+        assert_eq!(sweep(&folder.path().join("absent")).unwrap(), 0);
+    }
+}
