@@ -15,7 +15,7 @@ use crate::api::{FailureNote, Problem};
 pub(crate) enum Exit {
     /// Failed, for none of the reasons below.
     Failure = 1,
-    /// The command or one of its values is not acceptable.
+    /// The command or one of its values is not acceptable. Of `diff` also what others fail with 1 for.
     Usage = 2,
     /// Some of it worked.
     Partial = 3,
@@ -33,8 +33,10 @@ pub(crate) enum Exit {
     NoSpace = 9,
     /// There is no service here yet.
     NotInitialised = 10,
-    /// Stopped by the user.
+    /// Stopped by the user, or by the end of the terminal.
     Interrupted = 130,
+    /// Stopped by SIGTERM.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

@@ -20,8 +20,8 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            let failure = keystow_engine::Error::internal("the runtime cannot be started", error).into();
-            return failure::report(&failure, json);
+            let error = keystow_engine::Error::internal("the runtime cannot be started", error);
+            return failure::report(&cli.unable(error.into()), json);
         }
     };
     let result = runtime.block_on(cli::run(cli));

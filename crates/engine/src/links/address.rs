@@ -38,6 +38,13 @@ impl AddressRange {
     }
 }
 
+impl From<IpAddr> for AddressRange {
+    fn from(address: IpAddr) -> Self {
+        let network = address.to_canonical();
+        Self { network, prefix: if network.is_ipv4() { 32 } else { 128 } }
+    }
+}
+
 impl FromStr for AddressRange {
     type Err = Error;
 
@@ -53,13 +60,12 @@ impl FromStr for AddressRange {
             Some((address, prefix)) => (address, Some(prefix)),
             None => (text, None),
         };
-        let network: IpAddr = address.parse::<IpAddr>().map_err(|_| bad())?.to_canonical();
-        let longest = if network.is_ipv4() { 32 } else { 128 };
+        let alone = Self::from(address.parse::<IpAddr>().map_err(|_| bad())?);
         let prefix = match prefix {
-            None => longest,
-            Some(digits) => digits.parse().ok().filter(|prefix| *prefix <= longest).ok_or_else(bad)?,
+            None => alone.prefix,
+            Some(digits) => digits.parse().ok().filter(|prefix| *prefix <= alone.prefix).ok_or_else(bad)?,
         };
-        Ok(Self { network, prefix })
+        Ok(Self { prefix, ..alone })
     }
 }
 

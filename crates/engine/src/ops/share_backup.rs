@@ -14,8 +14,11 @@ use crate::model::{
     RememberedLink, RevocationScope, Right,
 };
 
-/// Address ranges that a link may carry: it must stay short enough for a mail, a shell and our own reading of it.
+/// Address ranges of one limit that somebody sets.
 pub const MOST_RANGES: usize = 32;
+/// Those that a link carries: of two limits that narrow each other. It must stay short enough for a mail, a shell and
+/// our own reading of it.
+const MOST_OF_A_LINK: usize = 2 * MOST_RANGES;
 
 /// The links that somebody asks for.
 #[derive(Debug, Clone)]
@@ -226,8 +229,8 @@ fn check(backup: &Backup, order: &LinkOrder, longest: Duration) -> Result<()> {
         let message = format!("a link lives from 1 second to {} hours", longest.as_secs() / 3600);
         return Err(Error::invalid(message).hint("choose another --ttl, or raise links.max_ttl"));
     }
-    if order.addresses.len() + order.denied.len() > MOST_RANGES {
-        return Err(Error::invalid(format!("a link carries at most {MOST_RANGES} address ranges")));
+    if order.addresses.len() + order.denied.len() > MOST_OF_A_LINK {
+        return Err(Error::invalid(format!("a link carries at most {MOST_OF_A_LINK} address ranges")));
     }
     if order.networks.is_empty() || order.deliveries == Some(0) {
         return Err(Error::invalid("a link needs a network and at least one delivery"));

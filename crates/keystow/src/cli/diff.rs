@@ -27,12 +27,14 @@ use side::{Parting, Side};
 #[derive(Debug, Args)]
 #[command(
     after_help = "Prints a line per key: + added, - removed, ~ changed (type, value, expiry); then the counts. With \
-    --json, a JSON object per line: {\"change\", \"db\", \"key\", \"type\", …}, the last one {\"summary\": {…}}. Lines \
-    come in the order of databases and keys as long as both sides fit into memory, else in none.\n\n\
+    --json, a JSON object per line: {\"change\", \"db\", \"key\", \"type\", \"expires_at_ms\", …}, the last one \
+    {\"summary\": {…}}; a key that is not UTF-8 is {\"base64\":\"…\"}. Lines come in the order of databases and keys \
+    as long as both sides fit into memory, else in none.\n\n\
     How a value is encoded and by which server makes no difference.\n\n\
     Examples:\n  keystow diff monday.rdb tuesday.rdb\n  \
     keystow diff 0198f3c0-7b1e-7c0a-9d0e-3f1f6f0f2a11 dump.rdb --match 'user:*'\n\n\
-    Exit code 0 means that the keys are the same, 1 that they differ."
+    Exit code 0 means that the keys are the same, 1 that they differ, 2 or more that they could not be compared: 2 \
+    where other commands fail with 1, 5 for a file or backup that is not there, 7 for one that is not sound, and so on."
 )]
 pub(crate) struct DiffArgs {
     /// The earlier one: an RDB file, - for standard input, or a backup's id or number
@@ -56,12 +58,24 @@ pub(crate) struct DiffArgs {
 
 /// Compares and prints; the exit code says whether something differs.
 pub(super) async fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, Failure> {
-    if args.before == "-" && args.after == "-" {
-        return Err(Failure::usage("only one side can be standard input"));
+    let differs = compare(args, context).await.map_err(unlike_a_difference)?;
+    Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// A failure never ends with 1, which means that something differs; diff(1) keeps 2 for it.
+pub(super) fn unlike_a_difference(failure: Failure) -> Failure {
+    let exit = if failure.exit == Exit::Failure { Exit::Usage } else { failure.exit };
+    Failure { exit, ..failure }
+}
+
+async fn compare(args: DiffArgs, context: &Context) -> Result<bool, Failure> {
+    if input::is_one_stream(&args.before, &args.after) {
+        return Err(Failure::usage("both sides are the same stream, which can be read only once")
+            .hint("write it to a file first"));
     }
     let before = input::open(&args.before, context).await?;
     let after = input::open(&args.after, context).await?;
-    let parting = Arc::new(Parting::for_bytes(size(&before).max(size(&after)), args.temp_dir));
+    let parting = Arc::new(Parting::for_files(size(&before).max(size(&after)), args.temp_dir));
     let reading = Reading {
         key: DigestKey::random(),
         filter: Arc::new(args.filter.filter()),
@@ -75,10 +89,9 @@ pub(super) async fn run(args: DiffArgs, context: &Context) -> Result<ExitCode, F
         compare::compare(before, after, &mut |pair| report.add(pair))?;
         report.finish()
     });
-    let differs = compared
+    compared
         .await
-        .map_err(|error| Failure::new(Exit::Failure, "INTERNAL", "the comparison died").because(error))??;
-    Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        .map_err(|error| Failure::new(Exit::Failure, "INTERNAL", "the comparison died").because(error))?
 }
 
 /// The bytes of all inputs together, where all are known.
@@ -106,7 +119,7 @@ impl Reading {
             };
             side = input.read(move |bytes| collect(bytes, &label, chosen, side)).await?;
         }
-        Ok(side)
+        side.settle()
     }
 }
 

@@ -5,7 +5,6 @@ mod parquet;
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -13,12 +12,10 @@ use keystow_rdb::{ExportOptions, Exported, Fault, Filter, Form, Limits, Reason};
 use serde::Serialize;
 
 use super::new_file::NewFile;
-use super::output::count;
+use super::output::{closed, count, is_stdout, stdout, unless_closed};
+use super::stop::unless_stopped;
 use super::{Context, input};
-use crate::failure::{Exit, Failure};
-
-/// The code of a failure that is none: whoever read our output has seen enough (`| head`).
-const CLOSED: &str = "OUTPUT_CLOSED";
+use crate::failure::Failure;
 
 /// Flags of `export`.
 #[derive(Debug, Args)]
@@ -36,9 +33,9 @@ pub(crate) struct ExportArgs {
     /// Form of the output
     #[arg(long, value_enum, default_value_t = Format::Jsonl)]
     format: Format,
-    /// File to write, in place of standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
+    /// File to write, - for standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    output: PathBuf,
     /// Replace a file that exists
     #[arg(long, requires = "output")]
     force: bool,
@@ -73,19 +70,14 @@ pub(super) async fn run(args: ExportArgs, context: &Context) -> Result<(), Failu
             .hint("build it with: cargo build --release --package keystow --features parquet"));
     }
     let inputs = input::open(&args.source, context).await?;
-    let file = args.output.map(|path| NewFile::create(path, args.force)).transpose()?;
+    let path = Some(args.output).filter(|path| !is_stdout(path));
     let filter = args.filter.filter();
-    // A file that is dropped when the user stops it leaves nothing behind.
-    let exported = tokio::select! {
-        exported = export_all(inputs, args.format, &filter, file.as_ref()) => exported,
-        _ = tokio::signal::ctrl_c() => {
-            Err(Failure::new(Exit::Interrupted, "INTERRUPTED", "stopped before all keys were written"))
-        }
-    };
-    let exported = match exported {
-        Err(failure) if failure.code == CLOSED => return Ok(()),
-        exported => exported?,
-    };
+    let exported = unless_stopped("stopped before all keys were written", async {
+        let file = path.map(|path| NewFile::create(path, args.force)).transpose()?;
+        let exported = export_all(inputs, args.format, &filter, file.as_ref()).await?;
+        Ok((exported, file))
+    });
+    let Some((exported, file)) = unless_closed(exported.await)? else { return Ok(()) };
     warn_of_losses(&exported, args.format, context);
     let Some(file) = file else { return Ok(()) };
     let summary =
@@ -122,12 +114,6 @@ async fn export_all(
     Ok(all)
 }
 
-/// Standard output without the standard library's buffer.
-fn stdout() -> Result<File, Failure> {
-    let stdout = std::io::stdout().as_fd().try_clone_to_owned();
-    stdout.map(File::from).map_err(|error| Failure::file("cannot open the output", &error))
-}
-
 fn export_one(
     bytes: &mut input::RdbBytes,
     format: Format,
@@ -150,9 +136,7 @@ fn export_one(
 
 fn failure(label: &str, fault: &Fault) -> Failure {
     match fault.reason {
-        Reason::Output { kind: ErrorKind::BrokenPipe, .. } => {
-            Failure::new(Exit::Failure, CLOSED, "nobody reads the output any more")
-        }
+        Reason::Output { kind: ErrorKind::BrokenPipe, .. } => closed(),
         _ => input::unsound(label, fault),
     }
 }

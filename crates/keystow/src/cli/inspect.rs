@@ -35,7 +35,7 @@ pub(crate) struct InspectArgs {
     /// How many levels of a name make a prefix
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..))]
     prefix_depth: u8,
-    /// Print every cluster slot (with --json)
+    /// Print every cluster slot that has keys
     #[arg(long)]
     slots: bool,
     #[command(flatten)]

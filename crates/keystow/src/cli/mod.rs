@@ -27,6 +27,7 @@ mod serve;
 mod sign;
 mod snippet;
 mod span;
+mod stop;
 mod verify;
 mod wait;
 
@@ -58,7 +59,7 @@ Environment of the client:
 
 Exit codes (take any other for a failure):
   0 ok         1 failure      2 usage         3 partial     4 auth                5 not found
-  6 conflict   7 integrity    8 unreachable   9 no space   10 not initialised   130 interrupted";
+  6 conflict   7 integrity    8 unreachable   9 no space   10 not initialised   130, 143 interrupted";
 
 /// Self-hosted backups for Redis and Valkey
 ///
@@ -129,6 +130,13 @@ enum Command {
     Config(config::ConfigCommand),
     /// Print a script that completes commands in a shell
     Completions(completions::CompletionsArgs),
+}
+
+impl Cli {
+    /// A failure from before the command began, with that command's exit code.
+    pub(crate) fn unable(&self, failure: Failure) -> Failure {
+        if matches!(self.command, Command::Diff(_)) { diff::unlike_a_difference(failure) } else { failure }
+    }
 }
 
 /// What every command of a client needs.

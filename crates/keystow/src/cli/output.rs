@@ -1,10 +1,14 @@
 //! What commands print: data to stdout, as tables for people or as JSON for programs; everything else to stderr.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{BufRead, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use comfy_table::{Table, TableStyle};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::failure::{Exit, Failure};
 
@@ -71,6 +75,33 @@ pub(crate) fn emit(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
+/// The code of a failure that is none: whoever read our output has seen enough (`| head`).
+const CLOSED: &str = "OUTPUT_CLOSED";
+
+/// Whether a file to write is named as standard output is.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// Standard output without the standard library's buffer, for what is written in large pieces.
+pub(crate) fn stdout() -> Result<File, Failure> {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned();
+    stdout.map(File::from).map_err(|error| Failure::file("cannot open the output", &error))
+}
+
+/// What a command that writes by itself fails with when nobody reads its output any more.
+pub(crate) fn closed() -> Failure {
+    Failure::new(Exit::Failure, CLOSED, "nobody reads the output any more")
+}
+
+/// Nothing where nobody reads the output any more, which is no failure.
+pub(crate) fn unless_closed<T>(outcome: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match outcome {
+        Err(failure) if failure.code == CLOSED => Ok(None),
+        outcome => outcome.map(Some),
+    }
+}
+
 /// Writes a line to stderr.
 fn say(message: &str) {
     // Nobody is left to tell if stderr is closed.
@@ -120,6 +151,23 @@ pub(crate) fn pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, Option<String>
         let _ = writeln!(text, "{name:width$}  {value}");
         text
     })
+}
+
+/// A key or prefix in JSON: text, or `{"base64":"…"}` for bytes that are none, as in an export.
+#[derive(Debug)]
+pub(crate) struct Name(pub(crate) Vec<u8>);
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Coded {
+            base64: String,
+        }
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => Coded { base64: STANDARD.encode(&self.0) }.serialize(serializer),
+        }
+    }
 }
 
 /// Text of others without line feeds and terminal control sequences.

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use crate::lab::run;
+use crate::lab::{program, run};
 
 fn fixture(name: &str) -> String {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../rdb/tests/fixtures");
@@ -72,5 +73,43 @@ fn unsound_file_is_refused() {
     let said = run(&["diff", &fixture("srv-redis-7.0.15-all.rdb"), &fixture("trunc-half.rdb")]);
     assert_eq!(said.code, 7);
     assert!(said.err.contains("RDB_TRUNCATED"), "{said:?}");
-    assert_eq!(run(&["diff", "-", "-"]).code, 2);
+}
+
+#[test]
+fn stream_is_not_read_twice() {
+    let sound = fixture("srv-redis-7.0.15-all.rdb");
+    let diff = |before: &str, after: &str, input: Stdio| {
+        let output = program().args(["diff", before, after]).stdin(input).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let names = ["-", "/dev/stdin", "/proc/self/fd/0"];
+    for before in names {
+        for after in names {
+            let (code, said) = diff(before, after, Stdio::piped());
+            assert_eq!(code, Some(2), "{before} {after}: {said}");
+            assert!(said.contains("the same stream"), "{before} {after}: {said}");
+        }
+    }
+    let file = || Stdio::from(fs::File::open(&sound).unwrap());
+    assert_eq!(diff("-", "-", file()).0, Some(2));
+    for (before, after) in [("-", "/dev/stdin"), ("-", sound.as_str()), (&sound, &sound)] {
+        assert_eq!(
+            diff(before, after, file()),
+            (Some(0), String::new()),
+            "a file by its name is another stream"
+        );
+    }
+}
+
+#[test]
+fn failure_is_never_taken_for_a_difference() {
+    let sound = fixture("srv-redis-7.0.15-all.rdb");
+    // Its first read fails.
+    let unreadable = "/proc/self/mem";
+    for words in [["diff", unreadable, &sound], ["diff", &sound, unreadable]] {
+        let said = run(&words);
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.err.contains("error[RDB_IO]"), "{said:?}");
+    }
+    assert_eq!(run(&["inspect", unreadable]).code, 1);
 }

@@ -27,9 +27,7 @@ fn codes() -> BTreeSet<String> {
     for name in ["engine/src", "keystow/src"] {
         sources(&crates.join(name), &mut text);
     }
-    let is_code = |word: &str| {
-        word.len() > 3 && word.contains('_') && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_')
-    };
+    let is_code = |word: &str| word.len() > 3 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     let makers = ["Error::new(", "Failure::new(", "refused(", "code: \"", "Error { code: "];
     let mut found = BTreeSet::new();
     for maker in makers {

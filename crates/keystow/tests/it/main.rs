@@ -9,6 +9,7 @@ mod diff;
 mod documents;
 mod downloads;
 mod lab;
+mod outputs;
 mod proxies;
 mod relabel;
 mod rooms;

@@ -9,7 +9,16 @@ def server(settings, *, certificate=None):
         settings += f'\n[tls.api]\ncert = "{certificate.cert}"\nkey = "{certificate.key}"\n'
     file = lab.dir("config") / "keystow.toml"
     file.write_text(settings)
-    return lab.keystow("--config", file, ca=certificate and certificate.ca)
+    keystow = lab.keystow("--config", file, ca=certificate and certificate.ca)
+    keystow.config_file = file
+    return keystow
+
+
+def reconfigure(keystow, settings):
+    """Stop a server of ours and start it with other settings."""
+    keystow.stop()
+    keystow.config_file.write_text(settings)
+    keystow.start()
 
 
 def import_key(keystow, key, role, *options, token=None):

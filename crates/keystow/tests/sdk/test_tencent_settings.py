@@ -11,7 +11,7 @@ from alibaba import minute
 from aliyunsdkcore.client import AcsClient
 from aliyunsdkcore.request import CommonRequest
 from certificate import Certificate
-from configured import import_key, server
+from configured import import_key, reconfigure, server
 from lab import wait_until
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from world import OPERATOR, TENCENT_INSTANCE, get, world
@@ -153,6 +153,28 @@ class SettingsTest(unittest.TestCase):
         answer = self.call("DescribeBackupUrl", self.linked, region="")
         self.assertEqual(([], 1), (answer["DownloadUrl"], len(answer["InnerDownloadUrl"])))
         self.assertFalse(self.alibaba_link())
+
+    def test_two_restrictions_of_many_addresses_hold_together(self):
+        def restrict(region, addresses, symbol):
+            self.addCleanup(self.call, "ModifyBackupDownloadRestriction", {"LimitType": "NoLimit"}, region=region)
+            limits = {"LimitType": "Customize", "LimitIp": addresses, "IpComparisonSymbol": symbol}
+            self.call("ModifyBackupDownloadRestriction", limits, region=region)
+        others = [f"203.0.{number}.0/24" for number in range(32)]
+        restrict("", others, "NotIn")
+        restrict(SOUTH, [*others[:31], "127.0.0.1"], "In")
+        self.assertEqual([200, 200], self.statuses())
+        self.assertEqual(200, get(self.alibaba_link())[0])
+        restrict("", others, "In")
+        self.assertEqual([403, 403], self.statuses())
+
+    def test_a_backup_is_listed_without_links_where_a_restriction_means_nothing_any_more(self):
+        vpc = [{"Region": SOUTH, "VpcList": ["vpc-elsewhere"]}]
+        self.addCleanup(self.call, "ModifyBackupDownloadRestriction", {"LimitType": "NoLimit"}, region=SOUTH)
+        self.call("ModifyBackupDownloadRestriction", {"LimitType": "Customize", "LimitVpc": vpc}, region=SOUTH)
+        self.addCleanup(reconfigure, self.keystow, SETTINGS)
+        reconfigure(self.keystow, SETTINGS.replace("vpc-elsewhere", "vpc-gone"))
+        self.assertFalse(self.alibaba_link())
+        self.refused("InvalidParameterValue", "DescribeBackupUrl", self.linked, region=SOUTH)
 
     def alibaba_link(self):
         """The public link that Alibaba's list shows to a caller who names no region."""

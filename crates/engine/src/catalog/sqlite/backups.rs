@@ -1,6 +1,9 @@
 //! Backups and their parts.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::{SqliteCatalog, failed, is_duplicate, next_number, place, rows};
@@ -167,14 +170,28 @@ pub(super) async fn list(
     query.push(" LIMIT ").push_bind(rows::signed(filter.page.limit));
     query.push(" OFFSET ").push_bind(rows::signed(filter.page.offset));
     let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
-    let mut backups = found.iter().map(rows::backup).collect::<Result<Vec<_>>>()?;
-    if filter.unit == Unit::Part {
-        for (backup, row) in backups.iter_mut().zip(&found) {
-            let own = rows::part_number(row)?;
-            backup.parts.retain(|part| Some(part.number) == own);
+    let backups = match filter.unit {
+        Unit::Set => found.iter().map(rows::backup).collect::<Result<_>>()?,
+        Unit::Part => by_part(&found)?,
+    };
+    Ok(Listed { total: rows::number(total), rows: backups })
+}
+
+/// The backup of each row with that row's part alone. A backup's rows stand together: what is known of all its parts
+/// is read once, not once a row.
+fn by_part(found: &[SqliteRow]) -> Result<Vec<Backup>> {
+    let mut backups = Vec::with_capacity(found.len());
+    let id = |row: &SqliteRow| rows::text(row, "id").map(str::to_owned).ok();
+    for of_one in found.chunk_by(|one, next| id(one) == id(next)) {
+        let mut backup = rows::backup(&of_one[0])?;
+        let parts = std::mem::take(&mut backup.parts).into_iter();
+        let mut parts: HashMap<Number, Part> = parts.map(|part| (part.number, part)).collect();
+        for row in of_one {
+            let own = rows::part_number(row)?.and_then(|number| parts.remove(&number));
+            backups.push(Backup { parts: own.into_iter().collect(), ..backup.clone() });
         }
     }
-    Ok(Listed { total: rows::number(total), rows: backups })
+    Ok(backups)
 }
 
 fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) -> QueryBuilder<Sqlite> {

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::compare::Pair;
 use super::record::Record;
-use crate::cli::output::count;
+use crate::cli::output::{Name, count};
 use crate::failure::{Exit, Failure};
 
 /// Lines are written when so many bytes of them wait.
@@ -31,35 +31,24 @@ enum Line {
 #[derive(Debug, Serialize)]
 struct One {
     db: u64,
-    #[serde(flatten)]
-    key: Key,
+    key: Name,
     #[serde(rename = "type")]
     kind: &'static str,
-    expires_ms: Option<i64>,
+    expires_at_ms: Option<i64>,
 }
 
-/// A key of both sides; `type` and `expires_ms` are those of B.
+/// A key of both sides; `type` and `expires_at_ms` are those of B.
 #[derive(Debug, Serialize)]
 struct Both {
     db: u64,
-    #[serde(flatten)]
-    key: Key,
+    key: Name,
     /// `type`, or `value` and `expiry`, in this order.
     what: Vec<&'static str>,
     #[serde(rename = "type")]
     kind: &'static str,
     type_before: &'static str,
-    expires_ms: Option<i64>,
-    expires_ms_before: Option<i64>,
-}
-
-#[derive(Debug, Serialize)]
-struct Key {
-    /// What is not UTF-8 is replaced.
-    key: String,
-    /// All of it in hex, where it is not UTF-8.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    key_hex: Option<String>,
+    expires_at_ms: Option<i64>,
+    expires_at_ms_before: Option<i64>,
 }
 
 /// The counts, the last line.
@@ -166,21 +155,21 @@ impl<W: FnMut(&[u8]) -> Result<(), Failure>> Report<W> {
 fn one(record: &Record<'_>) -> One {
     One {
         db: record.database,
-        key: Key::of(record.key),
+        key: Name(record.key.to_vec()),
         kind: record.kind.name(),
-        expires_ms: record.expires_ms,
+        expires_at_ms: record.expires_ms,
     }
 }
 
 fn both(before: &Record<'_>, after: &Record<'_>, what: Vec<&'static str>) -> Both {
     Both {
         db: after.database,
-        key: Key::of(after.key),
+        key: Name(after.key.to_vec()),
         what,
         kind: after.kind.name(),
         type_before: before.kind.name(),
-        expires_ms: after.expires_ms,
-        expires_ms_before: before.expires_ms,
+        expires_at_ms: after.expires_ms,
+        expires_at_ms_before: before.expires_ms,
     }
 }
 
@@ -188,11 +177,11 @@ impl Line {
     /// The text form.
     fn describe(&self) -> String {
         match self {
-            Self::Added(One { db, key, kind, .. }) => format!("+ {db} {} ({kind})", key.shown()),
-            Self::Removed(One { db, key, kind, .. }) => format!("- {db} {} ({kind})", key.shown()),
+            Self::Added(One { db, key, kind, .. }) => format!("+ {db} {} ({kind})", shown(key)),
+            Self::Removed(One { db, key, kind, .. }) => format!("- {db} {} ({kind})", shown(key)),
             Self::Changed(both) => {
                 let what: Vec<_> = both.what.iter().map(|what| both.describe(what)).collect();
-                format!("~ {} {}: {}", both.db, both.key.shown(), what.join(", "))
+                format!("~ {} {}: {}", both.db, shown(&both.key), what.join(", "))
             }
         }
     }
@@ -225,22 +214,10 @@ impl Counts {
     }
 }
 
-impl Key {
-    fn of(key: &[u8]) -> Self {
-        match std::str::from_utf8(key) {
-            Ok(text) => Self { key: text.to_owned(), key_hex: None },
-            Err(_) => Self {
-                key: String::from_utf8_lossy(key).into_owned(),
-                key_hex: Some(crate::cli::fetch::hex(key)),
-            },
-        }
-    }
-
-    /// For people: in quotes, with what cannot be printed escaped.
-    fn shown(&self) -> String {
-        match &self.key_hex {
-            None => format!("{:?}", self.key),
-            Some(hex) => format!("{:?} (hex {hex})", self.key),
-        }
+/// A key for people: in quotes, with what cannot be printed escaped.
+fn shown(Name(key): &Name) -> String {
+    match std::str::from_utf8(key) {
+        Ok(text) => format!("{text:?}"),
+        Err(_) => format!("\"{}\"", key.escape_ascii()),
     }
 }

@@ -11,9 +11,11 @@ use super::record::Record;
 use crate::failure::Failure;
 
 /// More of a side than this is put into files; two parts of the size are held at once when they are compared.
-const MOST_BYTES: u64 = 8 << 20;
-/// Bytes that wait to be written, of all parts together.
-const BUFFER_BYTES: u64 = 4 << 20;
+const MOST_BYTES: u64 = 4 << 20;
+/// Bytes that wait to be written, of all parts of a side together.
+const BUFFER_BYTES: u64 = 2 << 20;
+/// A record is at least 33 bytes and its key; a short key with a short value is about a quarter of that in its file.
+const RECORD_TO_FILE: u64 = 4;
 /// Both sides' files are open at the same time, and processes may usually have a thousand.
 const MOST_PARTS: usize = 256;
 /// Where the size is not known.
@@ -32,11 +34,12 @@ pub(super) struct Parting {
 }
 
 impl Parting {
-    /// For sides of so many bytes, as far as they are known. Records are seldom larger than what stands in the file.
-    pub(super) fn for_bytes(bytes: Option<u64>, folder: Option<PathBuf>) -> Self {
-        Self::new(bytes, MOST_BYTES, folder)
+    /// For sides that are files of so many bytes, as far as that is known.
+    pub(super) fn for_files(bytes: Option<u64>, folder: Option<PathBuf>) -> Self {
+        Self::new(bytes.map(|bytes| bytes.saturating_mul(RECORD_TO_FILE)), MOST_BYTES, folder)
     }
 
+    /// For sides with so many bytes of records.
     pub(super) fn new(bytes: Option<u64>, most_bytes: u64, folder: Option<PathBuf>) -> Self {
         Self { hash: RandomState::new(), parts: parts(bytes, most_bytes), level: 0, most_bytes, folder }
     }
@@ -128,6 +131,17 @@ impl Side {
         }
     }
 
+    /// Takes no more room in memory than it must, for all records are there.
+    pub(super) fn settle(mut self) -> Result<Self, Failure> {
+        match &mut self.records {
+            Records::Memory(bytes) => bytes.shrink_to_fit(),
+            Records::Parts(parts) => {
+                parts.iter_mut().try_for_each(|part| part.settle(&self.parting))?;
+            }
+        }
+        Ok(self)
+    }
+
     /// Puts what is in memory into files.
     fn part(&mut self) -> Result<(), Failure> {
         if let Records::Memory(bytes) = &mut self.records {
@@ -161,10 +175,22 @@ impl Part {
     fn add(&mut self, record: &Record<'_>, parting: &Parting) -> Result<(), Failure> {
         record.write(&mut self.waiting);
         if self.waiting.len() as u64 >= BUFFER_BYTES / parting.parts as u64 {
-            self.file.write_all(&self.waiting).map_err(|error| parting.failed(&error))?;
-            self.written += self.waiting.len() as u64;
-            self.waiting.clear();
+            self.write(parting)?;
         }
+        Ok(())
+    }
+
+    fn write(&mut self, parting: &Parting) -> Result<(), Failure> {
+        self.file.write_all(&self.waiting).map_err(|error| parting.failed(&error))?;
+        self.written += self.waiting.len() as u64;
+        self.waiting.clear();
+        Ok(())
+    }
+
+    /// Writes what waits, for there is no more.
+    fn settle(&mut self, parting: &Parting) -> Result<(), Failure> {
+        self.write(parting)?;
+        self.waiting = Vec::new();
         Ok(())
     }
 
@@ -175,24 +201,25 @@ impl Part {
 
     /// All records at once.
     pub(super) fn read(mut self, parting: &Parting) -> Result<Vec<u8>, Failure> {
-        let mut bytes = Vec::new();
+        self.settle(parting)?;
+        // Room for what is there, and no more: two of these decide how much memory a comparison needs.
+        let mut bytes = Vec::with_capacity(usize::try_from(self.written).unwrap_or(0));
         self.file.rewind().map_err(|error| parting.failed(&error))?;
         self.file.read_to_end(&mut bytes).map_err(|error| parting.failed(&error))?;
-        bytes.extend(self.waiting);
         Ok(bytes)
     }
 
     /// Parts it again.
     pub(super) fn split(mut self, parting: &Parting, below: Arc<Parting>) -> Result<Side, Failure> {
         const STEP: usize = 1 << 20;
+        self.settle(parting)?;
         let mut side = Side::new(below);
         self.file.rewind().map_err(|error| parting.failed(&error))?;
         let mut bytes = Vec::new();
         loop {
             let step = (&mut self.file).take(STEP as u64).read_to_end(&mut bytes);
-            let is_end = step.map_err(|error| parting.failed(&error))? == 0;
-            if is_end {
-                bytes.append(&mut self.waiting);
+            if step.map_err(|error| parting.failed(&error))? == 0 {
+                return side.settle();
             }
             let mut rest = &bytes[..];
             loop {
@@ -200,9 +227,6 @@ impl Part {
                 let Some(record) = Record::read(&mut ahead) else { break };
                 side.add(&record)?;
                 rest = ahead;
-            }
-            if is_end {
-                return Ok(side);
             }
             let taken = bytes.len() - rest.len();
             bytes.drain(..taken);

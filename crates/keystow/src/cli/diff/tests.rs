@@ -124,19 +124,19 @@ const FACT: Fact = Fact { kind: Kind::Hash, value: 1, expires_ms: Some(5) };
 #[test]
 fn expiry_makes_no_difference_if_asked() {
     let (before, after) = (one(b"k", FACT), one(b"k", Fact { expires_ms: None, ..FACT }));
-    assert!(diff(&before, &after, Parting::for_bytes(None, None), false).1);
-    assert!(!diff(&before, &after, Parting::for_bytes(None, None), true).1);
+    assert!(diff(&before, &after, Parting::for_files(None, None), false).1);
+    assert!(!diff(&before, &after, Parting::for_files(None, None), true).1);
 }
 
 #[test]
 fn lines_have_their_shape() {
     let before = one(b"k\xff", FACT);
     let after = one(b"k\xff", Fact { kind: Kind::Set, expires_ms: None, ..FACT });
-    let (lines, _) = diff(&before, &after, Parting::for_bytes(None, None), false);
+    let (lines, _) = diff(&before, &after, Parting::for_files(None, None), false);
     let expected = [
         json!({
-            "change": "changed", "db": 3, "key": "k\u{fffd}", "key_hex": "6bff", "what": ["type", "expiry"],
-            "type": "set", "type_before": "hash", "expires_ms": null, "expires_ms_before": 5,
+            "change": "changed", "db": 3, "key": {"base64": "a/8="}, "what": ["type", "expiry"],
+            "type": "set", "type_before": "hash", "expires_at_ms": null, "expires_at_ms_before": 5,
         }),
         json!({"summary": {
             "added": 0, "removed": 0, "changed": 1, "same": 0,
@@ -144,8 +144,8 @@ fn lines_have_their_shape() {
         }}),
     ];
     assert_eq!(lines, expected);
-    let (lines, _) = diff(&Keys::new(), &one(b"k", FACT), Parting::for_bytes(None, None), false);
-    assert_eq!(lines[0], json!({"change": "added", "db": 3, "key": "k", "type": "hash", "expires_ms": 5}));
+    let (lines, _) = diff(&Keys::new(), &one(b"k", FACT), Parting::for_files(None, None), false);
+    assert_eq!(lines[0], json!({"change": "added", "db": 3, "key": "k", "type": "hash", "expires_at_ms": 5}));
 }
 
 #[test]
@@ -155,4 +155,25 @@ fn folder_that_is_not_there_is_named() {
         Record { database: 0, key: b"k", kind: Kind::Set, expires_ms: None, digest: Digest::default() };
     let failure = Side::new(parting).add(&record).unwrap_err();
     assert!(failure.message.contains("/nowhere/at all"), "{failure}");
+}
+
+#[test]
+fn parts_of_small_keys_are_held_as_they_are_and_take_no_spare_room() {
+    const KEYS: u32 = 400_000;
+    // As in a file: type, length and key, then a number of one byte.
+    let file_bytes = u64::from(KEYS) * (1 + 1 + 6 + 2);
+    let parting = Arc::new(Parting::for_files(Some(file_bytes), None));
+    let mut side = Side::new(Arc::clone(&parting));
+    for key in 0..KEYS {
+        let key = format!("{key:06}").into_bytes();
+        let (kind, digest) = (Kind::String, Digest::default());
+        side.add(&Record { database: 0, key: &key, kind, expires_ms: None, digest }).unwrap();
+    }
+    let parts = side.settle().unwrap().into_parts().unwrap();
+    assert!(parts.len() > 1);
+    for part in parts {
+        assert!(parting.below(part.bytes()).is_none(), "{} bytes in one of the parts", part.bytes());
+        let bytes = part.read(&parting).unwrap();
+        assert_eq!(bytes.capacity(), bytes.len());
+    }
 }

@@ -5,7 +5,9 @@ mod chunks;
 mod stream;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -76,7 +78,7 @@ pub(super) async fn open_backup(
 
 fn open_here(source: &str, context: &Context) -> Result<Input, Failure> {
     let (read, size): (Box<dyn Read + Send>, _) = if source == "-" {
-        (Box::new(std::io::stdin()), None)
+        (Box::new(io::stdin()), None)
     } else {
         let failed = |error| Failure::file(format!("cannot read {source}"), &error);
         let file = File::open(source).map_err(failed)?;
@@ -91,6 +93,21 @@ fn open_here(source: &str, context: &Context) -> Result<Input, Failure> {
     Ok(Input { label: source.to_owned(), size, origin: Origin::Here(Box::new(counted)), progress })
 }
 
+/// Whether two sources are one that can be read only once: standard input, by whatever names, or a pipe.
+pub(super) fn is_one_stream(one: &str, other: &str) -> bool {
+    let id = |source: &str| -> io::Result<Option<(u64, u64)>> {
+        let metadata = match source {
+            "-" => File::from(io::stdin().as_fd().try_clone_to_owned()?).metadata()?,
+            path => Path::new(path).metadata()?,
+        };
+        // A file by its name is opened anew, and read from its start.
+        let is_stream = source == "-" || !(metadata.is_file() || metadata.is_dir());
+        Ok(is_stream.then(|| (metadata.dev(), metadata.ino())))
+    };
+    // What cannot be asked is no stream, or fails when it is opened.
+    matches!((id(one), id(other)), (Ok(Some(one)), Ok(Some(other))) if one == other)
+}
+
 impl Input {
     /// Reads the file on a thread that may block. What a part's bytes are is compared with the catalog.
     ///
@@ -103,8 +120,7 @@ impl Input {
         let read_all = |bytes: &mut RdbBytes| -> Result<T, Failure> {
             let value = read(bytes)?;
             // Bytes after the end belong to a part's digest too.
-            std::io::copy(bytes, &mut std::io::sink())
-                .map_err(|error| Failure::file("cannot read", &error))?;
+            io::copy(bytes, &mut io::sink()).map_err(|error| Failure::file("cannot read", &error))?;
             Ok(value)
         };
         let (value, digests) = self.read_and_hash(read_all).await?;
@@ -147,7 +163,7 @@ pub(super) fn unsound(label: &str, fault: &Fault) -> Failure {
                 .because(fault)
         }
         Reason::Output { kind, message } => {
-            Failure::file("cannot write the result", &std::io::Error::new(*kind, message.to_string()))
+            Failure::file("cannot write the result", &io::Error::new(*kind, message.to_string()))
         }
         _ => {
             Failure::new(Exit::Integrity, fault.reason.code(), format!("{label} is not sound")).because(fault)
@@ -192,7 +208,7 @@ struct Counted {
 }
 
 impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.read.read(buffer)?;
         self.progress.add(bytes as u64);
         Ok(bytes)

@@ -2,12 +2,13 @@
 
 mod text;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use keystow_rdb::inspect::{
     BigKey, ExpiryHistogram, FREQUENCIES, LARGE_BYTES, LARGE_ELEMENTS, SPANS_S, SlotSums, Sums,
 };
 use keystow_rdb::{Checksum, Inspection, SLOTS};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
+
+use crate::cli::output::Name;
 
 /// What `inspect --json` prints: a contract.
 #[derive(Debug, Serialize)]
@@ -123,23 +124,6 @@ struct KeyRow {
     stored_bytes: u64,
     memory_bytes: u64,
     expires_at_ms: Option<i64>,
-}
-
-/// A key or prefix: text, or `{"base64":"…"}` for bytes that are none, as in an export.
-#[derive(Debug)]
-struct Name(Vec<u8>);
-
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Coded {
-            base64: String,
-        }
-        match std::str::from_utf8(&self.0) {
-            Ok(text) => serializer.serialize_str(text),
-            Err(_) => Coded { base64: STANDARD.encode(&self.0) }.serialize(serializer),
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -342,14 +326,14 @@ mod tests {
     const SMALL: &[u8] =
         b"REDIS0004\xfe\x00\xfc\x88\x13\0\0\0\0\0\0\x00\x03a:1\x01b\x01\x02\xff:\x02\x01c\x01d\xff";
 
-    fn figures() -> Figures {
+    fn figures(every_slot: bool) -> Figures {
         let found = inspect(SMALL, Limits::default(), &InspectOptions::default()).unwrap();
-        Figures::of("x.rdb", &found, true)
+        Figures::of("x.rdb", &found, every_slot)
     }
 
     #[test]
     fn the_json_has_its_shape() {
-        let value = serde_json::to_value(figures()).unwrap();
+        let value = serde_json::to_value(figures(true)).unwrap();
         for (pointer, expected) in [
             ("/magic", json!("REDIS0004")),
             ("/keys", json!(2)),
@@ -376,10 +360,21 @@ mod tests {
 
     #[test]
     fn the_text_is_short_and_names_what_matters() {
-        let text = figures().describe();
+        let text = figures(false).describe();
         assert!(text.lines().count() <= 60, "{text}");
         for part in ["a:*", "\\xff:*", "list", "TYPE", "PREFIX", "EXPIRES"] {
             assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_text_has_every_slot_only_if_asked_for() {
+        let rows: Vec<_> = figures(true).slots.all.unwrap().iter().map(|row| row.slot).collect();
+        let lines = |every_slot| figures(every_slot).describe().lines().count();
+        assert_eq!(lines(true), lines(false) + 1 + 1 + rows.len(), "a blank line and a header more");
+        let text = figures(true).describe();
+        for slot in rows {
+            assert!(text.lines().any(|line| line.starts_with(&format!("{slot} "))), "{slot} in\n{text}");
         }
     }
 }

@@ -123,9 +123,14 @@ impl Verdict {
         }
     }
 
-    /// Adds that the bytes are those of a backup's part, or that they are not.
+    /// Adds that the bytes are those of a backup's part, or that they are not. What is not sound was not read to its
+    /// end, so that its digest says nothing.
     pub(super) fn compare(&mut self, Digests { name, found: sha256, expected }: Digests) {
-        if self.ok && sha256 != expected {
+        self.name = Some(name);
+        if !self.ok {
+            return;
+        }
+        if sha256 != expected {
             let reason = format!("SHA-256 is {sha256}, the catalog says {expected}");
             self.ok = false;
             self.error = Some(Wrong {
@@ -137,7 +142,6 @@ impl Verdict {
                 exit: Exit::Integrity,
             });
         }
-        self.name = Some(name);
         self.sha256 = Some(sha256);
     }
 
@@ -292,6 +296,15 @@ mod tests {
         verdict.compare(Digests { name: "dump.rdb".into(), found: "aa".into(), expected: "bb".into() });
         assert!(!verdict.ok);
         assert_eq!(verdict.judge("x").unwrap_err().code, "CHECKSUM_MISMATCH");
+        assert_eq!(verdict.sha256.as_deref(), Some("aa"));
+    }
+
+    #[test]
+    fn the_digest_of_what_was_not_read_to_its_end_is_not_told() {
+        let mut verdict = Verdict::of(verify(&SMALL[..SMALL.len() - 3], Limits::default()));
+        verdict.compare(Digests { name: "dump.rdb".into(), found: "aa".into(), expected: "bb".into() });
+        assert_eq!((verdict.name(), verdict.sha256.as_deref()), (Some("dump.rdb"), None));
+        assert_eq!(verdict.judge("x").unwrap_err().code, "RDB_TRUNCATED");
     }
 
     #[test]

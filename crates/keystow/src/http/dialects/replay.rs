@@ -10,14 +10,20 @@ use keystow_dialects::Fault;
 /// Values kept of one key: more than 50 requests a second for half an hour. A key that sends more waits, the others
 /// do not.
 const MOST_OF_A_KEY: usize = 100_000;
-/// How often a key's values are looked through for those that are over.
+/// How often all values are looked through for those that are over.
 const SWEEP: Duration = Duration::from_mins(1);
-/// How often, when there is no more room.
+/// How often those of a key that has no more room are.
 const HASTY_SWEEP: Duration = Duration::from_secs(1);
 
 /// The one-time values in use, by access key.
 #[derive(Default)]
-pub(super) struct Replays(Mutex<HashMap<String, Seen>>);
+pub(super) struct Replays(Mutex<Keys>);
+
+#[derive(Default)]
+struct Keys {
+    seen: HashMap<String, Seen>,
+    swept_at: Option<Timestamp>,
+}
 
 /// Those of one key.
 #[derive(Default)]
@@ -30,16 +36,28 @@ impl Replays {
     /// Takes a value in; a second time is a replay. Only for requests whose signature is right.
     pub(super) fn admit(&self, key: &str, nonce: String, ttl: Duration, now: Timestamp) -> Result<(), Fault> {
         let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.entry(key.to_owned()).or_default().admit(nonce, ttl, now)
+        keys.sweep(now);
+        keys.seen.entry(key.to_owned()).or_default().admit(nonce, ttl, now)
+    }
+}
+
+impl Keys {
+    /// Frees what is over, also of keys that nobody uses any more.
+    fn sweep(&mut self, now: Timestamp) {
+        if is_due(self.swept_at, SWEEP, now) {
+            self.seen.retain(|_, seen| {
+                seen.sweep(now);
+                !seen.until.is_empty()
+            });
+            self.swept_at = Some(now);
+        }
     }
 }
 
 impl Seen {
     fn admit(&mut self, nonce: String, ttl: Duration, now: Timestamp) -> Result<(), Fault> {
-        let pause = if self.until.len() >= MOST_OF_A_KEY { HASTY_SWEEP } else { SWEEP };
-        if self.swept_at.is_none_or(|at| now.duration_since(at).unsigned_abs() >= pause) {
-            self.until.retain(|_, until| *until >= now);
-            self.swept_at = Some(now);
+        if self.until.len() >= MOST_OF_A_KEY && is_due(self.swept_at, HASTY_SWEEP, now) {
+            self.sweep(now);
         }
         if self.until.len() >= MOST_OF_A_KEY {
             return Err(Fault::Throttled);
@@ -49,6 +67,18 @@ impl Seen {
             _ => Ok(()),
         }
     }
+
+    fn sweep(&mut self, now: Timestamp) {
+        self.until.retain(|_, until| *until >= now);
+        if self.until.len() < self.until.capacity() / 4 {
+            self.until.shrink_to_fit();
+        }
+        self.swept_at = Some(now);
+    }
+}
+
+fn is_due(swept_at: Option<Timestamp>, pause: Duration, now: Timestamp) -> bool {
+    swept_at.is_none_or(|at| now.duration_since(at).unsigned_abs() >= pause)
 }
 
 #[cfg(test)]
@@ -79,5 +109,21 @@ mod tests {
         assert_eq!(replays.admit("other", "one".to_owned(), ttl, start), Ok(()));
         let later = start + ttl + Duration::from_secs(1);
         assert_eq!(replays.admit("busy", "one more".to_owned(), ttl, later), Ok(()));
+    }
+
+    #[test]
+    fn keys_that_went_quiet_are_forgotten() {
+        let replays = Replays::default();
+        let start = Timestamp::from_second(1_795_309_200).unwrap();
+        let kept = || replays.0.lock().unwrap().seen.len();
+        for key in 0..1000 {
+            let ttl = Duration::from_mins(if key == 0 { 30 } else { 5 });
+            assert_eq!(replays.admit(&key.to_string(), "n".to_owned(), ttl, start), Ok(()));
+        }
+        assert_eq!(kept(), 1000);
+        let later = start + Duration::from_mins(6);
+        assert_eq!(replays.admit("other", "n".to_owned(), Duration::from_mins(5), later), Ok(()));
+        assert_eq!(kept(), 2, "the new one, and the one whose request would still be accepted");
+        assert_eq!(replays.admit("0", "n".to_owned(), SWEEP, later), Err(Fault::Replayed));
     }
 }

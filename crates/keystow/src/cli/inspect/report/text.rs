@@ -1,7 +1,7 @@
 //! The text form: what matters most first, on about one screen.
 
-use super::{Counted, Figures, FiguresOfAll, KeyRow, Name};
-use crate::cli::output::{count, grid, pairs, size};
+use super::{Counted, Figures, FiguresOfAll, KeyRow, SlotRow};
+use crate::cli::output::{Name, count, grid, pairs, size};
 
 /// Rows of what is only a detail here.
 const DETAILS: usize = 5;
@@ -14,6 +14,7 @@ impl Figures {
             tables.push(self.databases());
         }
         tables.push(self.encodings());
+        tables.extend(self.slots.all.as_deref().map(every_slot));
         tables.retain(|table| !table.is_empty());
         tables.join("\n")
     }
@@ -176,6 +177,14 @@ impl FiguresOfAll {
     pub(in crate::cli::inspect) fn describe(&self) -> String {
         self.parts.iter().map(Figures::describe).collect::<Vec<_>>().join("\n")
     }
+}
+
+fn every_slot(rows: &[SlotRow]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let rows = rows.iter().map(|row| vec![row.slot.to_string(), count(row.keys), size(row.memory_bytes)]);
+    grid(&["SLOT", "KEYS", "MEMORY"], rows.collect())
 }
 
 /// A key or prefix on one line.

@@ -1,17 +1,24 @@
 //! Backups: list, take, stop, delete, keep.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use keystow_dialects::{
-    AddressLimit, BackupState as Shown, CreateBackup, DeleteBackups, ExportBackup, Fault, ListBackups,
-    Networks, Reply, SetExpiry, StopBackup, Unit,
+    AddressLimit, BackupState as Shown, CreateBackup, DeleteBackups, ExportBackup, Fault, LinkRow,
+    ListBackups, Networks, Reply, SetExpiry, StopBackup, Unit,
 };
+use keystow_engine::Kind;
 use keystow_engine::model::{self, Backup, BackupFilter, BackupRef, BackupState, Mode, Right, Topology};
-use keystow_engine::ops::BackupOrder;
+use keystow_engine::ops::{BackupOrder, LinkOrder};
 
 use super::{Asking, moment, page, short};
 use crate::http::dialects::{Refused, told};
 
 /// Days from which a vendor means "as long as the instance lives".
 const FOR_EVER_DAYS: u32 = 36_500;
+
+/// The orders of a list's links, which differ by the backup's region alone.
+type Orders = HashMap<Option<String>, LinkOrder>;
 
 impl Asking<'_> {
     pub(super) async fn backups(&self, call: ListBackups) -> Result<Reply, Refused> {
@@ -53,16 +60,30 @@ impl Asking<'_> {
         let listed = self.engine().backups(self.who, filter).await?;
         // A list is shown without links to a key that may see but not download.
         let linked = call.links && self.who.role().allows(Right::Link);
+        let mut orders = Orders::new();
         let mut rows = Vec::new();
         for backup in &listed.rows {
             let mut row = told::backup(backup, call.unit, self.region.as_deref());
             if linked && backup.state == BackupState::Available {
-                let order = &self.order(backup, Networks::Both, AddressLimit::Default, None).await?;
-                row.parts = told::links(backup, self.engine().issue_links(self.who, backup, order).await?);
+                match self.usual_links(backup, &mut orders).await {
+                    Ok(links) => row.parts = links,
+                    Err(refused) => shown_without_links(backup, refused)?,
+                }
             }
             rows.push(row);
         }
         Ok(Reply::Backups { total: listed.total, full_bytes, rows })
+    }
+
+    /// The links that a list shows: with the limits that the account has set, as long-lived as this vendor's are.
+    async fn usual_links(&self, backup: &Backup, orders: &mut Orders) -> Result<Vec<LinkRow>, Refused> {
+        let order = match orders.entry(backup.region.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                place.insert(self.order(backup, Networks::Both, AddressLimit::Default, None).await?)
+            }
+        };
+        Ok(told::links(backup, self.engine().issue_links(self.who, backup, order).await?))
     }
 
     pub(super) async fn create(&self, call: CreateBackup) -> Result<Reply, Refused> {
@@ -148,6 +169,18 @@ impl Asking<'_> {
         }
         Ok(Reply::Started { job: backup.job, backup: backup.id.to_string() })
     }
+}
+
+/// A limit that was kept may mean nothing any more, as when its network has left the configuration. That is no reason
+/// to hide backups; whoever asks for a link itself is told.
+fn shown_without_links(backup: &Backup, refused: Refused) -> Result<(), Refused> {
+    let why = match refused {
+        Refused::Fault(fault @ Fault::BadParameter { .. }) => fault.to_string(),
+        Refused::Error(error) if error.kind == Kind::Invalid => error.to_string(),
+        other => return Err(other),
+    };
+    tracing::warn!(backup = %backup.id, why, "a backup is listed without links");
+    Ok(())
 }
 
 /// Our states behind a vendor's. An empty list stays empty: all but the expired ones.

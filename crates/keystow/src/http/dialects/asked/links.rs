@@ -1,5 +1,6 @@
 //! Download links, and who may use them.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use keystow_dialects::{AddressLimit, Fault, LinkBackup, Networks, Reply, Restriction, SetRestriction};
@@ -109,7 +110,7 @@ impl Asking<'_> {
             Vec::new()
         };
         if allowed.len() + denied.len() > MOST_RANGES {
-            return Err(bad("LimitIp", format!("a link carries at most {MOST_RANGES} address ranges")));
+            return Err(bad("LimitIp", format!("at most {MOST_RANGES} address ranges")));
         }
         Ok((allowed, denied))
     }
@@ -139,24 +140,40 @@ impl Asking<'_> {
     }
 }
 
-/// Who may by two limits: whom both allow and neither denies.
+/// Who may by two limits: whom both allow and neither denies. Never more ranges than the two have.
 fn both(one: Ranges, other: Ranges) -> Ranges {
-    let (mut allowed, mut denied) = match (one.0.as_slice(), other.0.as_slice()) {
-        ([], _) => (other.0.clone(), Vec::new()),
-        (_, []) => (one.0.clone(), Vec::new()),
+    let allowed = match (one.0.as_slice(), other.0.as_slice()) {
+        ([], _) => other.0,
+        (_, []) => one.0,
         (ones, others) => {
-            let met =
-                ones.iter().flat_map(|one| others.iter().filter_map(|other| one.meet(*other))).collect();
-            (met, Vec::new())
+            let met = ones.iter().flat_map(|one| others.iter().filter_map(|other| one.meet(*other)));
+            let met = widest(met);
+            if met.is_empty() {
+                return nobody();
+            }
+            met
         }
     };
-    if allowed.is_empty() && !one.0.is_empty() {
-        // An empty list means everybody, so that nobody is said by denying what one of the two allows.
-        allowed.clone_from(&one.0);
-        denied.clone_from(&one.0);
+    (widest(allowed), widest(one.1.into_iter().chain(other.1)))
+}
+
+/// An empty list means everybody, so that nobody is said by allowing and denying an address that no caller has.
+fn nobody() -> Ranges {
+    let none = vec![AddressRange::from(IpAddr::V4(Ipv4Addr::UNSPECIFIED))];
+    (none.clone(), none)
+}
+
+/// The same addresses without ranges that another one holds.
+fn widest(ranges: impl IntoIterator<Item = AddressRange>) -> Vec<AddressRange> {
+    let holds = |wide: &AddressRange, narrow: &AddressRange| wide.meet(*narrow) == Some(*narrow);
+    let mut kept: Vec<AddressRange> = Vec::new();
+    for range in ranges {
+        if !kept.iter().any(|wide| holds(wide, &range)) {
+            kept.retain(|narrow| !holds(&range, narrow));
+            kept.push(range);
+        }
     }
-    denied.extend(one.1.into_iter().chain(other.1));
-    (allowed, denied)
+    kept
 }
 
 fn is_cluster(instance: Option<&Instance>, backup: &Backup) -> bool {
@@ -190,6 +207,7 @@ mod tests {
     fn two_lasting_limits_narrow_each_other() {
         let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<_>>();
         let limits = [
+            nobody(),
             (list(&[]), list(&[])),
             (list(&["10.0.0.0/8"]), list(&[])),
             (list(&["10.1.0.0/16", "8.8.8.8"]), list(&[])),
@@ -201,6 +219,27 @@ mod tests {
                 let (first, second) = (may(one), may(other));
                 let expected = [0, 1, 2].map(|at| first[at] && second[at]);
                 assert_eq!(may(&both(one.clone(), other.clone())), expected, "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_limits_never_have_more_ranges_together_than_alone() {
+        let list =
+            |text: &dyn Fn(usize) -> String| (0..MOST_RANGES).map(|n| text(n).parse().unwrap()).collect();
+        let narrow: Vec<AddressRange> = list(&|n| format!("10.1.0.{n}"));
+        let wide: Vec<AddressRange> = list(&|n| format!("10.{n}.0.0/16"));
+        let nested: Vec<AddressRange> = list(&|n| format!("10.0.0.0/{n}"));
+        let foreign: Vec<AddressRange> = list(&|n| format!("2001:db8:{n:x}::/48"));
+        let lists = [Vec::new(), narrow, wide, nested, foreign];
+        let limits = lists.iter().flat_map(|list| [(list.clone(), Vec::new()), (Vec::new(), list.clone())]);
+        let limits: Vec<Ranges> = limits.collect();
+        for one in &limits {
+            for other in &limits {
+                let (allowed, denied) = both(one.clone(), other.clone());
+                let sizes = [one, other].map(|(allowed, denied)| allowed.len() + denied.len());
+                let most = sizes[0] + sizes[1];
+                assert!(allowed.len() + denied.len() <= most, "{one:?} {other:?}: {allowed:?} {denied:?}");
             }
         }
     }
