@@ -110,17 +110,6 @@ impl Meter {
         self.keys.fetch_sub(counted.keys.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// So many bytes, of so many in all.
-    pub(super) fn set_bytes(&self, bytes: u64, total: u64) {
-        self.bytes.store(bytes, Ordering::Relaxed);
-        self.total.store(total, Ordering::Relaxed);
-    }
-
-    /// So many keys.
-    pub(super) fn set_keys(&self, keys: u64) {
-        self.keys.store(keys, Ordering::Relaxed);
-    }
-
     /// From now on `keys` tells how many keys of a part are safe; those of the parts before stay what they were.
     pub(super) fn follow(&self, part: usize, keys: SafeKeys) {
         let mut safe = self.safe.lock().unwrap_or_else(PoisonError::into_inner);
