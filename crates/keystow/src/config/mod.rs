@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) source: Source,
     pub(crate) work: Work,
+    pub(crate) restore: Restore,
     pub(crate) drill: Drill,
     pub(crate) log: Log,
     /// By the operator's name for the network.
@@ -135,6 +136,13 @@ pub(crate) struct Drill {
     /// Folder with server programs; empty = only those on the PATH.
     pub(crate) folder: PathBuf,
     pub(crate) timeout: Period,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restore {
+    /// Empty = the address of the connection to the target.
+    pub(crate) advertise: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
