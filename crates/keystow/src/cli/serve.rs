@@ -199,7 +199,7 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
         longest_link: config.links.max_ttl.0,
         timeouts: Timeouts { reply: config.source.reply_timeout.0, silence: config.source.silence_timeout.0 },
         work_dir: work_dir(config)?,
-        advertise: None,
+        advertise: Some(config.restore.advertise.clone()).filter(|host| !host.is_empty()),
         drill: DrillSettings {
             folder: Some(config.drill.folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
             search: std::env::var_os("PATH")

@@ -35,6 +35,7 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) source: Source,
     pub(crate) work: Work,
+    pub(crate) restore: Restore,
     pub(crate) drill: Drill,
     pub(crate) log: Log,
     /// By the operator's name for the network.
@@ -127,6 +128,13 @@ pub(crate) struct Source {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Work {
     pub(crate) workers: usize,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restore {
+    /// Where a target finds this service; empty = at the address that it was reached from.
+    pub(crate) advertise: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -113,6 +113,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("source.silence_timeout", r#""90s""#, "time that a source may be silent during a snapshot"),
     setting("work.workers", "2", "jobs done at once"),
     setting(
+        "restore.advertise",
+        r#""""#,
+        "host name or address at which restores' targets find this service; empty = the one that they were reached from",
+    ),
+    setting(
         "drill.folder",
         r#""""#,
         "folder with redis-server and valkey-server programs for drills, beside those on the PATH",

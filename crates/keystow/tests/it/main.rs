@@ -11,6 +11,7 @@ mod downloads;
 mod lab;
 mod proxies;
 mod relabel;
+mod restore;
 mod rooms;
 mod shutdown;
 mod sign;
