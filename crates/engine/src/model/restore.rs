@@ -204,6 +204,9 @@ pub struct RestoreOutcome {
     pub took_ms: u64,
     /// What was odd, in words for people.
     pub warnings: Vec<String>,
+    /// Settings of the target that are to be put back, with their values before.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub borrowed: Vec<(String, String)>,
 }
 
 /// A drill that somebody asks for.

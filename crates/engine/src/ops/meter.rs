@@ -1,6 +1,5 @@
 //! How far a job is, counted where the work is done and read by its heartbeats.
 
-use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -13,35 +12,7 @@ pub struct Meter {
     bytes: AtomicU64,
     total: AtomicU64,
     keys: AtomicU64,
-    safe: Mutex<Safe>,
-}
-
-/// Tells how many keys of the part under way are safe in a target.
-type SafeKeys = Box<dyn Fn() -> u64 + Send>;
-
-/// Keys that are safe in a target: of the parts that are done, and of the one under way.
-#[derive(Default)]
-struct Safe {
-    parts: Vec<u64>,
-    under_way: Option<(usize, SafeKeys)>,
-}
-
-impl Safe {
-    /// Keeps what the part under way has come to.
-    fn update(&mut self) {
-        if let Some((part, keys)) = &self.under_way {
-            if self.parts.len() <= *part {
-                self.parts.resize(part + 1, 0);
-            }
-            self.parts[*part] = keys();
-        }
-    }
-}
-
-impl fmt::Debug for Safe {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.parts.fmt(f)
-    }
+    safe: Mutex<Vec<u64>>,
 }
 
 const PHASES: [Phase; 7] = [
@@ -63,11 +34,7 @@ impl Meter {
             bytes: self.bytes.load(Ordering::Relaxed),
             total_bytes: (total > 0).then_some(total),
             keys: self.keys.load(Ordering::Relaxed),
-            safe: {
-                let mut safe = self.safe.lock().unwrap_or_else(PoisonError::into_inner);
-                safe.update();
-                safe.parts.clone()
-            },
+            safe: self.safe.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -92,6 +59,17 @@ impl Meter {
         self.keys.fetch_add(keys, Ordering::Relaxed);
     }
 
+    /// So many bytes are done, of so many in all.
+    pub(super) fn set_bytes(&self, bytes: u64, total: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    /// So many keys are done.
+    pub(super) fn set_keys(&self, keys: u64) {
+        self.keys.store(keys, Ordering::Relaxed);
+    }
+
     /// What was counted for work that begins anew.
     pub(super) fn take_back(&self, counted: &Counted) {
         self.bytes.fetch_sub(counted.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -99,27 +77,13 @@ impl Meter {
         self.keys.fetch_sub(counted.keys.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// So many bytes, of so many in all.
-    pub(super) fn set_bytes(&self, bytes: u64, total: u64) {
-        self.bytes.store(bytes, Ordering::Relaxed);
-        self.total.store(total, Ordering::Relaxed);
-    }
-
-    /// So many keys.
-    pub(super) fn set_keys(&self, keys: u64) {
-        self.keys.store(keys, Ordering::Relaxed);
-    }
-
-    /// From now on `keys` tells how many keys of a part are safe; those of the parts before stay what they were.
-    pub(super) fn follow(&self, part: usize, keys: SafeKeys) {
+    /// Keys of a part that are safe in the target, without a gap.
+    pub(super) fn set_safe(&self, part: usize, keys: u64) {
         let mut safe = self.safe.lock().unwrap_or_else(PoisonError::into_inner);
-        safe.update();
-        safe.under_way = Some((part, keys));
-    }
-
-    /// Starts with what an attempt before this one has brought to safety.
-    pub(super) fn resume(&self, parts: Vec<u64>) {
-        self.safe.lock().unwrap_or_else(PoisonError::into_inner).parts = parts;
+        if safe.len() <= part {
+            safe.resize(part + 1, 0);
+        }
+        safe[part] = keys;
     }
 }
 
@@ -208,9 +172,8 @@ mod tests {
     #[test]
     fn safe_keys_are_kept_by_part() {
         let meter = Meter::default();
-        meter.resume(vec![5]);
-        meter.follow(0, Box::new(|| 7));
-        meter.follow(2, Box::new(|| 9));
-        assert_eq!(meter.progress().safe, [7, 0, 9]);
+        meter.set_safe(2, 9);
+        meter.set_safe(0, 1);
+        assert_eq!(meter.progress().safe, [1, 0, 9]);
     }
 }

@@ -15,6 +15,7 @@ mod harm;
 mod links;
 mod remove;
 mod restore;
+mod restore_faults;
 mod sources;
 mod sweep;
 mod take;

@@ -12,7 +12,7 @@ use crate::lab::{Server, fill_with_everything};
 use crate::world::{World, code, eventually};
 
 /// A restore of everything to a server.
-fn to(backup: &Backup, url: &str) -> RestoreRequest {
+pub(crate) fn to(backup: &Backup, url: &str) -> RestoreRequest {
     RestoreRequest {
         backup: BackupRef::Id(backup.id),
         target: Target::Server(Box::new(NewLogin { url: url.to_owned(), ..NewLogin::default() })),
@@ -25,12 +25,12 @@ fn to(backup: &Backup, url: &str) -> RestoreRequest {
     }
 }
 
-fn by(method: RestoreMethod, request: RestoreRequest) -> RestoreRequest {
+pub(crate) fn by(method: RestoreMethod, request: RestoreRequest) -> RestoreRequest {
     RestoreRequest { method, ..request }
 }
 
 /// A backup of a server that holds everything.
-async fn backup_of(world: &World, source: &Server) -> Backup {
+pub(crate) async fn backup_of(world: &World, source: &Server) -> Backup {
     world.add("src", &source.url()).await.unwrap();
     world.take("src").await
 }
@@ -40,7 +40,7 @@ async fn job(world: &World, job: &Job) -> Job {
     world.engine.jobs(&world.admin, filter).await.unwrap().rows.remove(0).job
 }
 
-async fn ended(world: &World, asked: &Job) -> Job {
+pub(crate) async fn ended(world: &World, asked: &Job) -> Job {
     eventually("the restore to end", async || {
         Some(job(world, asked).await).filter(|job| job.ended_at.is_some())
     })
@@ -48,7 +48,7 @@ async fn ended(world: &World, asked: &Job) -> Job {
 }
 
 /// Does it, and gives the job and what it did.
-async fn restored(world: &World, request: RestoreRequest) -> (Job, RestoreOutcome) {
+pub(crate) async fn restored(world: &World, request: RestoreRequest) -> (Job, RestoreOutcome) {
     let (_, asked) = world.engine.request_restore(&world.admin, request).await.unwrap();
     let worker = world.worker();
     let job = ended(world, &asked).await;
@@ -57,7 +57,7 @@ async fn restored(world: &World, request: RestoreRequest) -> (Job, RestoreOutcom
     (job, outcome)
 }
 
-fn outcome(job: &Job) -> RestoreOutcome {
+pub(crate) fn outcome(job: &Job) -> RestoreOutcome {
     match &job.outcome {
         Some(Outcome::Restore(outcome)) => outcome.clone(),
         other => panic!("no outcome: {other:?}, {:?}", job.failure),
@@ -65,35 +65,35 @@ fn outcome(job: &Job) -> RestoreOutcome {
 }
 
 #[track_caller]
-fn done((job, outcome): (Job, RestoreOutcome)) -> RestoreOutcome {
+pub(crate) fn done((job, outcome): (Job, RestoreOutcome)) -> RestoreOutcome {
     assert_eq!(job.state, JobState::Done, "{:?}", job.failure);
     assert!(outcome.complete && outcome.changed, "{outcome:?}");
     outcome
 }
 
 #[track_caller]
-fn failed((job, outcome): (Job, RestoreOutcome)) -> (String, RestoreOutcome) {
+pub(crate) fn failed((job, outcome): (Job, RestoreOutcome)) -> (String, RestoreOutcome) {
     assert_eq!(job.state, JobState::Failed);
     assert!(!outcome.complete);
     (job.failure.unwrap().code, outcome)
 }
 
-async fn plan(world: &World, request: &RestoreRequest) -> Result<RestorePlan> {
+pub(crate) async fn plan(world: &World, request: &RestoreRequest) -> Result<RestorePlan> {
     world.engine.plan_restore(&world.admin, request).await
 }
 
-fn refusals(plan: &RestorePlan) -> Vec<&str> {
+pub(crate) fn refusals(plan: &RestorePlan) -> Vec<&str> {
     plan.refusals.iter().map(|refusal| refusal.code.as_str()).collect()
 }
 
 #[track_caller]
-fn setting(server: &Server, name: &str) -> String {
+pub(crate) fn setting(server: &Server, name: &str) -> String {
     let reply = server.connect().command(&["CONFIG", "GET", name]);
     let crate::lab::Reply::List(mut words) = reply else { panic!("{reply:?}") };
     words.remove(1).text()
 }
 
-fn role(server: &Server) -> String {
+pub(crate) fn role(server: &Server) -> String {
     let info = server.connect().command(&["INFO", "replication"]).text();
     info.lines().find_map(|line| line.strip_prefix("role:")).unwrap().to_owned()
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use keystow_rdb::{Format, RewriteError, RewriteOptions, RewriteSource, Rewritten, rewrite_all};
 
 use super::at_target;
-use super::attempt::Attempt;
+use super::attempt::{Attempt, Owed, lock};
 use super::survey::Survey;
 use super::wanted::{impossible, stopped};
 use crate::error::{Error, Kind, Result};
@@ -31,17 +31,17 @@ impl Attempt {
         };
         let mut reader = self.parts().open(part)?;
         let door = self.door(&primary.node);
-        let ledger = self.ledger(&primary.node);
+        // Whoever comes after this attempt must know that it has to let the target go.
+        self.touch(outcome)?;
+        let owed = Owed { attempt: self, outcome: Mutex::new(outcome.clone()) };
         let follower = Follower {
             door: &door,
             is_empty: survey.keys() == 0,
             advertise: self.advertise.as_deref(),
-            ledger: &ledger,
+            ledger: &owed,
         };
         let total = part.sealed.size_bytes;
         let watch = |step| self.tell(step, total);
-        // Whoever comes after this attempt must know that it has to let the target go.
-        self.touch(outcome)?;
         let mut trace = Trace::default();
         let rewritten = Mutex::new(None);
         let loaded = if as_it_is {
@@ -59,6 +59,7 @@ impl Attempt {
                 |found: &Found| lock(&rewritten).as_ref().map_or(Ok(()), |made| compare_total(made, found));
             follower.load(Payload::Made(&mut make), &check, &watch, &self.cancel, &mut trace)
         };
+        outcome.borrowed = owed.left();
         outcome.changed = trace.changed;
         outcome.warnings.append(&mut trace.warnings);
         let loaded = loaded.map_err(at_target)?;
@@ -114,7 +115,8 @@ fn rewrite(
     out: &mut dyn Write,
 ) -> Result<Rewritten> {
     let made = rewrite_all([RewriteSource { bytes: &mut *reader, slots: None }], out, options);
-    let drained = made.is_ok().then(|| io::copy(reader, &mut io::sink()));
+    let ended = matches!(made, Ok(_) | Err(RewriteError::Unsound(_)));
+    let drained = ended.then(|| io::copy(reader, &mut io::sink()));
     if let Some(failure) = reader.failure() {
         return Err(failure);
     }
@@ -130,10 +132,6 @@ fn rewrite(
         RewriteError::Output(_) => stopped(),
         RewriteError::Impossible(why) => impossible(&part.sealed.file_name, why),
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What became of the keys that are not in the target.

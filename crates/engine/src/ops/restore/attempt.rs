@@ -1,6 +1,6 @@
 //! One attempt of a restore job, on a thread of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -11,9 +11,7 @@ use super::wanted::Parts;
 use super::{Meter, at_target};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::model::{
-    Backup, Debt, Job, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy,
-};
+use crate::model::{Backup, Job, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy};
 use crate::redis::{Address, Door, Ledger, Node, Route, release};
 use crate::vault::Vault;
 
@@ -51,7 +49,7 @@ impl Attempt {
         if goes_on {
             // What was begun in one way can only be gone on with in the same.
             self.order.method = outcome.method;
-            self.tidy_up(outcome.method)?;
+            self.tidy_up(outcome)?;
         }
         let survey = survey(&self.reach, &self.cancel)?;
         let address = self.reach.address.clone();
@@ -156,25 +154,19 @@ impl Attempt {
     }
 
     /// Puts right what an attempt that died left behind: settings, and a target that follows nobody.
-    fn tidy_up(&self, method: RestoreMethod) -> Result<()> {
+    fn tidy_up(&self, outcome: &mut RestoreOutcome) -> Result<()> {
         let Address::Server(node) = &self.reach.address else { return Ok(()) };
-        if method != RestoreMethod::Primary {
+        if outcome.method != RestoreMethod::Primary {
             return Ok(());
         }
         let mut control = self.reach.door(node).open(&self.cancel).map_err(at_target)?;
         release(&mut control).map_err(at_target)?;
-        let ledger = self.ledger(node);
-        for debt in self.runtime.block_on(self.catalog.debts())? {
-            let is_ours = debt.account == self.backup.account && debt.node == ledger.node;
-            if is_ours && control.set(&debt.setting, debt.value.as_bytes()).map_err(at_target)? {
-                ledger.settle(&debt.setting, &debt.value);
+        for (setting, value) in std::mem::take(&mut outcome.borrowed) {
+            if !control.set(&setting, value.as_bytes()).map_err(at_target)? {
+                outcome.warnings.push(format!("the target's {setting} could not be put back to \"{value}\""));
             }
         }
         Ok(())
-    }
-
-    pub(super) fn ledger(&self, node: &Node) -> CatalogLedger<'_> {
-        CatalogLedger { attempt: self, node: node.to_string() }
     }
 
     pub(super) fn route_of(&self, survey: &Survey) -> Result<Route> {
@@ -188,33 +180,33 @@ impl Attempt {
     }
 }
 
-/// Keeps in the catalog what must be put back at the target.
-pub(super) struct CatalogLedger<'a> {
-    attempt: &'a Attempt,
-    node: String,
+/// Keeps with the job what must be put back at the target: an attempt after this one would do it.
+pub(super) struct Owed<'a> {
+    pub(super) attempt: &'a Attempt,
+    /// The outcome, as it is noted with every change.
+    pub(super) outcome: Mutex<RestoreOutcome>,
 }
 
-impl CatalogLedger<'_> {
-    fn debt(&self, setting: &str, value: &str) -> Debt {
-        Debt {
-            account: self.attempt.backup.account.clone(),
-            instance: self.attempt.backup.instance.clone(),
-            node: self.node.clone(),
-            setting: setting.to_owned(),
-            value: value.to_owned(),
-        }
+impl Owed<'_> {
+    /// What was not put back.
+    pub(super) fn left(&self) -> Vec<(String, String)> {
+        lock(&self.outcome).borrowed.clone()
     }
 }
 
-impl Ledger for CatalogLedger<'_> {
+impl Ledger for Owed<'_> {
     fn owe(&self, setting: &str, value: &str) -> Result<()> {
-        self.attempt.runtime.block_on(self.attempt.catalog.owe(&self.debt(setting, value)))
+        let mut outcome = lock(&self.outcome);
+        outcome.borrowed.push((setting.to_owned(), value.to_owned()));
+        self.attempt.touch(&mut outcome)
     }
 
-    fn settle(&self, setting: &str, value: &str) {
-        let debt = self.debt(setting, value);
-        if let Err(error) = self.attempt.runtime.block_on(self.attempt.catalog.settle_debt(&debt)) {
-            tracing::warn!(node = %debt.node, setting, %error, "cannot note that a setting was put back");
-        }
+    /// Noted with the end of the attempt. To put a setting back twice does no harm.
+    fn settle(&self, setting: &str, _: &str) {
+        lock(&self.outcome).borrowed.retain(|(name, _)| name != setting);
     }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -120,7 +120,7 @@ pub(super) fn survey(reach: &Reach, cancel: &CancellationToken) -> Result<Survey
     let trouble = trouble(&layout);
     let mut found = Vec::new();
     for (node, slots) in primaries(&layout) {
-        match reach.door(&node).open(cancel).and_then(|mut connection| look(&mut connection, slots, reach)) {
+        match reach.door(&node).open(cancel).and_then(|mut connection| look(&mut connection, slots)) {
             Ok(primary) => found.push(primary),
             // Named already.
             Err(error) if trouble.is_some() && error.kind == Kind::Unreachable => {}
@@ -133,7 +133,7 @@ pub(super) fn survey(reach: &Reach, cancel: &CancellationToken) -> Result<Survey
     Ok(Survey { topology: layout.topology, primaries: found, trouble })
 }
 
-fn look(connection: &mut Connection, slots: Slots, reach: &Reach) -> Result<Primary> {
+fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
     let facts = probe(connection)?;
     let info = Info::ask(connection)?.unwrap_or_default();
     let databases = match facts.role.as_str() {
@@ -149,7 +149,6 @@ fn look(connection: &mut Connection, slots: Slots, reach: &Reach) -> Result<Prim
     let databases_setting =
         if facts.topology == Topology::Cluster { "cluster-databases" } else { "databases" };
     let most_databases = connection.setting(databases_setting)?.and_then(|text| text.parse().ok());
-    let user = reach.login.credentials.username.as_deref().unwrap_or("default");
     Ok(Primary {
         node: connection.node().clone(),
         slots,
@@ -160,8 +159,8 @@ fn look(connection: &mut Connection, slots: Slots, reach: &Reach) -> Result<Prim
         most_databases: most_databases.or((facts.topology == Topology::Cluster).then_some(1)),
         is_replica: facts.role == "slave",
         replicates_with_tls: connection.setting("tls-replication")?.as_deref() == Some("yes"),
-        may_follow: connection.may(user, &[b"REPLICAOF", b"NO", b"ONE"])?,
-        may_restore: connection.may(user, &[b"RESTORE", b"keystow", b"0", b""])?,
+        may_follow: connection.may(&[b"REPLICAOF", b"keystow", b"no port"])?,
+        may_restore: connection.may(&[b"RESTORE", b"keystow", b"-1", b""])?,
         facts,
     })
 }
