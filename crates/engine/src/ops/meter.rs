@@ -1,5 +1,6 @@
 //! How far a job is, counted where the work is done and read by its heartbeats.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -12,7 +13,35 @@ pub struct Meter {
     bytes: AtomicU64,
     total: AtomicU64,
     keys: AtomicU64,
-    safe: Mutex<Vec<u64>>,
+    safe: Mutex<Safe>,
+}
+
+/// Tells how many keys of the part under way are safe in a target.
+type SafeKeys = Box<dyn Fn() -> u64 + Send>;
+
+/// Keys that are safe in a target: of the parts that are done, and of the one under way.
+#[derive(Default)]
+struct Safe {
+    parts: Vec<u64>,
+    under_way: Option<(usize, SafeKeys)>,
+}
+
+impl Safe {
+    /// Keeps what the part under way has come to.
+    fn update(&mut self) {
+        if let Some((part, keys)) = &self.under_way {
+            if self.parts.len() <= *part {
+                self.parts.resize(part + 1, 0);
+            }
+            self.parts[*part] = keys();
+        }
+    }
+}
+
+impl fmt::Debug for Safe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.fmt(f)
+    }
 }
 
 const PHASES: [Phase; 7] = [
@@ -34,7 +63,11 @@ impl Meter {
             bytes: self.bytes.load(Ordering::Relaxed),
             total_bytes: (total > 0).then_some(total),
             keys: self.keys.load(Ordering::Relaxed),
-            safe: self.safe.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            safe: {
+                let mut safe = self.safe.lock().unwrap_or_else(PoisonError::into_inner);
+                safe.update();
+                safe.parts.clone()
+            },
         }
     }
 
@@ -54,11 +87,6 @@ impl Meter {
         self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// More keys were seen.
-    pub(super) fn add_keys(&self, keys: u64) {
-        self.keys.fetch_add(keys, Ordering::Relaxed);
-    }
-
     /// So many bytes are done, of so many in all.
     pub(super) fn set_bytes(&self, bytes: u64, total: u64) {
         self.bytes.store(bytes, Ordering::Relaxed);
@@ -70,6 +98,11 @@ impl Meter {
         self.keys.store(keys, Ordering::Relaxed);
     }
 
+    /// More keys were seen.
+    pub(super) fn add_keys(&self, keys: u64) {
+        self.keys.fetch_add(keys, Ordering::Relaxed);
+    }
+
     /// What was counted for work that begins anew.
     pub(super) fn take_back(&self, counted: &Counted) {
         self.bytes.fetch_sub(counted.bytes.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -77,13 +110,16 @@ impl Meter {
         self.keys.fetch_sub(counted.keys.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Keys of a part that are safe in the target, without a gap.
-    pub(super) fn set_safe(&self, part: usize, keys: u64) {
+    /// From now on `keys` tells how many keys of a part are safe; those of the parts before stay what they were.
+    pub(super) fn follow(&self, part: usize, keys: SafeKeys) {
         let mut safe = self.safe.lock().unwrap_or_else(PoisonError::into_inner);
-        if safe.len() <= part {
-            safe.resize(part + 1, 0);
-        }
-        safe[part] = keys;
+        safe.update();
+        safe.under_way = Some((part, keys));
+    }
+
+    /// Starts with what an attempt before this one has brought to safety.
+    pub(super) fn resume(&self, parts: Vec<u64>) {
+        self.safe.lock().unwrap_or_else(PoisonError::into_inner).parts = parts;
     }
 }
 
@@ -172,8 +208,9 @@ mod tests {
     #[test]
     fn safe_keys_are_kept_by_part() {
         let meter = Meter::default();
-        meter.set_safe(2, 9);
-        meter.set_safe(0, 1);
-        assert_eq!(meter.progress().safe, [1, 0, 9]);
+        meter.resume(vec![5]);
+        meter.follow(0, Box::new(|| 7));
+        meter.follow(2, Box::new(|| 9));
+        assert_eq!(meter.progress().safe, [7, 0, 9]);
     }
 }

@@ -132,17 +132,17 @@ pub(crate) struct Work {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Restore {
-    /// Where a target finds this service; empty = at the address that it was reached from.
-    pub(crate) advertise: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Drill {
     /// Folder with server programs; empty = only those on the PATH.
     pub(crate) folder: PathBuf,
     pub(crate) timeout: Period,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Restore {
+    /// Empty = the address of the connection to the target.
+    pub(crate) advertise: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]

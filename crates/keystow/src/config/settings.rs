@@ -115,7 +115,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(
         "restore.advertise",
         r#""""#,
-        "host name or address at which restores' targets find this service; empty = the one that they were reached from",
+        "name or address under which targets of restores find this host; empty = as Keystow connects to them",
     ),
     setting(
         "drill.folder",

@@ -30,9 +30,7 @@ impl Attempt {
         self.meter.enter(Phase::Restoring);
         let mut safe = if goes_on { self.job.progress.safe.clone() } else { Vec::new() };
         safe.resize(self.backup.parts.len(), 0);
-        for (part, keys) in safe.iter().enumerate() {
-            self.meter.set_safe(part, *keys);
-        }
+        self.meter.resume(safe.clone());
         // Counted anew, with what is safe as the start.
         let kept = RestoreOutcome {
             keys_before: outcome.keys_before,
@@ -107,16 +105,13 @@ impl Attempt {
             patience: PATIENCE,
         };
         let pipeline = Pipeline::open(fleet, when_busy, self.cancel.clone()).map_err(at_target)?;
+        let gauge = pipeline.gauge();
+        self.meter.follow(index, Box::new(move || safe + gauge.safe()));
         let mut pour =
             Pour::new(self, pipeline, functions, (index, safe), outcome.restored + outcome.skipped);
         let options = self.parts().options(part, to, replace)?;
         let read = self.parts().read(part, &options, &mut pour, |pour| pour.failure());
         let (finished, counts) = pour.finish();
-        if finished.is_ok()
-            && let Ok(read) = &read
-        {
-            self.meter.set_safe(index, read.keys);
-        }
         // What was safe before was counted then, and is counted as restored now.
         let passed = safe.min(read.as_ref().map_or(safe, |restored| restored.keys));
         outcome.restored += counts.done + passed;

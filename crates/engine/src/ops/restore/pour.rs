@@ -20,8 +20,6 @@ pub(super) struct Pour<'a> {
     attempt: &'a Attempt,
     pipeline: Pipeline,
     gauge: Gauge,
-    /// The part's place among all.
-    index: usize,
     /// Digests of the function libraries that were loaded, of whatever part.
     functions: &'a mut BTreeSet<Vec<u8>>,
     /// Keys to pass over, since they are safe already.
@@ -49,7 +47,6 @@ impl<'a> Pour<'a> {
         Self {
             gauge: pipeline.gauge(),
             attempt,
-            index,
             pipeline,
             functions,
             pass: safe,
@@ -87,7 +84,6 @@ impl<'a> Pour<'a> {
     fn tell(&self) {
         self.attempt.meter.set_bytes(self.bytes, self.total);
         self.attempt.meter.set_keys(self.keys_before + self.pass + self.gauge.answered());
-        self.attempt.meter.set_safe(self.index, self.pass + self.gauge.safe());
     }
 
     fn load_function(&mut self, code: &[u8]) -> Result<()> {
