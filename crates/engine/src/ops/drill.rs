@@ -175,25 +175,35 @@ fn choose(wanted: &Wanted, found: Vec<Program>, named: Option<&str>) -> Result<P
         found.iter().take(8).map(|program| format!("{} ({})", program.name, program.shown())).collect();
     let all = if all.is_empty() { "no server program was found".to_owned() } else { all.join(", ") };
     if let Some(name) = named {
-        // With a name, a person decides what is tried.
-        let program = found.into_iter().find(|program| program.answers_to(name));
-        return program.ok_or_else(|| {
-            let name: String = name.chars().take(80).collect();
+        let name: String = name.chars().take(80).collect();
+        let program = found.into_iter().find(|program| program.answers_to(&name)).ok_or_else(|| {
             Error::new(Kind::Conflict, "DRILL_NO_SERVER", format!("there is no server program '{name}'"))
                 .because(all)
                 .hint("name one of these, or leave the choice to the service")
-        });
+        })?;
+        // Its failure would say nothing of the backup.
+        return if wanted.fits(&program) {
+            Ok(program)
+        } else {
+            let message = format!("{} does not load {}", program.shown(), formats(wanted));
+            Err(Error::new(Kind::Conflict, "DRILL_NO_SERVER", message)
+                .hint("name a newer one, or leave the choice to the service"))
+        };
     }
     wanted.choose(found).into_iter().next().ok_or_else(|| {
-        let formats: Vec<String> = wanted.formats.iter().map(|format| match format.first_server() {
-            Some(server) => format!("{} ({server} or later of its kind)", format.magic()),
-            None => format.magic(),
-        }).collect();
-        let formats = formats.join(" and ");
-        Error::new(Kind::Conflict, "DRILL_NO_SERVER", format!("no server here loads {formats}"))
+        Error::new(Kind::Conflict, "DRILL_NO_SERVER", format!("no server here loads {}", formats(wanted)))
             .because(all)
             .hint("put such a redis-server or valkey-server into the folder that drill.folder names, or on the service's PATH")
     })
+}
+
+/// Such as `REDIS0010 (Redis 7.0 or later of its kind)`.
+fn formats(wanted: &Wanted) -> String {
+    let shown = |format: &Format| match format.first_server() {
+        Some(server) => format!("{} ({server} or later of its kind)", format.magic()),
+        None => format.magic(),
+    };
+    wanted.formats.iter().map(shown).collect::<Vec<_>>().join(" and ")
 }
 
 impl Drill {
@@ -385,12 +395,14 @@ mod tests {
         assert_eq!((refused.kind, refused.code), (Kind::Conflict, "DRILL_NO_SERVER"));
         assert!(refused.message.contains("REDIS0011"), "{refused}");
         assert!(refused.cause.unwrap().contains("redis 7.0.15"));
-        assert!(choose(&wanted, found(), Some("redis-7.0")).is_ok(), "a person may try what cannot work");
+        let refused = choose(&wanted, found(), Some("redis-7.0")).unwrap_err();
+        assert!(refused.message.contains("redis 7.0.15 does not load REDIS0011"), "{refused}");
         for name in ["/usr/bin/redis-server", "../redis-server", "sh"] {
             assert_eq!(choose(&wanted, found(), Some(name)).unwrap_err().code, "DRILL_NO_SERVER");
         }
         let older = Wanted { formats: vec![Format::REDIS_9], source: None };
         assert_eq!(choose(&older, found(), None).unwrap().name, "redis-server");
+        assert!(choose(&older, found(), Some("redis-7.0")).is_ok());
         assert_eq!(choose(&older, Vec::new(), None).unwrap_err().code, "DRILL_NO_SERVER");
     }
 }

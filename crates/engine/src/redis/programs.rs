@@ -138,7 +138,7 @@ pub struct Wanted {
 impl Wanted {
     /// Whether a program will do. One of the source's family that is no older does in any case: it is only for formats
     /// that are not known here.
-    fn fits(&self, program: &Program) -> bool {
+    pub fn fits(&self, program: &Program) -> bool {
         self.formats.iter().all(|format| program.loads(*format))
             || self
                 .source

@@ -222,7 +222,9 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 
 /// The last lines of a log, without dates and control characters, in one.
 fn last_lines(log: &str) -> String {
-    let lines: Vec<&str> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    // Warnings are advice for servers that stay.
+    let wanted = |line: &&str| !line.is_empty() && !line.contains("WARNING");
+    let lines: Vec<&str> = log.lines().map(str::trim).filter(wanted).collect();
     let last = &lines[lines.len().saturating_sub(QUOTED_LINES)..];
     let bare = |line: &&str| -> String {
         // `4711:M 22 Nov 2026 07:00:00.000 # Bad file format…`: what stands behind the sign of the level.

@@ -12,6 +12,7 @@ mod lab;
 mod outputs;
 mod proxies;
 mod relabel;
+mod restore;
 mod rooms;
 mod shutdown;
 mod sign;

@@ -100,7 +100,10 @@ async fn make(
         })?;
         let path = place(folder, part, row.parts.len());
         make_folder(path.parent().unwrap_or(folder))?;
-        let new = NewFile::create(path, false)?;
+        let new = NewFile::create(path, false).map_err(|failure| match failure.code.as_str() {
+            "FILE_EXISTS" => failure.hint("choose another folder with --to"),
+            _ => failure,
+        })?;
         let (size_bytes, keys) = write(input, &new, way(args, part, row, now)?, part.keys).await?;
         let path = new.path().to_owned();
         files.push(MadeFile { path, shard: part.shard, slots: part.slots.clone(), size_bytes, keys });
