@@ -46,9 +46,9 @@ impl LoginSecrets {
     }
 
     /// Opens what was sealed for that place; nothing sealed is nothing kept.
-    pub(super) fn open(sealer: &Sealer, place: &str, sealed: Option<&[u8]>) -> Result<Self> {
-        let Some(sealed) = sealed else { return Ok(Self::default()) };
-        let json = sealer.open(place, sealed)?;
+    pub(super) fn open(sealer: &Sealer, place: &str, kept: Option<&[u8]>) -> Result<Self> {
+        let Some(kept) = kept else { return Ok(Self::default()) };
+        let json = sealer.open(place, kept)?;
         // The reason might quote what it stumbled over.
         serde_json::from_slice(json.expose())
             .map_err(|_| Error::internal(format!("the secret of {place} is no login"), "not of this version"))
@@ -204,9 +204,9 @@ mod tests {
             ("redis-sentinel://h:1/main", Some("user"))
         );
         assert!(!format!("{secrets:?}").contains("private"));
-        let sealed = secrets.seal(&sealer, "a").unwrap();
-        assert!(LoginSecrets::open(&sealer, "b", sealed.as_deref()).is_err());
-        let login = LoginSecrets::open(&sealer, "a", sealed.as_deref()).unwrap().into_login(username);
+        let kept = secrets.seal(&sealer, "a").unwrap();
+        assert!(LoginSecrets::open(&sealer, "b", kept.as_deref()).is_err());
+        let login = LoginSecrets::open(&sealer, "a", kept.as_deref()).unwrap().into_login(username);
         assert!(login.credentials.password.unwrap().equals(b"p\xffss"));
         assert!(login.sentinel.password.unwrap().equals(b"watch"));
         assert!(login.tls.key_pem.unwrap().equals(b"private"));

@@ -210,13 +210,13 @@ fn send_made(
     let mark = random_hex(20)?;
     link.send(format!("$EOF:{mark}\r\n").as_bytes())?;
     let mut out = Chunks { link, chunk: Vec::with_capacity(CHUNK_BYTES), served, failure: None };
-    let made =
+    let result =
         make(&mut out).and_then(|()| out.flush().map_err(|error| Error::internal("cannot send", error)));
     // What the link said is nearer to the cause than what its user made of it.
     if let Some(failure) = out.failure {
         return Err(failure);
     }
-    made?;
+    result?;
     served.whole.store(true, Ordering::Release);
     link.send(mark.as_bytes())
 }

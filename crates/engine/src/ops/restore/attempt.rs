@@ -6,13 +6,13 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::plan::{Planning, refused};
-use super::survey::{Reach, Survey, count_keys, survey};
+use super::survey::{Reach, count_keys, survey};
 use super::wanted::Parts;
 use super::{Meter, at_target};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, Job, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy};
-use crate::redis::{Address, Door, Ledger, Node, Route, release};
+use crate::redis::{Address, Door, Ledger, Node, release};
 use crate::vault::Vault;
 
 /// One attempt of a restore job.
@@ -167,12 +167,6 @@ impl Attempt {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn route_of(&self, survey: &Survey) -> Result<Route> {
-        let primaries = survey.primaries.iter().map(|primary| (primary.node.clone(), primary.slots.clone()));
-        Route::new(primaries)
-            .ok_or_else(|| Error::internal("a target without a primary", "it was just found"))
     }
 
     pub(super) fn door(&self, node: &Node) -> Door {

@@ -110,7 +110,7 @@ impl Attempt {
         let mut pour =
             Pour::new(self, pipeline, functions, (index, safe), outcome.restored + outcome.skipped);
         let options = self.parts().options(part, to, replace)?;
-        let read = self.parts().read(part, &options, &mut pour, |pour| pour.failure());
+        let read = self.parts().read(part, &options, &mut pour, Pour::failure);
         let (finished, counts) = pour.finish();
         // What was safe before was counted then, and is counted as restored now.
         let passed = safe.min(read.as_ref().map_or(safe, |restored| restored.keys));

@@ -21,7 +21,7 @@ impl Attempt {
         let to = survey
             .format()
             .ok_or_else(|| Error::internal("a target of no known version", "it was planned for"))?;
-        let route = self.route_of(survey)?;
+        let route = survey.route()?;
         let opened = route.primaries().iter().map(|node| self.door(node).open(&self.cancel).map(Asker::new));
         let askers = opened.collect::<Result<Vec<_>>>().map_err(at_target)?;
         let mut asking = Asking { route, askers, found: 0, names: Vec::new(), failure: None };
@@ -75,13 +75,12 @@ impl Asker {
     }
 
     fn select(&mut self, database: u64) -> Result<()> {
-        match self.connection.call(&[b"SELECT", database.to_string().as_bytes()])? {
-            Reply::Error(text) => Err(self.connection.refusal("select a database", &text)),
-            _ => {
-                self.database = database;
-                Ok(())
-            }
+        let reply = self.connection.call(&[b"SELECT", database.to_string().as_bytes()])?;
+        if let Reply::Error(text) = reply {
+            return Err(self.connection.refusal("select a database", &text));
         }
+        self.database = database;
+        Ok(())
     }
 }
 

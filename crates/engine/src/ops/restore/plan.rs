@@ -152,7 +152,7 @@ impl Planning<'_> {
                 );
             }
             if primary.format.is_none() {
-                found.push(self.unknown_server(primary));
+                found.push(unknown_server(primary));
             }
             if method == RestoreMethod::Commands && !primary.may_restore {
                 found.push(
@@ -196,27 +196,6 @@ impl Planning<'_> {
             )
             .hint(hint),
         )
-    }
-
-    fn unknown_server(&self, primary: &super::survey::Primary) -> Error {
-        let version = &primary.facts.version;
-        if version.is_empty() {
-            return Error::new(
-                Kind::Denied,
-                "TARGET_DENIED",
-                format!("{} does not tell its version", primary.node),
-            )
-            .hint(super::RESTORE_RULE);
-        }
-        Error::new(
-            Kind::Invalid,
-            "RESTORE_TARGET_OLDER",
-            format!(
-                "{} is of version {version}, and nothing older than Redis 5.0 is restored to",
-                primary.node
-            ),
-        )
-        .hint("restore to a newer server")
     }
 
     /// The highest database that gets a key; a cluster may have only the first.
@@ -294,7 +273,8 @@ impl Planning<'_> {
                 steps.push("its keys are counted, and it is made a primary of its own again".to_owned());
             }
             _ => {
-                steps.push(format!("RESTORE commands to {} for {parts} part(s)", self.survey.primaries.len()))
+                steps
+                    .push(format!("RESTORE commands to {} for {parts} part(s)", self.survey.primaries.len()));
             }
         }
         match order.ttl {
@@ -342,6 +322,25 @@ impl Planning<'_> {
         }
         warnings
     }
+}
+
+/// A target that does not say what it is, or is too old.
+fn unknown_server(primary: &super::survey::Primary) -> Error {
+    let version = &primary.facts.version;
+    if version.is_empty() {
+        return Error::new(
+            Kind::Denied,
+            "TARGET_DENIED",
+            format!("{} does not tell its version", primary.node),
+        )
+        .hint(super::RESTORE_RULE);
+    }
+    Error::new(
+        Kind::Invalid,
+        "RESTORE_TARGET_OLDER",
+        format!("{} is of version {version}, and nothing older than Redis 5.0 is restored to", primary.node),
+    )
+    .hint("restore to a newer server")
 }
 
 /// The format of a part.

@@ -35,6 +35,10 @@ pub(super) struct Survey {
 
 /// A primary of the target.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four answers of a server that have nothing to do with each other"
+)]
 pub(super) struct Primary {
     pub(super) node: Node,
     pub(super) slots: Slots,
@@ -228,6 +232,13 @@ impl Survey {
     /// The first primary, which speaks for all in matters of version.
     pub(super) fn first(&self) -> &Primary {
         &self.primaries[0]
+    }
+
+    /// The primaries, for commands.
+    pub(super) fn route(&self) -> Result<Route> {
+        let primaries = self.primaries.iter().map(|primary| (primary.node.clone(), primary.slots.clone()));
+        Route::new(primaries)
+            .ok_or_else(|| Error::internal("a target without a primary", "it was just found"))
     }
 
     /// The oldest format of all primaries.

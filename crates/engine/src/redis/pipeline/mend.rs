@@ -99,12 +99,11 @@ impl Pipeline {
         self.start_lanes()?;
         let mut guide = None;
         for left in left {
-            match left.ask.clone() {
-                Some(node) => self.ask(&mut guide, node, left)?,
-                None => {
-                    let lane = self.route.owner(left.item.slot);
-                    self.fill(lane, left.database, left.item, &left.command)?;
-                }
+            if let Some(node) = left.ask.clone() {
+                self.ask(&mut guide, &node, left)?;
+            } else {
+                let lane = self.route.owner(left.item.slot);
+                self.fill(lane, left.database, left.item, &left.command)?;
             }
         }
         if let Some(first) = held
@@ -116,8 +115,8 @@ impl Pipeline {
     }
 
     /// Sends one order to the node that a slot is moving to.
-    fn ask(&mut self, guide: &mut Option<Connection>, node: Node, left: Leftover) -> Result<()> {
-        let asked = self.ask_now(guide, &node, &left);
+    fn ask(&mut self, guide: &mut Option<Connection>, node: &Node, left: Leftover) -> Result<()> {
+        let asked = self.ask_now(guide, node, &left);
         let verdict = match asked {
             Ok(verdict) => verdict,
             Err(error) if error.kind == Kind::Unreachable && left.item.repeatable => {

@@ -47,7 +47,10 @@ impl Link {
         let deadline = Instant::now() + limit;
         let known = guest.ip.map_or(guest.password.is_some(), |ip| ip.to_canonical() == from.to_canonical());
         let (mut signed_in, mut announced) = (guest.password.is_none(), false);
-        while known {
+        loop {
+            if !known {
+                break;
+            }
             let command = self.command(deadline)?;
             let words: Vec<&[u8]> = command.iter().map(Vec::as_slice).collect();
             let name = words[0].to_ascii_lowercase();
@@ -168,11 +171,21 @@ impl Link {
 
     /// The next command, if all of it has come.
     fn command_now(&mut self) -> Result<Option<Command>> {
-        let (found, used) = parse(&self.pending).ok_or_else(|| {
-            Error::new(Kind::Denied, "RESTORE_STRANGER", "something that is no replica connected")
-        })?;
-        self.pending.drain(..used);
-        Ok(found)
+        match parse(&self.pending) {
+            Piece::Whole((command, used)) => {
+                self.pending.drain(..used);
+                Ok(Some(command))
+            }
+            Piece::Cut => {
+                let blank = blank(&self.pending);
+                self.pending.drain(..blank);
+                Ok(None)
+            }
+            Piece::Junk => {
+                let what = "something that is no replica connected";
+                Err(Error::new(Kind::Denied, "RESTORE_STRANGER", what))
+            }
+        }
     }
 
     fn fill(&mut self) -> std::io::Result<usize> {
@@ -183,43 +196,57 @@ impl Link {
     }
 }
 
-/// The first command in the bytes, if it is whole, and how many bytes are done with. `None` if it is no command.
-pub(super) fn parse(bytes: &[u8]) -> Option<(Option<Command>, usize)> {
-    // A replica sends empty lines while it loads.
-    let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let mut at = blank;
-    let Some(count) = number(bytes, &mut at, b'*')? else { return Some((None, blank)) };
-    let mut words = Vec::new();
-    if count == 0 || count > MOST_WORDS {
-        return None;
-    }
-    for _ in 0..count {
-        let Some(length) = number(bytes, &mut at, b'$')? else { return Some((None, blank)) };
-        if length > LONGEST_WORD {
-            return None;
-        }
-        let Some(word) = bytes.get(at..at + length + 2) else { return Some((None, blank)) };
-        words.push(word.strip_suffix(b"\r\n")?.to_vec());
-        at += length + 2;
-    }
-    Some((Some(words), at))
+/// What bytes begin with.
+pub(super) enum Piece<T> {
+    /// All of what was looked for.
+    Whole(T),
+    /// Its beginning.
+    Cut,
+    /// Something else.
+    Junk,
 }
 
-/// The number behind a mark, up to the end of its line. Inner `None`: the line is not whole. `None`: it is no number.
-fn number(bytes: &[u8], at: &mut usize, mark: u8) -> Option<Option<usize>> {
+/// A replica sends empty lines while it loads.
+fn blank(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
+}
+
+/// The first command in the bytes, and how many bytes are done with then.
+pub(super) fn parse(bytes: &[u8]) -> Piece<(Command, usize)> {
+    let mut at = blank(bytes);
+    let count = match number(bytes, &mut at, b'*') {
+        Piece::Whole(count @ 1..=MOST_WORDS) => count,
+        Piece::Cut => return Piece::Cut,
+        _ => return Piece::Junk,
+    };
+    let mut words = Vec::new();
+    for _ in 0..count {
+        let length = match number(bytes, &mut at, b'$') {
+            Piece::Whole(length @ 0..=LONGEST_WORD) => length,
+            Piece::Cut => return Piece::Cut,
+            _ => return Piece::Junk,
+        };
+        let Some(word) = bytes.get(at..at + length + 2) else { return Piece::Cut };
+        let Some(word) = word.strip_suffix(b"\r\n") else { return Piece::Junk };
+        words.push(word.to_vec());
+        at += length + 2;
+    }
+    Piece::Whole((words, at))
+}
+
+/// The number behind a mark, up to the end of its line.
+fn number(bytes: &[u8], at: &mut usize, mark: u8) -> Piece<usize> {
     let rest = &bytes[*at..];
-    match rest.first() {
-        None => return Some(None),
-        Some(first) if *first != mark => return None,
-        Some(_) => {}
+    if rest.first().is_some_and(|first| *first != mark) {
+        return Piece::Junk;
     }
     let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-        return (rest.len() < 16).then_some(None);
+        return if rest.len() < 16 { Piece::Cut } else { Piece::Junk };
     };
-    let digits = rest[1..end].strip_suffix(b"\r")?;
-    let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let digits = rest[1..end].strip_suffix(b"\r").and_then(|digits| std::str::from_utf8(digits).ok());
+    let Some(number) = digits.and_then(|digits| digits.parse().ok()) else { return Piece::Junk };
     *at += end + 1;
-    Some(Some(number))
+    Piece::Whole(number)
 }
 
 fn is_pause(error: &std::io::Error) -> bool {
