@@ -94,6 +94,8 @@ pub struct Settings {
     pub longest_link: Duration,
     /// Limits on waiting for a source.
     pub timeouts: Timeouts,
+    /// How long servers that were lost are looked for behind Sentinel and in a cluster: time for a fail-over.
+    pub fail_over: Duration,
     /// A folder for work that does not fit into memory. It must exist.
     pub work_dir: PathBuf,
     /// Name or address under which the target of a restore finds this host; that of the connection to it if absent.

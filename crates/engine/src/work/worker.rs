@@ -64,11 +64,13 @@ async fn do_job(engine: &Arc<Engine>, settings: &WorkerSettings, job: &Job, stop
     let meter = Arc::new(Meter::default());
     let cancel = stop.child_token();
     let result = if job.deaths >= settings.most_deaths {
+        abandon(engine, job).await;
         Err(Error::new(Kind::Internal, "WORKER_DIED", format!("given up after {} attempts", job.deaths))
             .because("the server stopped in the middle of each")
             .hint("look at the server's log for why it stopped"))
     } else if job.cancel_requested {
         // Asked while the worker before this one was dying.
+        abandon(engine, job).await;
         Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"))
     } else {
         // Side by side: a heartbeat that waits for the catalog must not keep the work from finishing its own write.
@@ -80,6 +82,15 @@ async fn do_job(engine: &Arc<Engine>, settings: &WorkerSettings, job: &Job, stop
     match result {
         Ok(()) => tracing::info!(job = job.number, backup = %job.backup, "done"),
         Err(error) => end_badly(engine, job, &error, stop.is_cancelled() && !job.cancel_requested).await,
+    }
+}
+
+/// What a job that is not gone on with must not leave behind.
+async fn abandon(engine: &Arc<Engine>, job: &Job) {
+    if job.kind == JobKind::Restore
+        && let Err(error) = engine.abandon_restore(job).await
+    {
+        tracing::warn!(job = job.number, %error, "the target of a restore could not be put right");
     }
 }
 

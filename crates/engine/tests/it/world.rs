@@ -249,6 +249,7 @@ fn engine(
         intranet_url: "http://10.0.0.1:7362".to_owned(),
         longest_link: Duration::from_hours(7 * 24),
         timeouts,
+        fail_over: Duration::from_secs(80),
         work_dir: folder.to_owned(),
         advertise: None,
         drill: DrillSettings {

@@ -122,6 +122,8 @@ pub(crate) struct Limits {
 pub(crate) struct Source {
     pub(crate) reply_timeout: Period,
     pub(crate) silence_timeout: Period,
+    /// Time that lost servers are looked for.
+    pub(crate) fail_over: Period,
 }
 
 #[derive(Debug, Clone, Deserialize)]

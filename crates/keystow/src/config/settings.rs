@@ -111,6 +111,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("limits.drain", r#""60s""#, "time that running downloads get at a shutdown"),
     setting("source.reply_timeout", r#""10s""#, "time that a source has to connect or reply"),
     setting("source.silence_timeout", r#""90s""#, "time that a source may be silent during a snapshot"),
+    setting(
+        "source.fail_over",
+        r#""80s""#,
+        "time that lost servers are looked for behind Sentinel and in a cluster",
+    ),
     setting("work.workers", "2", "jobs done at once"),
     setting(
         "restore.advertise",

@@ -18,9 +18,7 @@ use crate::ops::Meter;
 use crate::redis::{Choice, Layout, Shard, discover};
 use crate::vault::{AttemptKey, ObjectKey, Vault};
 
-/// How often the nodes are looked for again after one was lost, and how long is waited before each time: long enough
-/// for a fail-over.
-const ROUNDS: u32 = 40;
+/// How long is waited before nodes that were lost are looked for again.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How often slots that are being moved are looked at before the backup starts all the same.
 const MOVING_ROUNDS: u32 = 15;
@@ -36,6 +34,8 @@ pub(in crate::ops) struct SetOrder {
     pub(in crate::ops) catalog: Arc<dyn Catalog>,
     pub(in crate::ops) clock: Clock,
     pub(in crate::ops) hosts: Arc<Hosts>,
+    /// How long lost nodes are looked for.
+    pub(in crate::ops) fail_over: Duration,
     pub(in crate::ops) meter: Arc<Meter>,
     pub(in crate::ops) cancel: CancellationToken,
 }
@@ -118,7 +118,7 @@ impl SetOrder {
 
     /// The layout. Behind Sentinel and in a cluster a fail-over is waited for.
     async fn layout_after_fail_over(&self) -> Result<Layout> {
-        for _ in 1..ROUNDS {
+        for _ in 1..self.rounds() {
             match self.layout().await {
                 Err(error) if error.worth_retrying() && self.source.address.has_fail_over() => {
                     tracing::info!(instance = %self.instance.id, %error, "looking for the nodes again");
@@ -128,6 +128,11 @@ impl SetOrder {
             }
         }
         self.layout().await
+    }
+
+    /// How often nodes are looked for.
+    fn rounds(&self) -> u64 {
+        self.fail_over.as_secs() / PAUSE.as_secs() + 1
     }
 
     async fn pause(&self) -> Result<()> {
@@ -141,7 +146,8 @@ impl SetOrder {
     /// makes new ones.
     async fn capture_shard(&self, mut shard: Shard, topology: Topology) -> Result<Captured> {
         let mut last = not_run();
-        for round in 0..ROUNDS {
+        let rounds = self.rounds();
+        for round in 0..rounds {
             for choice in shard.candidates_or_first(self.instance.capture.prefer) {
                 match self.capture_node(&shard, choice).await {
                     Err(error) if error.worth_retrying() && !self.cancel.is_cancelled() => {
@@ -151,7 +157,7 @@ impl SetOrder {
                     result => return result,
                 }
             }
-            if topology == Topology::Standalone || round + 1 == ROUNDS {
+            if topology == Topology::Standalone || round + 1 == rounds {
                 break;
             }
             self.pause().await?;

@@ -154,7 +154,7 @@ impl Attempt {
     }
 
     /// Puts right what an attempt that died left behind: settings, and a target that follows nobody.
-    fn tidy_up(&self, outcome: &mut RestoreOutcome) -> Result<()> {
+    pub(super) fn tidy_up(&self, outcome: &mut RestoreOutcome) -> Result<()> {
         let Address::Server(node) = &self.reach.address else { return Ok(()) };
         if outcome.method != RestoreMethod::Primary {
             return Ok(());

@@ -134,25 +134,8 @@ impl Engine {
         meter: &Arc<Meter>,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let Some(Order::Restore(order)) = &job.order else {
-            return Err(Error::internal("a job says not where to restore to", job.number));
-        };
-        let backup = self.catalog.backup_by_id(job.backup).await?;
-        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
-        let reach = self.reach(&backup, order).await?;
+        let attempt = self.attempt(job, meter, cancel).await?;
         let started = self.clock.now();
-        let attempt = Attempt {
-            vault: self.vault.clone(),
-            catalog: self.catalog.clone(),
-            runtime: Handle::current(),
-            job: job.clone(),
-            backup,
-            order: (**order).clone(),
-            reach,
-            advertise: self.settings.advertise.clone(),
-            meter: meter.clone(),
-            cancel: cancel.clone(),
-        };
         let work = tokio::task::spawn_blocking(move || {
             let mut outcome = attempt.earlier();
             let result = attempt.run(&mut outcome);
@@ -167,6 +150,41 @@ impl Engine {
         result.map_err(|error| with_count(error, &outcome))?;
         recorded?;
         self.catalog.finish_job(&job.lease(), self.clock.now()).await
+    }
+
+    /// Gives up a restore whose worker died in the middle: the target is let go, and gets its settings back.
+    pub(crate) async fn abandon_restore(&self, job: &Job) -> Result<()> {
+        let attempt = self.attempt(job, &Arc::default(), &CancellationToken::new()).await?;
+        let tidied = tokio::task::spawn_blocking(move || {
+            let mut outcome = attempt.earlier();
+            let result = if outcome.changed { attempt.tidy_up(&mut outcome) } else { Ok(()) };
+            (outcome, result)
+        });
+        let (outcome, result) =
+            tidied.await.map_err(|error| Error::internal("giving a restore up stopped", error))?;
+        self.catalog.record_outcome(&job.lease(), &Outcome::Restore(outcome)).await?;
+        result
+    }
+
+    async fn attempt(&self, job: &Job, meter: &Arc<Meter>, cancel: &CancellationToken) -> Result<Attempt> {
+        let Some(Order::Restore(order)) = &job.order else {
+            return Err(Error::internal("a job says not where to restore to", job.number));
+        };
+        let backup = self.catalog.backup_by_id(job.backup).await?;
+        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
+        let reach = self.reach(&backup, order).await?;
+        Ok(Attempt {
+            vault: self.vault.clone(),
+            catalog: self.catalog.clone(),
+            runtime: Handle::current(),
+            job: job.clone(),
+            backup,
+            order: (**order).clone(),
+            reach,
+            advertise: self.settings.advertise.clone(),
+            meter: meter.clone(),
+            cancel: cancel.clone(),
+        })
     }
 
     /// Looks up what a request names, and seals its secrets.
