@@ -90,6 +90,9 @@ class Topologies(unittest.TestCase):
     def test_a_cluster_without_a_shard_is_partial_and_restores_when_asked_to(self):
         """A shard that is gone for good."""
         source = self.cluster(3, full=True)
+        for node in source.nodes:
+            # So that the shards that are left can be asked what they hold.
+            node.call("CONFIG", "SET", "cluster-require-full-coverage", "no")
         self.add(source.url)
         source.nodes[1].stop()
         wait_until(lambda: self.knows_of_a_loss(source.nodes[0]), 60, "the loss to be known")
