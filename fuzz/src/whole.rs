@@ -6,7 +6,8 @@ use std::{
 };
 
 use keystow_rdb::{
-    Event, Fault, Format, Head, Kind, Limits, Part, Reader, Reason, StreamId, Visitor, Want, dump, verify,
+    Event, Fault, Format, Head, Kind, Limits, Part, Reader, Reason, RestoreEntry, RestoreError,
+    RestoreOptions, RestoreSink, StreamId, Visitor, Want, dump, restore, verify,
 };
 
 use super::packed::text;
@@ -45,6 +46,42 @@ pub fn rdb(bytes: &[u8]) {
         for entry in seen.into_iter().flatten() {
             entry.check();
         }
+    }
+    for (to, max_value_bytes) in [(Format::REDIS_12, u64::MAX), (Format::VALKEY_80, 0), (Format::REDIS_9, 9)]
+    {
+        let options =
+            RestoreOptions { limits: LIMITS, replace: true, max_value_bytes, ..RestoreOptions::new(to) };
+        let mut taken = Taken(0);
+        let restored = restore(bytes, &mut taken, &options);
+        let dripped = restore(Drip(bytes), &mut Taken(0), &options);
+        assert_eq!(restored.is_ok(), dripped.is_ok(), "pieces make no difference");
+        match (&whole, restored) {
+            (Ok(report), Ok(restored)) => assert_eq!((restored.keys, taken.0), (report.keys, report.keys)),
+            (_, Err(RestoreError::Impossible(_) | RestoreError::TooLarge(_))) => {}
+            (Err(_), Err(RestoreError::Unsound(_))) => {}
+            (Ok(_), Err(RestoreError::Unsound(fault))) => assert!(is_too_large(&fault), "{fault}"),
+            (Err(fault), Ok(_)) => panic!("restored: {fault}"),
+            (_, Err(RestoreError::Sink(error))) => panic!("{error}"),
+        }
+    }
+}
+
+/// Counts keys, and looks whether commands are whole.
+struct Taken(u64);
+
+impl RestoreSink for Taken {
+    fn database(&mut self, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: RestoreEntry<'_>) -> io::Result<()> {
+        assert!(entry.replies > 0 && entry.command.starts_with(b"*") && entry.command.ends_with(b"\r\n"));
+        self.0 += u64::from(entry.is_last);
+        Ok(())
+    }
+
+    fn function(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
     }
 }
 

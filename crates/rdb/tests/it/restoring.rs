@@ -538,3 +538,31 @@ fn formats_that_are_not_written_are_no_target() {
     let refused = restored(&b""[..], &to(Format::redis(13)));
     assert!(matches!(refused, Err(RestoreError::Impossible(_))));
 }
+
+#[test]
+fn damaged_files_end_as_they_do_when_they_are_verified() {
+    let original = fixture("srv-redis-7.0.15-nochecksum.rdb");
+    let mut damaged = original.clone();
+    let (mut sound, mut unsound) = (0, 0);
+    for at in (9..original.len()).step_by(97) {
+        for mask in [1, 0x80, 0xff] {
+            damaged[at] ^= mask;
+            let verdict = check(&damaged);
+            for options in [to(Format::REDIS_12), pieces(Format::REDIS_9, 0), pieces(Format::VALKEY_80, 40)] {
+                match (&verdict, restored(BufReader::with_capacity(50, &damaged[..]), &options)) {
+                    (Ok(report), Ok((_, counts))) => {
+                        assert_eq!(counts.keys, report.keys, "{at}");
+                        sound += 1;
+                    }
+                    (Err(_), Err(RestoreError::Unsound(_))) => unsound += 1,
+                    // Whatever comes first.
+                    (_, Err(RestoreError::Impossible(_) | RestoreError::TooLarge(_))) => {}
+                    (verdict, Err(other)) => panic!("{at}: {verdict:?}, {other}"),
+                    (Err(failure), Ok(_)) => panic!("{at}: {failure}"),
+                }
+            }
+            damaged[at] ^= mask;
+        }
+    }
+    assert!(sound > 200 && unsound > 200, "{sound} {unsound}");
+}

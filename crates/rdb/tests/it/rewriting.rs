@@ -328,13 +328,10 @@ fn bytes_of_a_value_come_in_steps_also_from_one_buffer() {
 
 #[test]
 fn blob_of_the_largest_size_passes_whatever_comes_before_it() {
-    let mut elements: Vec<Element> = vec![7.into(); 900_000];
-    let node = |elements: &[Element]| [vec![2], string(&listpack(elements))].concat();
-    let before = node(&elements);
-    elements.truncate(700_000);
-    let blob = node(&elements);
-    let file = Rdb::new().record(18, &[length(2), before.clone(), blob].concat()).end();
-    let limits = Limits { max_blob_bytes: before.len() as u64, ..Limits::default() };
+    let node = |elements: usize| [vec![2], string(&listpack(&vec![Element::from(7); elements]))].concat();
+    let (before, largest) = (node(400_000), node(900_000));
+    let limits = Limits { max_blob_bytes: largest.len() as u64, ..Limits::default() };
+    let file = Rdb::new().record(18, &[length(2), before, largest].concat()).end();
     let options = RewriteOptions { limits, ..RewriteOptions::new(Format::REDIS_11) };
     assert!(keystow_rdb::verify(&file[..], limits).is_ok());
     for capacity in [10_000, 1_500_000, 5_000_000] {
