@@ -166,7 +166,9 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         "TARGET_AUTH" | "TARGET_DENIED" => Exit::Auth,
         "TARGET_UNREACHABLE" | "TARGET_LOST" | "TARGET_CLOSED" | "TARGET_SILENT" | "TARGET_LOADING"
         | "TARGET_BUSY" => Exit::Unreachable,
-        "DRILL_FAILED" | "DRILL_MISMATCH" | "DRILL_MODULES_MISSING" | "EVENT_DAMAGED" | "DAMAGED" => Exit::Integrity,
+        "DRILL_FAILED" | "DRILL_MISMATCH" | "DRILL_MODULES_MISSING" | "EVENT_DAMAGED" | "DAMAGED" => {
+            Exit::Integrity
+        }
         "DRILL_NO_SERVER" | "BACKUP_NOT_AVAILABLE" => Exit::Conflict,
         "RESTORE_INCOMPLETE" | "RESTORE_HALF_DONE" => Exit::Partial,
         "RESTORE_CLUSTER_DOWN" | "RESTORE_NOT_FOLLOWED" => Exit::Unreachable,
