@@ -118,6 +118,16 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Whether a password is the one that is kept for an instance. One without any takes every password, as its server
+    /// asks for none.
+    pub fn accepts_password(&self, instance: &Instance, given: &Secret) -> Result<bool> {
+        let Some(sealed) = &instance.sealed_password else { return Ok(true) };
+        let place = super::take_backup::password_place(instance.account.as_str(), instance.id.as_str());
+        Ok(self.sealer.open(&place, sealed)?.equals(given.expose()))
+    }
+}
+
 /// What is kept of an instance's login, beyond its password, without the secrets themselves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeptLogin {

@@ -5,6 +5,7 @@ mod backups;
 mod instances;
 mod jobs;
 mod links;
+mod restore;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -62,7 +63,8 @@ impl<'a> Asking<'a> {
             Call::SetRestriction(call) => self.set_restriction(call).await,
             Call::IssueToken(call) => self.issue_token(call).await,
             Call::ShowPolicy(_) => self.not_supported(Right::View),
-            Call::SetPolicy(_) | Call::Restore(_) => self.not_supported(Right::Operate),
+            Call::Restore(call) => self.restore(call).await,
+            Call::SetPolicy(_) => self.not_supported(Right::Operate),
         }
     }
 
