@@ -59,7 +59,8 @@ pub trait RestoreSink {
     /// Ends the restore.
     fn entry(&mut self, entry: RestoreEntry<'_>) -> io::Result<()>;
 
-    /// A function library's source code, as `FUNCTION LOAD` takes it. Not called for servers without functions.
+    /// A function library's source code, as `FUNCTION LOAD` takes it, whichever keys are chosen. Not called for servers
+    /// without functions.
     ///
     /// # Errors
     /// Ends the restore.

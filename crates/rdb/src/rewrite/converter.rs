@@ -160,6 +160,14 @@ impl Converter {
         self.held.len() + self.field.len()
     }
 
+    /// Forgets what is held of a value that nobody wants any more; gives its bytes.
+    pub(crate) fn forget_held(&mut self) -> usize {
+        let bytes = self.held.len();
+        self.held.clear();
+        give_back(&mut self.held);
+        bytes
+    }
+
     /// Fields of this value that are left out because they have expired.
     pub(crate) fn lost_fields(&self) -> u64 {
         self.lost_fields

@@ -482,6 +482,12 @@ fn fields_that_expire_are_refused_where_they_have_no_place() {
             assert_eq!(dropped, if options.replace { lost } else { 0 });
         }
     }
+    // What is left of it is held, but not of one that is refused.
+    let changes = Changes { ttl: Ttl::DropExpired { now_ms: 1450 }, ..Changes::default() };
+    let options = RestoreOptions { max_value_bytes: 100, changes, ..to(Format::REDIS_12) };
+    let Err(RestoreError::TooLarge(refused)) = restored(&original[..], &options) else { panic!() };
+    // Five bytes for each field but the lost one, six for those over 127; the last one is still held.
+    assert_eq!((refused.why, refused.bytes), (Whole::NotReplacing, 499 * 5 + 371 - 6));
     // Nothing is left of it, and so it is not counted.
     let all = file(&[Value::Hash((0..500).map(|number| field(number, Some(7))).collect())], Format::REDIS_12);
     for options in [to(Format::VALKEY_80), pieces(Format::VALKEY_80, 100)] {

@@ -36,9 +36,9 @@ impl<S: RestoreSink> Restorer<'_, S> {
             _ => None,
         };
         self.way = if let Some(why) = refused {
-            let bytes = self.command.value().len() as u64;
-            self.command.clear();
-            Way::Refused { why, bytes, is_converted }
+            self.way = Way::Refused { why, bytes: 0, is_converted };
+            self.count_refused();
+            self.way
         } else {
             self.lost_fields = if is_converted { self.converter.lost_fields() } else { 0 };
             Way::Outgrown
@@ -140,7 +140,7 @@ impl<S: RestoreSink> Restorer<'_, S> {
     /// Counts what would have been in the payload of a value that is too large.
     pub(super) fn count_refused(&mut self) {
         if let Way::Refused { bytes, .. } = &mut self.way {
-            *bytes += self.command.value().len() as u64;
+            *bytes += (self.command.value().len() + self.converter.forget_held()) as u64;
             self.command.clear();
         }
     }
