@@ -22,6 +22,8 @@ const LOOK_UP: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_mins(5);
 /// How long it is tried to let the target go. It cannot be let go while it loads.
 const LET_GO: Duration = Duration::from_mins(1);
+/// The same when it cannot be reached at all: a server that died has forgotten whom it followed when it is back.
+const REACH: Duration = Duration::from_secs(5);
 
 /// Keeps what must be put back, should this process die before it does so.
 pub trait Ledger: Sync {
@@ -243,13 +245,19 @@ impl Follower<'_> {
     fn let_go(&self, control: &mut Connection) -> Result<()> {
         let never = CancellationToken::new();
         let deadline = Instant::now() + LET_GO;
+        let mut reached = Instant::now();
         let mut released = release(control);
         while let Err(error) = &released
             && error.kind != Kind::Denied
             && Instant::now() < deadline
+            && reached.elapsed() < REACH
         {
             thread::sleep(LOOK_UP * 10);
-            released = self.door.open(&never).and_then(|mut control| release(&mut control));
+            let opened = self.door.open(&never);
+            if opened.is_ok() {
+                reached = Instant::now();
+            }
+            released = opened.and_then(|mut control| release(&mut control));
         }
         released
     }

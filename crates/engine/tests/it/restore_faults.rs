@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use keystow_engine::model::{Backup, JobState, OnConflict, Phase, RestoreMethod};
+use keystow_engine::model::{Backup, JobState, OnConflict, Phase, RestoreMethod, TtlPolicy};
 use keystow_engine::ops::RestoreRequest;
 
+use crate::fake;
 use crate::lab::{Reply, Server, fill_with_everything, fill_with_strings, free_port, until};
 use crate::restore::{
     backup_of, by, done, ended, failed, outcome, plan, refusals, restored, role, setting, to,
@@ -207,6 +208,65 @@ async fn a_second_restore_to_the_same_target_waits_for_nobody() {
     world.engine.request_restore(&world.admin, to(&backup, &target.url())).await.unwrap();
     let second = world.engine.request_restore(&world.admin, to(&backup, &target.url())).await;
     assert_eq!(code(second), "CONFLICT");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_dies_in_the_middle_is_told() {
+    let (world, source) = (World::new().await, Server::start(&[]));
+    fill_with_strings(&source, 2000, 10_000);
+    let backup = backup_of(&world, &source).await;
+    let mut target =
+        Server::start(&["--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024"]);
+    let (_, asked) = world.engine.request_restore(&world.admin, to(&backup, &target.url())).await.unwrap();
+    let worker = world.worker();
+    eventually("the target to load", async || {
+        let job = world.engine.job(&world.admin, asked.number).await.unwrap();
+        (matches!(job.progress.phase, Phase::Restoring | Phase::Loading) && job.progress.bytes > 0)
+            .then_some(())
+    })
+    .await;
+    target.kill();
+    let job = ended(&world, &asked).await;
+    worker.stop().await;
+    let (why, outcome) = failed((job.clone(), outcome(&job)));
+    assert!(["TARGET_LOST", "TARGET_UNREACHABLE"].contains(&why.as_str()), "{why}");
+    assert!(outcome.warnings.iter().any(|text| text.contains("REPLICAOF NO ONE")), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_the_target_does_not_know_are_refused_beforehand() {
+    use keystow_rdb::model::HashField;
+    use keystow_rdb::{Format, Record, Value, Writer};
+
+    let target = Server::start(&[]);
+    let mut writer = Writer::new(Vec::new(), Format::REDIS_12).unwrap();
+    writer.value(&Record::new(b"plain"), &Value::Set(vec![b"a".to_vec()])).unwrap();
+    let field = |expires_ms| HashField { field: b"f".to_vec(), value: b"v".to_vec(), expires_ms };
+    writer.value(&Record::new(b"lasting"), &Value::Hash(vec![field(None)])).unwrap();
+    let lasting = writer.end().unwrap();
+    let mut writer = Writer::new(Vec::new(), Format::REDIS_12).unwrap();
+    writer.value(&Record::new(b"passing"), &Value::Hash(vec![field(Some(4_102_444_800_000))])).unwrap();
+    let passing = writer.end().unwrap();
+
+    for (file, refused) in [(lasting, None), (passing, Some("RESTORE_TARGET_OLDER"))] {
+        let world = World::new().await;
+        world.add("src", &fake::primary(fake::with_length(&file))).await.unwrap();
+        let backup = world.take("src").await;
+        assert_eq!(backup.parts[0].sealed.report.magic, "REDIS0012");
+        for method in [RestoreMethod::Primary, RestoreMethod::Commands] {
+            let request = RestoreRequest { wipe: true, ..by(method, to(&backup, &target.url())) };
+            let planned = plan(&world, &request).await.unwrap();
+            assert_eq!(refusals(&planned), refused.as_slice());
+            if refused.is_none() {
+                // Rewritten on the way.
+                let outcome = done(restored(&world, request).await);
+                assert_eq!((outcome.restored, size(&target)), (2, 2), "{method}");
+            }
+        }
+        // Without expiries there is nothing that the target does not know.
+        let request = RestoreRequest { ttl: TtlPolicy::Strip, wipe: true, ..to(&backup, &target.url()) };
+        assert_eq!(refusals(&plan(&world, &request).await.unwrap()), [""; 0]);
+    }
 }
 
 /// Two nodes with half of the slots each.
