@@ -111,6 +111,24 @@ async fn cut_connections_are_mended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_comes_back_without_keys_is_not_called_restored() {
+    let (world, source, target) = (World::new().await, Server::start(&[]), Server::start(&[]));
+    fill_with_strings(&source, 20_000, 1000);
+    let backup = backup_of(&world, &source).await;
+    let request = by_commands(&backup, &target.url());
+    let (_, asked) = world.engine.request_restore(&world.admin, request).await.unwrap();
+    let worker = world.worker();
+    eventually("a part of the keys to arrive", async || (size(&target) > 2000).then_some(())).await;
+    // What a replica does that takes over too early, or a server that is started anew.
+    target.connect().run("FLUSHALL\nCLIENT KILL TYPE normal SKIPME yes");
+    let job = ended(&world, &asked).await;
+    worker.stop().await;
+    let (why, outcome) = failed((job.clone(), outcome(&job)));
+    assert_eq!((why.as_str(), outcome.restored), ("RESTORE_INCOMPLETE", 20_000));
+    assert!(outcome.changed && outcome.keys_after < 20_000, "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_stops_hands_on_what_is_safe() {
     for on_conflict in [OnConflict::Fail, OnConflict::Replace, OnConflict::Skip] {
         let (world, source, target) = (World::new().await, Server::start(&[]), Server::start(&[]));

@@ -69,25 +69,27 @@ impl Attempt {
             self.parts().try_all(survey.format(), &self.cancel)?;
         }
         let done = match plan.method {
-            RestoreMethod::Primary => self.as_primary(&survey, planning.goes_as_it_is(), outcome),
+            RestoreMethod::Primary => self.as_primary(&survey, planning.goes_as_it_is(), outcome).map(|()| 0),
             _ => self.by_commands(&survey, goes_on, outcome),
         };
-        self.count_afterwards(outcome);
-        if let Err(error) = done {
-            // Every key that was sent was refused.
-            let by_commands = outcome.method == RestoreMethod::Commands;
-            let nothing = by_commands
-                && outcome.restored == 0
-                && outcome.functions == 0
-                && !goes_on
-                && !self.order.wipe;
-            if nothing && matches!(error.kind, Kind::Invalid | Kind::Denied | Kind::Conflict | Kind::NoSpace)
-            {
-                outcome.changed = false;
-            }
-            return Err(error);
+        let counted = self.count_afterwards(outcome);
+        let mended = match done {
+            Ok(mended) => mended,
+            Err(error) => return Err(self.settle(error, goes_on, outcome)),
+        };
+        self.balance(outcome)?;
+        if counted { self.compare_with_target(mended, outcome) } else { Ok(()) }
+    }
+
+    /// Says of a failure whether it has changed anything.
+    fn settle(&self, error: Error, goes_on: bool, outcome: &mut RestoreOutcome) -> Error {
+        let nothing = outcome.restored == 0 && outcome.functions == 0 && !goes_on && !self.order.wipe;
+        let refused = matches!(error.kind, Kind::Invalid | Kind::Denied | Kind::Conflict | Kind::NoSpace);
+        // Every key that was sent was refused.
+        if outcome.method == RestoreMethod::Commands && nothing && refused {
+            outcome.changed = false;
         }
-        self.balance(outcome)
+        error
     }
 
     pub(super) fn parts(&self) -> Parts<'_> {
@@ -116,14 +118,19 @@ impl Attempt {
         if self.cancel.is_cancelled() { Err(super::wanted::stopped()) } else { Ok(()) }
     }
 
-    fn count_afterwards(&self, outcome: &mut RestoreOutcome) {
+    /// Whether the target's keys could be counted.
+    fn count_afterwards(&self, outcome: &mut RestoreOutcome) -> bool {
         // Also of a restore that was stopped.
         let never = CancellationToken::new();
         let counted = self.reach.route(&never).and_then(|route| count_keys(&self.reach, &route, &never));
         match counted {
             Ok(keys) => outcome.keys_after = keys,
-            Err(error) => outcome.warnings.push(format!("the target's keys cannot be counted: {error}")),
+            Err(error) => {
+                outcome.warnings.push(format!("the target's keys cannot be counted: {error}"));
+                return false;
+            }
         }
+        true
     }
 
     /// Whether every key of the backup is accounted for.
@@ -137,17 +144,34 @@ impl Attempt {
             )
             .hint("look into the target, and restore again with --on-conflict replace"));
         }
+        if outcome.expired > 0 && self.order.ttl == TtlPolicy::Keep {
+            outcome.warnings.push(format!(
+                "the time of {} keys was over: the target dropped them (see --ttl)",
+                outcome.expired
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the target holds what it was given. `mended`: how often it was lost and found again. A replica that took
+    /// over, or a server that was started anew, may be without keys that were acknowledged.
+    fn compare_with_target(&self, mended: u64, outcome: &mut RestoreOutcome) -> Result<()> {
+        let given = outcome.restored + outcome.skipped;
+        let is_short = outcome.keys_after + outcome.with_expiry < given && self.order.choice.prefix.is_none();
+        if mended > 0 && is_short {
+            return Err(Error::new(
+                Kind::Conflict,
+                "RESTORE_INCOMPLETE",
+                format!("the target was given {given} keys and holds {}", outcome.keys_after),
+            )
+            .because("it was lost in the middle, and has come back without some")
+            .hint("restore again with --on-conflict replace"));
+        }
         let before = if self.order.wipe { 0 } else { outcome.keys_before };
         if before == 0 && outcome.keys_after != outcome.restored {
             outcome.warnings.push(format!(
                 "{} keys were restored, and the target holds {}: others write to it, or keys expired or were evicted",
                 outcome.restored, outcome.keys_after
-            ));
-        }
-        if outcome.expired > 0 && self.order.ttl == TtlPolicy::Keep {
-            outcome.warnings.push(format!(
-                "the time of {} keys was over: the target dropped them (see --ttl)",
-                outcome.expired
             ));
         }
         Ok(())

@@ -17,19 +17,21 @@ use crate::redis::{Fleet, Pipeline, Reply, WhenBusy};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 impl Attempt {
-    /// Restores every part. `goes_on`: an attempt before this one has begun to.
+    /// Restores every part. `goes_on`: an attempt before this one has begun to. Tells how often the target was lost and
+    /// found again.
     pub(super) fn by_commands(
         &self,
         survey: &Survey,
         goes_on: bool,
         outcome: &mut RestoreOutcome,
-    ) -> Result<()> {
-        if !goes_on {
+    ) -> Result<u64> {
+        let mut safe = if goes_on { self.job.progress.safe.clone() } else { Vec::new() };
+        safe.resize(self.backup.parts.len(), 0);
+        // An attempt that died may not have come to throw anything away.
+        if !goes_on || (self.order.wipe && safe.iter().all(|keys| *keys == 0)) {
             self.prepare(survey, outcome)?;
         }
         self.meter.enter(Phase::Restoring);
-        let mut safe = if goes_on { self.job.progress.safe.clone() } else { Vec::new() };
-        safe.resize(self.backup.parts.len(), 0);
         self.meter.resume(safe.clone());
         // Counted anew, with what is safe as the start.
         let kept = RestoreOutcome {
@@ -39,10 +41,11 @@ impl Attempt {
         };
         *outcome = RestoreOutcome { changed: true, warnings: std::mem::take(&mut outcome.warnings), ..kept };
         let mut functions = BTreeSet::new();
-        let mut lost = NotRestored::default();
+        let (mut lost, mut mended) = (NotRestored::default(), 0);
         for (index, part) in self.backup.parts.iter().enumerate() {
             self.check_cancel()?;
-            self.pour(survey, (index, part, safe[index]), goes_on, &mut functions, outcome, &mut lost)?;
+            mended +=
+                self.pour(survey, (index, part, safe[index]), goes_on, &mut functions, outcome, &mut lost)?;
         }
         outcome.functions = functions.len() as u64;
         tell_losses(&lost, outcome);
@@ -50,7 +53,7 @@ impl Attempt {
             let text = "an attempt before this one died: of the skipped keys some may be of the backup";
             outcome.warnings.push(text.to_owned());
         }
-        Ok(())
+        Ok(mended)
     }
 
     /// Makes room, or makes sure that there is some. Nothing was changed when this fails before the wipe.
@@ -77,7 +80,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// Restores one part, from the key on that comes behind those that are safe.
+    /// Restores one part, from the key on that comes behind those that are safe. Tells how often the target was lost.
     fn pour(
         &self,
         survey: &Survey,
@@ -86,7 +89,7 @@ impl Attempt {
         functions: &mut BTreeSet<Vec<u8>>,
         outcome: &mut RestoreOutcome,
         lost: &mut NotRestored,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let to = survey
             .format()
             .ok_or_else(|| Error::internal("a target of no known version", "it was planned for"))?;
@@ -125,7 +128,7 @@ impl Attempt {
         finished.map_err(at_target)?;
         let read = read?;
         add(&read, outcome, lost);
-        Ok(())
+        Ok(counts.mended)
     }
 }
 

@@ -87,8 +87,9 @@ impl<'a> Pour<'a> {
     }
 
     fn load_function(&mut self, code: &[u8]) -> Result<()> {
-        let is_new = self.functions.insert(digest(&SHA256, code).as_ref().to_vec());
-        if self.attempt.order.choice.without_functions || !is_new {
+        if self.attempt.order.choice.without_functions
+            || !self.functions.insert(digest(&SHA256, code).as_ref().to_vec())
+        {
             return Ok(());
         }
         for node in self.pipeline.route().primaries() {
