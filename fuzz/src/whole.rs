@@ -57,8 +57,8 @@ pub fn rdb(bytes: &[u8]) {
         assert_eq!(restored.is_ok(), dripped.is_ok(), "pieces make no difference");
         match (&whole, restored) {
             (Ok(report), Ok(restored)) => assert_eq!((restored.keys, taken.0), (report.keys, report.keys)),
-            (_, Err(RestoreError::Impossible(_) | RestoreError::TooLarge(_))) => {}
-            (Err(_), Err(RestoreError::Unsound(_))) => {}
+            (_, Err(RestoreError::Impossible(_) | RestoreError::TooLarge(_)))
+            | (Err(_), Err(RestoreError::Unsound(_))) => {}
             (Ok(_), Err(RestoreError::Unsound(fault))) => assert!(is_too_large(&fault), "{fault}"),
             (Err(fault), Ok(_)) => panic!("restored: {fault}"),
             (_, Err(RestoreError::Sink(error))) => panic!("{error}"),

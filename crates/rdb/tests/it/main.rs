@@ -13,6 +13,7 @@ mod encodings;
 mod export;
 mod fuzz_corpus;
 mod generated;
+mod in_pieces;
 mod inspect;
 mod payloads;
 mod restoring;

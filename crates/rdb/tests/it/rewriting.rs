@@ -315,8 +315,8 @@ impl Visitor for Pieces {
 #[test]
 fn bytes_of_a_value_come_in_steps_also_from_one_buffer() {
     let list = [length(5000), string(&[b'e'; 1000]).repeat(5000)].concat();
-    let set = [length(2), string(&[b's'; 3_000_000]), string(b"t")].concat();
-    for (encoding, value) in [(1, &list), (2, &set), (0, &string(&[b's'; 5_000_000]))] {
+    let set = [length(2), string(&vec![b's'; 3_000_000]), string(b"t")].concat();
+    for (encoding, value) in [(1, &list), (2, &set), (0, &string(&vec![b's'; 5_000_000]))] {
         let file = Rdb::new().record(encoding, value).end();
         let mut pieces = Pieces::default();
         let mut reader = Reader::new(&file[..], Limits::default());
