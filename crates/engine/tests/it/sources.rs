@@ -235,6 +235,8 @@ async fn a_password_that_was_changed_at_the_server_is_changed_here_too() {
     let changed = set(password("second")).await.unwrap();
     assert!(changed.sealed_password.is_some() && changed.sealed_login.is_none());
     assert_eq!(world.take("crs-1").await.state, BackupState::Available);
+    let accepts = |text: &str| world.engine.accepts_password(&changed, &Secret::new(text)).unwrap();
+    assert!(accepts("second") && !accepts("first") && !accepts(""));
 
     let elsewhere = Server::start(&[]);
     let moved = InstanceChange { url: Some(elsewhere.url()), ..InstanceChange::default() };

@@ -4,7 +4,7 @@ import unittest
 
 from alibaba import Core, Tea, TeaV2, failure, fixed, minute
 from lab import wait_until
-from world import ALIBABA_INSTANCE, OPERATOR, STRANGER, VIEWER, world
+from world import ALIBABA_INSTANCE, OPERATOR, STRANGER, VIEWER, assert_puts_back, world
 
 
 def window(**more):
@@ -140,10 +140,25 @@ class AlibabaContract:
 
     def test_what_is_not_supported_yet_says_so(self):
         policy = {"PreferredBackupPeriod": "Monday", "PreferredBackupTime": "01:00Z-02:00Z"}
-        for action, more in (("DescribeBackupPolicy", {}), ("ModifyBackupPolicy", policy),
-                             ("RestoreInstance", {"BackupId": "1001"})):
+        some = {"BackupId": "1001", "FilterKey": "user:.*"}
+        for action, more in (("DescribeBackupPolicy", {}), ("ModifyBackupPolicy", policy), ("RestoreInstance", some)):
             with self.subTest(action):
                 self.refused("UnsupportedOperation", action, InstanceId=ALIBABA_INSTANCE, **more)
+
+    def test_a_backup_is_put_back_by_its_number_and_by_its_time(self):
+        instance = f"r-back{self.generation.__name__.lower()}"
+        ways = iter((lambda backup: {"BackupId": str(backup["number"])},
+                     lambda backup: {"RestoreType": "1", "RestoreTime": backup["started_at"][:16] + "Z"}))
+
+        def restore(backup):
+            self.client.call("RestoreInstance", InstanceId=instance, **next(ways)(backup))
+            rows = self.client.call("DescribeInstances", InstanceIds=instance)["Instances"]["KVStoreInstance"]
+            self.assertEqual([instance], [row["InstanceId"] for row in rows])
+        assert_puts_back(self, world().keystow, instance, restore, times=2)
+        self.refused("InvalidBackupId.NotFound", "RestoreInstance", InstanceId=ALIBABA_INSTANCE, BackupId="1")
+        status, _ = self.refused("InvalidRestoreTime.Malformed", "RestoreInstance", InstanceId=ALIBABA_INSTANCE,
+                                 RestoreType="1", RestoreTime=minute(-48))
+        self.assertEqual(400, status)
 
     def test_parameters_may_come_in_a_form(self):
         taken = self.back_up()

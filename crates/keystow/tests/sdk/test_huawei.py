@@ -14,7 +14,8 @@ from huawei import ACCOUNT, INSTANCE, PROJECT, PROJECT_INSTANCE, HuaweiCase, cal
 from huaweicloudsdkcore.auth.credentials import BasicCredentials
 from huaweicloudsdkdds.v3.region.dds_region import DdsRegion
 from lab import wait_until
-from world import OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, examples, get, run, world
+from world import (
+    OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, assert_puts_back, examples, get, run, world)
 
 UNKNOWN = "11111111111111111111111111111111br12"
 
@@ -77,6 +78,25 @@ class DdsTest(HuaweiCase):
         self.assertEqual((started.job_id, "CreateBackup", "Completed", INSTANCE),
                          (job.id, job.name, job.status, job.instance.id))
         self.refused(400, "DBS.280016", lambda: self.call(dds, "ShowJobDetail", id="2147483646"))
+
+    def test_a_backup_is_put_back_by_its_id_and_by_its_time(self):
+        ours = {"instance_id": "d15e4c6b8d9a4b0c9e2f3a5b7c8d9e0fin02"}
+
+        def by_time(backup):
+            point, = self.call(dds, "ListRestoreTimes", date=backup["started_at"][:10], **ours).restore_time
+            return {"type": "timestamp", "restore_time": point.start_time}
+        ways = iter((lambda backup: {"backup_id": backup["id"]}, by_time))
+
+        def restore(backup):
+            source = ours | next(ways)(backup)
+            job = self.call(dds, "RestoreInstance", body={"source": source, "target": ours}).job_id
+            told = self.call(dds, "ShowJobDetail", id=job).job
+            self.assertEqual(("RestoreInstance", ours["instance_id"]), (told.name, told.instance.id))
+        assert_puts_back(self, world().keystow, ours["instance_id"], restore, times=2)
+        for wrong in ("1795248000000", "1"):
+            source = {"instance_id": INSTANCE, "type": "timestamp", "restore_time": wrong}
+            self.refused(400, "DBS.201215", lambda: self.call(
+                dds, "RestoreInstance", body={"source": source, "target": {"instance_id": INSTANCE}}))
 
     def test_every_backup_is_a_point_to_restore(self):
         today = datetime.now(timezone.utc).strftime("%Y-%m-%d")
@@ -220,6 +240,18 @@ class GeminiTest(HuaweiCase):
         for row in rows:
             self.assertEqual([], self.call(gemini, "ListBackups", backup_id=row.id).backups)
 
+    def test_a_backup_is_put_back(self):
+        instance = "5e1e4c6b8d9a4b0c9e2f3a5b7c8d9e0fin12"
+
+        def restore(backup):
+            job = self.call(gemini, "RestoreExistingInstance", instance_id=instance,
+                            body={"backup_id": backup["id"]}).job_id
+            told, = self.call(gemini, "ListJobs", id=job).jobs
+            self.assertEqual(("RestoreInstance", instance), (told.name, told.instance.id))
+        assert_puts_back(self, world().keystow, instance, restore)
+        self.refused(400, "DBS.201214", lambda: self.call(
+            gemini, "RestoreExistingInstance", instance_id=INSTANCE, body={"backup_id": UNKNOWN}))
+
     def test_what_is_not_done_here_is_said(self):
         backup = {"backup_id": UNKNOWN}
         window = {"start_time": "2026-11-21T08:00:00+0000", "end_time": "2026-11-22T08:00:00+0000"}
@@ -229,8 +261,6 @@ class GeminiTest(HuaweiCase):
                 (gemini, "ShowBackupPolicy", ours), (gemini, "ShowBackupPolicies", ours),
                 (gemini, "SetBackupPolicy", ours | {"body": policy}), (dds, "ShowBackupPolicy", ours),
                 (dds, "SetBackupPolicy", ours | {"body": policy}),
-                (gemini, "RestoreExistingInstance", ours | {"body": backup}),
-                (dds, "RestoreInstance", {"body": {"source": ours | backup, "target": ours}}),
                 (gemini, "RestoreRedisData", ours | {"body": {"recovery_info": {}}}),
                 (gemini, "RestoreRedisPitr", ours | {"body": {"restore_time": window["end_time"]}}),
                 (gemini, "ShowRedisPitrInfo", ours), (gemini, "ShowRedisPitrPolicy", ours),

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import huaweicloudsdkdcs.v2 as dcs
 from huawei import INSTANCE, PROJECT, HuaweiCase
 from lab import wait_until
-from world import OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, get, world
+from world import OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, assert_puts_back, get, world
 
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
 
@@ -96,13 +96,28 @@ class DcsTest(HuaweiCase):
         listed = self.call(dcs, "ListRestoreRecords", instance_id=INSTANCE)
         self.assertEqual((0, []), (listed.total_num, listed.restore_record_response))
 
+    def test_a_backup_is_put_back_and_listed_so(self):
+        instance = "0d5e4c6b-8d9a-4b0c-9e2f-3a5b7c8d9e0f"
+
+        def record():
+            row, = self.call(dcs, "ListRestoreRecords", instance_id=instance).restore_record_response
+            self.assertIn(row.status, ("waiting", "restoring", "succeed"))
+            return row if row.status == "succeed" else None
+
+        def restore(backup):
+            body = {"backup_id": backup["id"], "remark": "after the accident"}
+            asked = self.call(dcs, "RestoreInstance", instance_id=instance, body=body).restore_id
+            row = wait_until(record, 60, "the restore's record")
+            self.assertEqual((backup["id"], asked), (row.backup_id, row.restore_id))
+        assert_puts_back(self, world().keystow, instance, restore)
+        self.refused(400, "DCS.4062", lambda: self.call(dcs, "RestoreInstance", instance_id=INSTANCE, body={
+            "backup_id": UNKNOWN}), "backup_id")
+
     def test_what_is_not_done_here_is_said(self):
         plan = {"backup_at": [1, 3], "period_type": "weekly", "begin_at": "00:00-01:00"}
         policy = {"backup_type": "auto", "save_days": 7, "periodical_backup_plan": plan}
         self.refused(400, "DCS.4095", lambda: self.call(dcs, "UpdateInstance", instance_id=INSTANCE, body={
             "instance_backup_policy": policy}))
-        self.refused(400, "DCS.4095", lambda: self.call(dcs, "RestoreInstance", instance_id=INSTANCE, body={
-            "backup_id": self.row.backup_id}))
 
     def test_an_append_only_file_is_not_taken(self):
         self.refused(400, "DCS.4062", lambda: self.call(

@@ -15,7 +15,8 @@ from lab import wait_until
 from tencentcloud.common.common_client import CommonClient
 from tencentcloud.common.exception.tencent_cloud_sdk_exception import TencentCloudSDKException
 from tencentcloud.redis.v20180412 import models
-from world import ALIBABA_INSTANCE, OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, get, world
+from world import (
+    ALIBABA_INSTANCE, OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, assert_puts_back, get, world)
 
 TEMPORARY = ("AKIDtemporaryKeyOfOurs00", "temporary-secret-0123456789abcdef", "token-of-a-role-0123456789")
 BEIJING = timezone(timedelta(hours=8))
@@ -234,9 +235,19 @@ class TencentContract(TencentCalls):
         self.refused("InvalidParameterValue", lambda: self.link(LimitIp=[HERE]))
         self.refused("InvalidParameterValue", lambda: self.link(LimitType="Customize", LimitVpc=vpc))
 
+    def test_a_backup_is_put_back(self):
+        instance = f"crs-{type(self).__name__.lower()}"
+
+        def restore(backup):
+            task = self.call("RestoreInstance", InstanceId=instance, BackupId=str(backup["number"]))["TaskId"]
+            told = self.finished(task)
+            self.assertEqual(("succeed", instance), (told["Status"], told["InstanceId"]))
+        assert_puts_back(self, self.keystow, instance, restore)
+        self.refused("InvalidParameterValue.BackupNotExists", lambda: self.call(
+            "RestoreInstance", InstanceId=ALIBABA_INSTANCE, BackupId=self.row["BackupId"]))
+
     def test_what_is_not_there_yet_says_so(self):
         for action, parameters in {
-                "RestoreInstance": {"InstanceId": TENCENT_INSTANCE, "BackupId": self.row["BackupId"]},
                 "DescribeAutoBackupConfig": {"InstanceId": TENCENT_INSTANCE},
                 "ModifyAutoBackupConfig": {"InstanceId": TENCENT_INSTANCE, "WeekDays": ["Monday"],
                                            "TimePeriod": "02:00-03:00"},

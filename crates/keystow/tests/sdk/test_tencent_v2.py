@@ -14,7 +14,8 @@ from configured import import_key, server
 from lab import wait_until
 from QcloudApi.common.api_exception import ApiClientNetworkException
 from QcloudApi.modules.redis import Redis
-from world import ALIBABA_INSTANCE, OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, get, world
+from world import (
+    ALIBABA_INSTANCE, OPERATOR, STRANGER, TENCENT_INSTANCE, VIEWER, assert_puts_back, get, world)
 
 BEIJING = timezone(timedelta(hours=8))
 PAGE = {"limit": 100, "offset": 0}
@@ -141,8 +142,18 @@ class QcloudContract:
     def test_an_export_is_for_clusters_only(self):
         self.refused(11214, "OnlyClusterInstanceCanExportBackup", "ExportRedisBackup", **self.backup)
 
-    def test_a_restore_is_checked_and_not_supported_yet(self):
-        self.refused(6100, "UnsupportedOperation", "RestoreInstance", password="secret", **self.backup)
+    def test_a_backup_is_put_back(self):
+        instance = f"crs-{type(self).__name__.lower()}"
+
+        def restore(backup):
+            task = self.call("RestoreInstance", redisId=instance, password="none",
+                             backupId=str(backup["number"]))["data"]["requestId"]
+            self.assertEqual(2, self.finished(task))
+        assert_puts_back(self, keystow, instance, restore)
+        self.refused(11213, "BackupNotExists", "RestoreInstance", password="none", redisId=ALIBABA_INSTANCE,
+                     backupId=self.row["backupId"])
+
+    def test_a_restore_names_a_password(self):
         self.refused(4000, "InvalidParameter", "RestoreInstance", **self.backup)
 
     def test_an_unknown_action_is_not_supported(self):

@@ -11,7 +11,7 @@ import urllib.request
 import warnings
 
 import sample
-from lab import ROOT, Lab, LabError, clean_environment
+from lab import ROOT, Lab, LabError, clean_environment, wait_until
 
 ALIBABA_INSTANCE = "r-bp1zxszhcgatnx"
 TENCENT_INSTANCE = "crs-c7xq4kqu"
@@ -48,6 +48,35 @@ class World:
         file.write_bytes(body)
         digest, keys = self.lab.digest_of(file)
         test.assertEqual((self.redis.digest(), self.redis.keys()), (digest, keys))
+
+
+def assert_puts_back(test, keystow, instance, restore, times=1):
+    """What `restore(backup)`, a vendor's call, puts into an instance is what its backup holds, and nothing else."""
+    redis = world().lab.redis("--repl-diskless-sync-delay", "0")
+    sample.fill(redis, records=20)
+    keystow.cli("instance", "add", redis.url, "--id", instance)
+    try:
+        backup = keystow.json("backup", "create", instance, "--wait")
+        before = redis.digest()
+        for time in range(times):
+            redis.call("SET", "later", time)
+            test.assertNotEqual(before, redis.digest())
+            restore(backup)
+            wait_until(lambda: _restores(keystow, instance) == time + 1, 60, f"restore {time} of {instance}")
+            test.assertEqual((before, "master"), (redis.digest(), redis.field("role")))
+    finally:
+        keystow.cli("instance", "delete", instance)
+        redis.stop()
+
+
+def _restores(keystow, instance):
+    """How many restores into an instance are done; a failed one raises."""
+    jobs = [job for job in keystow.json("job", "list")
+            if (job["kind"], job["instance"]) == ("restore", instance)]
+    for job in jobs:
+        if job["failure"]:
+            raise LabError(str(job["failure"]))
+    return sum(job["state"] == "done" for job in jobs)
 
 
 @functools.cache
