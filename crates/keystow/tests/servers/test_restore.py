@@ -68,6 +68,9 @@ class Fixtures(unittest.TestCase):
         # As replicas without a master they keep keys whose time is over, as those of the world do.
         cls.targets = {version: cls.lab.redis("--replicaof", "127.0.0.1", "1", "--replica-read-only", "no",
                                               "--databases", "64", version=version) for version in LOADS}
+        for target in cls.targets.values():
+            # What a client made on a replica would still expire.
+            target.call("DEBUG", "SET-ACTIVE-EXPIRE", 0)
 
     @classmethod
     def tearDownClass(cls):
