@@ -12,12 +12,13 @@ def fill(redis, records=2000, seed=7):
     for database in (0, 1, 5):
         chance = random.Random(seed + database)
         redis.pipe([Resp.encode("SELECT", database)])
-        redis.pipe(_commands(chance, records))
+        redis.pipe(commands(chance, records))
     redis.pipe([Resp.encode("SELECT", 0)])
     return redis.keys()
 
 
-def _commands(chance, records):
+def commands(chance, records):
+    """The commands of one database."""
     text = lambda size: chance.randbytes(size // 2).hex()
     for number in range(records):
         yield Resp.encode("SET", f"page:{number}", text(chance.randrange(20, 1200)))

@@ -1,8 +1,24 @@
 """Several servers that belong together: watched by Sentinels, or a cluster. A `Lab` starts and stops them."""
 
+import hashlib
+
 from redisserver import LabError, Redis, ReplyError, wait_until
 
 SLOTS = 16384
+
+
+def union_digest(servers):
+    """DEBUG DIGEST of all that the servers hold together; of several, database 0 only."""
+    digests = [server.digest() for server in servers]
+    if len(digests) == 1:
+        return digests[0]
+    # Redis src/debug.c: the digest of a database is a constant of its number, XORed with each key's.
+    constant = int.from_bytes(hashlib.sha1(hashlib.sha1(bytes(4)).digest()).digest())
+    union = constant
+    for text in digests:
+        if int(text, 16):
+            union ^= int(text, 16) ^ constant
+    return f"{union:040x}"
 
 
 class Sentinels:
@@ -101,6 +117,16 @@ class Cluster:
         """The address as `keystow instance add` takes it."""
         scheme = "rediss-cluster" if self.tls else "redis-cluster"
         return f"{scheme}://{','.join(f'127.0.0.1:{node.port}' for node in self.nodes[:2])}"
+
+    def move(self, slots, source, target):
+        """Give slots, with their keys, from one node to another, one by one as redis-cli does."""
+        for slot in slots:
+            target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", self.id(source))
+            source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", self.id(target))
+            while keys := source.call("CLUSTER", "GETKEYSINSLOT", slot, 100):
+                source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            for node in (target, source):
+                node.call("CLUSTER", "SETSLOT", slot, "NODE", self.id(target))
 
     def set(self, key, value):
         """Set a key, at whichever node has its slot."""

@@ -4,13 +4,18 @@ Usage: restores.py FAULTS [SEED]. Prints its figures; exit code 1 on any violati
 """
 
 import collections
+import json
+import os
 import random
+import signal
 import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 
-from lab import Lab, LabError, Resp, ReplyError, wait_until
+from lab import Lab, LabError, ReplyError, Resp, wait_until
+from topology import union_digest
 
 KEYS, VALUE_BYTES = 4000, 400
 DELAY_US = 150  # a backup takes the source more than half a second
@@ -21,7 +26,10 @@ class Trial:
 
     def __init__(self, lab, chance):
         self.lab, self.chance = lab, chance
-        self.keystow = lab.keystow()
+        config = lab.dir("config") / "keystow.toml"
+        # A shard that is gone for good is looked for as long as this.
+        config.write_text("[source]\nfail_over = '6s'\n")
+        self.keystow = lab.keystow("--config", str(config))
         self.figures = collections.Counter()
         self.violations = []
         self.number = 0
@@ -99,7 +107,6 @@ class Trial:
         if done.returncode:
             self.figures["refused"] += 1
             return None
-        import json
         return json.loads(done.stdout)["job"]["number"]
 
     def job_ended(self, number, seconds=150):
@@ -146,9 +153,8 @@ class Trial:
         digest = redis.digest()
 
         def strike():
-            children = open(f"/proc/{redis.process.pid}/task/{redis.process.pid}/children").read().split()
-            for child in children:
-                import os, signal
+            process = redis.process.pid
+            for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
                 try:
                     os.kill(int(child), signal.SIGKILL)
                 except ProcessLookupError:
@@ -338,6 +344,64 @@ class Trial:
             self.expect(ended["state"] == "failed", f"a damaged part fails the restore ({method}): {ended}")
             self.check_restore(ended, target, before)
         target.stop()
+
+    # Clusters
+
+    def new_cluster(self, shards=2):
+        """A small cluster with data, and its digest."""
+        cluster = self.lab.cluster("--repl-diskless-sync-delay", "0", shards=shards, replicas=0)
+        for number in range(1500):
+            cluster.set(f"key:{number}", "x" * VALUE_BYTES)
+        return cluster, union_digest(cluster.nodes)
+
+    def slots_to_move(self, cluster):
+        """Some slots of the first shard, and who gets them."""
+        first, last = cluster.slots(0)
+        return self.chance.sample(range(first, last + 1), 40), cluster.nodes[0], cluster.nodes[1]
+
+    def fault_cluster_resharded_in_a_backup(self):
+        """Slots move while the shards are captured: the backup is whole, or says that it is not."""
+        cluster, digest = self.new_cluster()
+        for node in cluster.nodes:
+            node.call("CONFIG", "SET", "rdb-key-save-delay", 300)
+        backup = self.keystow.json("backup", "create", self.add(cluster))
+        time.sleep(self.chance.uniform(0, 0.6))
+        cluster.move(*self.slots_to_move(cluster))
+        row = wait_until(lambda: self.ended(backup["id"]), 120, "a backup to end")
+        self.check_backup(row, digest)
+        for node in cluster.nodes:
+            node.stop()
+
+    def fault_cluster_node_killed_in_a_backup(self):
+        """A shard without a replica dies."""
+        cluster, digest = self.new_cluster()
+        for node in cluster.nodes:
+            node.call("CONFIG", "SET", "rdb-key-save-delay", 300)
+        backup = self.keystow.json("backup", "create", self.add(cluster))
+        time.sleep(self.chance.uniform(0, 0.6))
+        cluster.nodes[1].process.kill()
+        row = wait_until(lambda: self.ended(backup["id"]), 120, "a backup to end")
+        self.expect(row["state"] != "partial" or row["origin"]["missing"], "a partial set says what is missing")
+        self.check_backup(row, digest)
+        cluster.nodes[0].stop()
+
+    def fault_cluster_resharded_in_a_restore(self):
+        """Slots move while RESTOREs come in."""
+        cluster = self.lab.cluster(shards=2, replicas=0)
+        for node in cluster.nodes:
+            self.slow(node)
+        job = self.start_restore(cluster.url)
+        if not job:
+            self.expect(False, "an empty cluster is not refused")
+            return
+        time.sleep(self.chance.uniform(0, 0.3))
+        cluster.move(*self.slots_to_move(cluster))
+        ended = self.job_ended(job)
+        self.check_restore(ended, None, None)
+        if ended["state"] == "done":
+            self.expect(union_digest(cluster.nodes) == self.digest, "a restore amid a resharding is whole")
+        for node in cluster.nodes:
+            node.stop()
 
     def one(self):
         """One fault."""

@@ -1,10 +1,11 @@
 """The one story of this suite: fill a source with everything that it knows, back it up, restore, compare."""
 
 import binascii
-import hashlib
+import random
 
 import sample
 from lab import Resp
+from topology import union_digest
 
 FAR_FUTURE_MS = sample.FAR_FUTURE_MS
 FUNCTION = "#!lua name=keystow\nredis.register_function('one', function() return 1 end)"
@@ -35,8 +36,7 @@ def slot(key):
 
 def everything(version, records=200):
     """The commands of one database: every type, with and without expiry, small and large."""
-    import random
-    yield from sample._commands(random.Random(7), records)
+    yield from sample.commands(random.Random(7), records)
     yield Resp.encode("SET", "soon", "gone in an hour", "EX", 3600)
     yield Resp.encode("HSET", "hash:far", "field", "value")
     yield Resp.encode("PEXPIREAT", "hash:far", FAR_FUTURE_MS)
@@ -81,20 +81,6 @@ def words_of(command):
         words.append(rest[:int(length)])
         rest = rest[int(length) + 2:]
     return words
-
-
-def digest(servers):
-    """DEBUG DIGEST of the union of servers that hold database 0 only; of one server, of all it holds."""
-    digests = [server.digest() for server in servers]
-    if len(digests) == 1:
-        return digests[0]
-    # Redis src/debug.c: the digest of a database is a constant of its number, XORed with each key's.
-    constant = int.from_bytes(hashlib.sha1(hashlib.sha1(bytes(4)).digest()).digest())
-    union = constant
-    for text in digests:
-        if int(text, 16):
-            union ^= int(text, 16) ^ constant
-    return f"{union:040x}"
 
 
 def expiries(servers, version):
@@ -142,7 +128,7 @@ class Facts:
     """What a deployment holds: a digest over all keys and values, how many there are, when they expire, functions."""
 
     def __init__(self, servers, version):
-        self.digest = digest(servers)
+        self.digest = union_digest(servers)
         self.keys = sum(server.keys() for server in servers)
         self.expiries = expiries(servers, version)
         self.functions = functions(servers[0], version)
