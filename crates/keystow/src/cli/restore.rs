@@ -34,6 +34,7 @@ after something was changed, 8 the target cannot be reached.";
 /// Flags of `restore`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct RestoreArgs {
     /// The backup's id or number
     backup: String,
@@ -100,7 +101,8 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
     }
     let (client, output) = (context.client()?, context.output);
     let (dry_run, yes, no_wait, wipe) = (args.dry_run, args.yes, args.no_wait, args.wipe);
-    if wipe && !yes && !dry_run && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if wipe && !yes && !dry_run && !can_ask {
         return Err(Failure::usage("nobody can be asked whether the target may be wiped")
             .hint("say so with --yes, or look first with --dry-run"));
     }
