@@ -106,7 +106,6 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
         return Err(Failure::usage("nobody can be asked whether the target may be wiped")
             .hint("say so with --yes, or look first with --dry-run"));
     }
-    let target = args.to.clone();
     let mut request = args.into_request()?;
     request.dry_run = true;
     let planned: RestoreStarted = client.post(&["restores"], &request).await?;
@@ -118,6 +117,8 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
         return Err(refusal);
     }
     output.note(describe_plan(&planned.plan).trim_end());
+    // As the service shows it: what was typed may hold a password.
+    let target = planned.plan.target.url.clone();
     let question = match (wipe, planned.plan.target.keys) {
         (true, keys) if keys > 0 => format!("throw away {keys} keys at {target} and restore?"),
         _ => format!("restore into {target}?"),

@@ -7,6 +7,7 @@ mod set;
 mod uncompressed;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 use keystow_rdb::{Fault, Report};
@@ -44,6 +45,8 @@ pub(super) struct ShardOrder<'a> {
     pub(super) spool: PathBuf,
     pub(super) catalog: &'a dyn Catalog,
     pub(super) clock: &'a Clock,
+    /// Set once the node has forked for us.
+    pub(super) forked: &'a AtomicBool,
 }
 
 /// A part that is safe in the repository.
@@ -60,6 +63,8 @@ pub(super) struct Captured {
     pub(super) replication: Option<(String, i64)>,
     pub(super) origin: PartOrigin,
     pub(super) warnings: Vec<String>,
+    /// What the source did not let us have.
+    pub(super) missing: Option<Error>,
 }
 
 /// What came from a node, in the writer's hands.
@@ -68,6 +73,7 @@ struct Came {
     method: Method,
     replication: Option<(String, i64)>,
     cut_at: Timestamp,
+    missing: Option<Error>,
 }
 
 impl ShardOrder<'_> {
@@ -124,6 +130,7 @@ impl ShardOrder<'_> {
                 cut_at: came.cut_at,
             },
             warnings,
+            missing: came.missing,
         })
     }
 
@@ -196,8 +203,7 @@ impl ShardOrder<'_> {
             None
         };
         let limit = options.bytes_per_second;
-        let (taken, writer) =
-            physical::take(connection, uncompressed, limit, &self.slots, create, self.clock, gauge)?;
+        let (taken, writer) = physical::take(connection, uncompressed, limit, self, create, gauge)?;
         if !taken.rdb_only {
             warnings.push(format!(
                 "{} does not know rdb-only: it queued its writes for us meanwhile, and counted us as a replica",
@@ -209,6 +215,7 @@ impl ShardOrder<'_> {
             method: Method::Physical,
             replication: Some(taken.replication),
             cut_at: taken.cut_at,
+            missing: None,
         };
         Ok((came, writer))
     }
@@ -235,7 +242,14 @@ impl ShardOrder<'_> {
         };
         let (read, writer) = logical::read(connection, &order, create, gauge)?;
         warnings.extend(read.warnings);
-        Ok((Came { proven: read.proven, method: Method::Logical, replication: None, cut_at }, writer))
+        let came = Came {
+            proven: read.proven,
+            method: Method::Logical,
+            replication: None,
+            cut_at,
+            missing: read.missing,
+        };
+        Ok((came, writer))
     }
 }
 
