@@ -17,7 +17,7 @@ const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Longest value: a server refuses longer strings (`proto-max-bulk-len`), collections may be dumped up to this.
 const LONGEST_PAYLOAD: usize = 1024 * 1024 * 1024;
 /// Longest wait for one value; a server may need seconds to write a big one down.
-const LONGEST_DUMP: Duration = Duration::from_secs(120);
+const LONGEST_DUMP: Duration = Duration::from_mins(2);
 /// Most databases that are looked for where INFO is not allowed; more than any server is known to have.
 const MOST_DATABASES: u64 = 65_536;
 
@@ -162,17 +162,23 @@ pub fn dump(
         connection.send_raw(&commands)?;
         let mut brought = 0;
         for key in batch {
-            let expiry = expiry(connection, absolute, now_ms)?;
+            let expiry = Expiry::read(connection, absolute, now_ms)?;
             let reply = connection.reply_within(LONGEST_PAYLOAD, LONGEST_DUMP)?;
+            // A key that has moved to another shard is that shard's.
             if has_moved(&reply) {
                 continue;
             }
-            let reply = granted(connection, "give a value (DUMP)", reply)?;
-            // Null: the key is gone since. A key that has moved to another shard is that shard's.
-            if let (Reply::Bulk(Some(payload)), Some(expires_ms)) = (reply, expiry) {
-                brought += payload.len();
-                each(Dumped { key, payload: &payload, expires_ms })?;
-            }
+            // Null: the key is gone since.
+            let Reply::Bulk(Some(payload)) = granted(connection, "give a value (DUMP)", reply)? else {
+                continue;
+            };
+            let expires_ms = match expiry {
+                Expiry::Never => None,
+                Expiry::At(ms) => Some(ms),
+                Expiry::Gone => continue,
+            };
+            brought += payload.len();
+            each(Dumped { key, payload: &payload, expires_ms })?;
         }
         // As many keys as bring a batch's worth, but no leaps: the next values may be larger.
         size = if brought > BATCH_BYTES { (size / 4).max(1) } else { (size * 2).min(MOST_AT_ONCE) };
@@ -191,24 +197,31 @@ fn has_moved(reply: &Reply) -> bool {
     matches!(reply, Reply::Error(text) if text.starts_with("MOVED ") || text.starts_with("ASK "))
 }
 
-/// A key's expiry: `Some(None)` = none, `None` = the key is gone.
-fn expiry(
-    connection: &mut Connection,
-    absolute: bool,
-    now_ms: &dyn Fn() -> i64,
-) -> Result<Option<Option<i64>>> {
-    let reply = connection.reply()?;
-    if has_moved(&reply) {
-        return Ok(None);
-    }
-    let Reply::Integer(ms) = granted(connection, "tell when a key expires", reply)? else {
-        return Err(connection.no_redis("an odd reply to PEXPIRETIME"));
-    };
-    match ms {
-        -2 => Ok(None),
-        ..0 => Ok(Some(None)),
-        ms if absolute => Ok(Some(Some(ms))),
-        left => Ok(Some(Some(now_ms().saturating_add(left)))),
+/// When a key expires.
+enum Expiry {
+    /// It does not.
+    Never,
+    /// At this moment, in Unix milliseconds.
+    At(i64),
+    /// The key is not there any more.
+    Gone,
+}
+
+impl Expiry {
+    fn read(connection: &mut Connection, absolute: bool, now_ms: &dyn Fn() -> i64) -> Result<Self> {
+        let reply = connection.reply()?;
+        if has_moved(&reply) {
+            return Ok(Self::Gone);
+        }
+        let Reply::Integer(ms) = granted(connection, "tell when a key expires", reply)? else {
+            return Err(connection.no_redis("an odd reply to PEXPIRETIME"));
+        };
+        Ok(match ms {
+            -2 => Self::Gone,
+            ..0 => Self::Never,
+            ms if absolute => Self::At(ms),
+            left => Self::At(now_ms().saturating_add(left)),
+        })
     }
 }
 
