@@ -181,6 +181,17 @@ impl Slots {
         Self(joined)
     }
 
+    /// A range as a server tells it, unless it is none.
+    pub fn range(first: i64, last: i64) -> Option<(u16, u16)> {
+        let (first, last) = (u16::try_from(first).ok()?, u16::try_from(last).ok()?);
+        (first <= last && last < SLOT_COUNT).then_some((first, last))
+    }
+
+    /// Each of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().flat_map(|(first, last)| *first..=*last)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -276,6 +287,14 @@ mod tests {
         assert!(!slots.contains(201) && !slots.contains(299) && !slots.contains(16_383));
         assert_eq!(Slots::new([(0, 16_383)]).rest(), Slots::default());
         assert_eq!(Slots::default().rest().count(), 16_384);
+    }
+
+    #[test]
+    fn what_is_no_range_of_slots_is_none() {
+        for (first, last) in [(-1, 0), (0, 16_384), (2, 1), (0, 70_000)] {
+            assert_eq!(Slots::range(first, last), None, "{first}-{last}");
+        }
+        assert_eq!(Slots::range(0, 16_383), Some((0, 16_383)));
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use super::layout::{Layout, Member, Shard};
 use super::standing::{Role, Standing};
 use super::{Address, Connection, HostPort, Login, Node, Timeouts, cluster, sentinel};
 use crate::error::{Error, Kind, Result};
-use crate::model::Topology;
+use crate::model::{Slots, Topology};
 
 /// Servers of a shard that are looked at; more are not asked.
 pub(super) const MOST_MEMBERS: usize = 16;
@@ -85,9 +85,9 @@ fn server(search: &Search<'_>, node: &Node) -> Result<Layout> {
     };
     Ok(Layout {
         topology: Topology::Standalone,
-        shards: vec![Shard { index: 0, slots: Vec::new(), nodes: vec![member] }],
+        shards: vec![Shard { index: 0, slots: Slots::default(), nodes: vec![member] }],
         epoch: None,
-        uncovered: Vec::new(),
+        uncovered: Slots::default(),
         moving: Vec::new(),
     })
 }

@@ -1,10 +1,9 @@
 //! How an instance is laid out: its shards, the servers of each, and which of them a backup may ask.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use super::Node;
-use crate::model::{Prefer, Slots, Topology};
+use crate::model::{Prefer, SLOT_COUNT, Slots, Topology};
 
 /// An instance as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub struct Layout {
     /// The cluster's `cluster_current_epoch`: it grows when slots move or a replica takes over. `None` for others.
     pub epoch: Option<u64>,
     /// Slots of a cluster that no shard has.
-    pub uncovered: Vec<SlotRange>,
+    pub uncovered: Slots,
     /// Slots of a cluster that are on their way from one shard to another, or that two shards claim.
     pub moving: Vec<u16>,
 }
@@ -27,7 +26,7 @@ pub struct Shard {
     /// From 0.
     pub index: u32,
     /// The slots that it holds; none unless it is part of a cluster.
-    pub slots: Vec<SlotRange>,
+    pub slots: Slots,
     /// Its servers, the primary first.
     pub nodes: Vec<Member>,
 }
@@ -47,15 +46,6 @@ pub struct Member {
     pub lag_bytes: Option<u64>,
     /// Its id in the cluster.
     pub id: Option<String>,
-}
-
-/// Slots in a row, both ends included. Shown as `0-5460`, or `7`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct SlotRange {
-    /// The first.
-    pub first: u16,
-    /// The last.
-    pub last: u16,
 }
 
 /// A server that a backup may ask.
@@ -84,23 +74,18 @@ impl Layout {
     }
 
     /// Who holds which slots.
-    fn owners(&self) -> BTreeMap<String, Vec<SlotRange>> {
-        let mut owners: BTreeMap<String, Vec<SlotRange>> = BTreeMap::new();
+    fn owners(&self) -> BTreeMap<String, Slots> {
+        let mut owners: BTreeMap<String, Vec<(u16, u16)>> = BTreeMap::new();
         for shard in &self.shards {
-            let primary = shard.nodes.iter().find(|member| member.primary);
-            let owner = primary.map(|member| member.id.clone().unwrap_or_else(|| member.node.to_string()));
-            owners.entry(owner.unwrap_or_default()).or_default().extend(&shard.slots);
+            let owner =
+                shard.primary().map(|member| member.id.clone().unwrap_or_else(|| member.node.to_string()));
+            owners.entry(owner.unwrap_or_default()).or_default().extend(shard.slots.ranges());
         }
-        owners.into_iter().map(|(owner, slots)| (owner, SlotRange::merged(slots))).collect()
+        owners.into_iter().map(|(owner, slots)| (owner, Slots::new(slots))).collect()
     }
 }
 
 impl Shard {
-    /// Its slots.
-    pub fn slots(&self) -> Slots {
-        Slots::new(self.slots.iter().map(|range| (range.first, range.last)))
-    }
-
     /// Its primary.
     pub fn primary(&self) -> Option<&Member> {
         self.nodes.iter().find(|member| member.primary)
@@ -121,8 +106,8 @@ impl Shard {
 
     /// Whether it is the same shard in a later layout: it holds the first of the same slots.
     pub fn is_of(&self, earlier: &Self) -> bool {
-        match earlier.slots.first() {
-            Some(first) => self.slots().contains(first.first),
+        match earlier.slots.iter().next() {
+            Some(first) => self.slots.contains(first),
             None => self.index == earlier.index,
         }
     }
@@ -160,55 +145,16 @@ impl Shard {
     }
 }
 
-impl SlotRange {
-    /// How many slots a cluster has (Redis `src/cluster.h`).
-    pub const SLOTS: u16 = 16_384;
-
-    /// The range, unless it is none.
-    pub(super) fn new(first: i64, last: i64) -> Option<Self> {
-        let (first, last) = (u16::try_from(first).ok()?, u16::try_from(last).ok()?);
-        (first <= last && last < Self::SLOTS).then_some(Self { first, last })
-    }
-
-    /// In order, with neighbours made one.
-    pub(super) fn merged(mut ranges: Vec<Self>) -> Vec<Self> {
-        ranges.sort_unstable();
-        let mut merged: Vec<Self> = Vec::with_capacity(ranges.len());
-        for range in ranges {
-            match merged.last_mut() {
-                Some(before) if range.first <= before.last.saturating_add(1) => {
-                    before.last = before.last.max(range.last);
-                }
-                _ => merged.push(range),
-            }
-        }
-        merged
-    }
-
-    /// The slots of a cluster that nobody has, and those that two have.
-    pub(super) fn holes_and_overlaps<'a>(all: impl Iterator<Item = &'a Self>) -> (Vec<Self>, Vec<u16>) {
-        let mut owners = vec![0u8; usize::from(Self::SLOTS)];
-        for range in all {
-            for owners in &mut owners[usize::from(range.first)..=usize::from(range.last)] {
-                *owners = owners.saturating_add(1);
-            }
-        }
-        let slots = || (0..Self::SLOTS).zip(&owners);
-        let holes = slots().filter(|(_, owners)| **owners == 0);
-        let overlaps = slots().filter(|(_, owners)| **owners > 1);
-        let holes = holes.map(|(slot, _)| Self { first: slot, last: slot }).collect();
-        (Self::merged(holes), overlaps.map(|(slot, _)| slot).collect())
-    }
-}
-
-impl fmt::Display for SlotRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.first == self.last {
-            write!(f, "{}", self.first)
-        } else {
-            write!(f, "{}-{}", self.first, self.last)
+/// The slots of a cluster that none of these have, and those that two have.
+pub(super) fn holes_and_overlaps<'a>(all: impl Iterator<Item = &'a Slots>) -> (Slots, Vec<u16>) {
+    let (mut claimed, mut twice) = (vec![false; usize::from(SLOT_COUNT)], Vec::new());
+    for slot in all.flat_map(Slots::iter) {
+        if std::mem::replace(&mut claimed[usize::from(slot)], true) {
+            twice.push(slot);
         }
     }
+    let holes = (0..SLOT_COUNT).zip(&claimed).filter(|(_, claimed)| !**claimed);
+    (Slots::new(holes.map(|(slot, _)| (slot, slot))), twice)
 }
 
 #[cfg(test)]
@@ -221,12 +167,12 @@ mod tests {
     }
 
     fn shard(index: u32, slots: &[(u16, u16)], nodes: Vec<Member>) -> Shard {
-        let slots = slots.iter().map(|&(first, last)| SlotRange { first, last }).collect();
+        let slots = Slots::new(slots.iter().copied());
         Shard { index, slots, nodes }
     }
 
     fn layout(shards: Vec<Shard>) -> Layout {
-        let (uncovered, moving) = SlotRange::holes_and_overlaps(shards.iter().flat_map(|shard| &shard.slots));
+        let (uncovered, moving) = holes_and_overlaps(shards.iter().map(|shard| &shard.slots));
         Layout { topology: Topology::Cluster, shards, epoch: Some(3), uncovered, moving }
     }
 
@@ -272,8 +218,7 @@ mod tests {
         assert!(two.is_complete() && two.moving.is_empty());
         let hole = layout(vec![shard(0, &[(0, 7), (9, 9), (11, 16_382)], nodes(1))]);
         assert!(!hole.is_complete());
-        let shown: Vec<_> = hole.uncovered.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["8", "10", "16383"]);
+        assert_eq!(hole.uncovered.to_string(), "8,10,16383");
         let claimed_twice = layout(vec![shard(0, &[(0, 16_383)], nodes(1)), shard(1, &[(5, 6)], nodes(2))]);
         assert_eq!(claimed_twice.moving, [5, 6]);
         let ill = layout(vec![shard(0, &[(0, 16_383)], vec![member(1, true, false, None)])]);
@@ -290,12 +235,5 @@ mod tests {
         assert!(!whole.same_owners(&with(&[(0, 16_382)], 1)));
         assert!(!whole.same_owners(&Layout { epoch: Some(4), ..whole.clone() }));
         assert!(!whole.same_owners(&Layout { moving: vec![1], ..whole.clone() }));
-    }
-
-    #[test]
-    fn what_is_no_range_of_slots_is_none() {
-        for (first, last) in [(-1, 0), (0, 16_384), (2, 1), (0, 70_000)] {
-            assert_eq!(SlotRange::new(first, last), None, "{first}-{last}");
-        }
     }
 }

@@ -34,7 +34,7 @@ pub use follow::{Follower, Ledger, Step, Trace, release};
 pub use health::{Advice, Condition, Severity, look};
 pub use info::Info;
 pub use keys::{Dumped, KeyPace, databases, dump, functions, read_at_replica, scan, select};
-pub use layout::{Choice, Layout, Member, Shard, SlotRange};
+pub use layout::{Choice, Layout, Member, Shard};
 pub use login::{Credentials, Login, TlsOptions};
 pub use pipeline::{Counts, Fleet, Gauge, Order, Pipeline, Route, WhenBusy};
 pub use primary::{Guest, Payload, Primary, Served};

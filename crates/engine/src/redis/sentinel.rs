@@ -9,7 +9,7 @@ use super::standing::{Role, Seen, Standing, members};
 use super::together::together;
 use super::{Connection, Node, Reply};
 use crate::error::{Error, Kind, Result};
-use crate::model::Topology;
+use crate::model::{Slots, Topology};
 
 /// Asks one Sentinel after the other, until one names a primary that agrees.
 pub(super) fn find(search: &Search<'_>, sentinels: &[Node], service: &str) -> Result<Layout> {
@@ -151,12 +151,12 @@ fn confirmed(search: &Search<'_>, mut named: Vec<Seen>, sentinel: &Node) -> Resu
             standing => seen.standing = standing,
         }
     }
-    let shard = Shard { index: 0, slots: Vec::new(), nodes: members(named) };
+    let shard = Shard { index: 0, slots: Slots::default(), nodes: members(named) };
     Ok(Layout {
         topology: Topology::Sentinel,
         shards: vec![shard],
         epoch: None,
-        uncovered: Vec::new(),
+        uncovered: Slots::default(),
         moving: Vec::new(),
     })
 }

@@ -2,9 +2,7 @@
 
 use keystow_engine::model::Prefer;
 use keystow_engine::model::Topology;
-use keystow_engine::redis::{
-    Address, Connection, Layout, Login, SlotRange, Timeouts, begin_snapshot, discover, look,
-};
+use keystow_engine::redis::{Address, Connection, Layout, Login, Timeouts, begin_snapshot, discover, look};
 use keystow_engine::{Error, Result};
 use tokio_util::sync::CancellationToken;
 
@@ -58,7 +56,7 @@ async fn a_node_stands_for_its_whole_cluster() {
     assert_eq!((nothing.topology, nothing.is_complete()), (Topology::Cluster, false));
     node.connect().run("CLUSTER ADDSLOTSRANGE 0 99 101 16383");
     let hole = find(&format!("redis-cluster://127.0.0.1:{}", node.port)).await.unwrap();
-    assert_eq!(hole.uncovered, [SlotRange { first: 100, last: 100 }]);
+    assert_eq!(hole.uncovered.to_string(), "100");
     node.connect().run("CLUSTER ADDSLOTSRANGE 100 100");
     until("the cluster to be well", || {
         node.connect().command(&["CLUSTER", "INFO"]).text().contains("cluster_state:ok").then_some(())

@@ -181,7 +181,7 @@ impl SetOrder {
             () = self.cancel.cancelled() => return Err(cancelled()),
         };
         let forked = Arc::new(AtomicBool::new(false));
-        let (order, slots, index) = (self.clone(), shard.slots(), shard.index);
+        let (order, slots, index) = (self.clone(), shard.slots.clone(), shard.index);
         let work = {
             let forked = forked.clone();
             tokio::task::spawn_blocking(move || order.capture_here(&choice, slots, index, &forked))

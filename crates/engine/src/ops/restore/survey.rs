@@ -84,7 +84,7 @@ impl Reach {
 fn primaries(layout: &Layout) -> Vec<(Node, Slots)> {
     let primary = |shard: &crate::redis::Shard| {
         let member = shard.nodes.iter().find(|member| member.primary).or(shard.nodes.first())?;
-        let slots = Slots::new(shard.slots.iter().map(|range| (range.first, range.last)));
+        let slots = shard.slots.clone();
         Some((member.node.clone(), slots))
     };
     layout.shards.iter().filter_map(primary).collect()
@@ -92,7 +92,7 @@ fn primaries(layout: &Layout) -> Vec<(Node, Slots)> {
 
 /// Why a target cannot take data as it is.
 fn trouble(layout: &Layout) -> Option<String> {
-    let uncovered = Slots::new(layout.uncovered.iter().map(|range| (range.first, range.last)));
+    let uncovered = &layout.uncovered;
     if !uncovered.is_empty() {
         return Some(format!("no primary has the slots {uncovered}"));
     }

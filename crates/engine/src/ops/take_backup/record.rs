@@ -91,8 +91,8 @@ fn owners(layout: &Layout) -> Vec<Option<String>> {
     for shard in &layout.shards {
         let owner =
             shard.primary().map(|member| member.id.clone().unwrap_or_else(|| member.node.to_string()));
-        for range in &shard.slots {
-            owners[usize::from(range.first)..=usize::from(range.last)].fill(owner.clone());
+        for (first, last) in shard.slots.ranges() {
+            owners[usize::from(*first)..=usize::from(*last)].fill(owner.clone());
         }
     }
     owners
@@ -109,7 +109,7 @@ fn missing(set: &CapturedSet, unsettled: Option<Slots>) -> Vec<Missing> {
                 Ok(captured) => captured.missing.as_ref()?,
                 Err(error) => error,
             };
-            Some(Missing { slots: shard.slots(), failure: Failure::from(error) })
+            Some(Missing { slots: shard.slots.clone(), failure: Failure::from(error) })
         })
         .collect();
     let note = |code: &str, message: &str, hint: &str| Failure {
@@ -119,7 +119,7 @@ fn missing(set: &CapturedSet, unsettled: Option<Slots>) -> Vec<Missing> {
     };
     if !set.before.uncovered.is_empty() {
         missing.push(Missing {
-            slots: Slots::new(set.before.uncovered.iter().map(|range| (range.first, range.last))),
+            slots: set.before.uncovered.clone(),
             failure: note(
                 "SLOTS_UNCOVERED",
                 "no primary of the cluster owns these slots",

@@ -6,19 +6,19 @@ mod view;
 use std::collections::BTreeSet;
 
 use super::discover::{MOST_MEMBERS, Search, none_helped};
-use super::layout::{Layout, Shard, SlotRange};
+use super::layout::{Layout, Shard, holes_and_overlaps};
 use super::standing::{Role, Seen, Standing, members};
 use super::together::together;
 use super::{Connection, Node};
 use crate::error::{Error, Kind, Result};
-use crate::model::Topology;
+use crate::model::{Slots, Topology};
 
 /// Shards of a cluster; Redis itself advises against more than a thousand nodes.
 const MOST_SHARDS: usize = 1000;
 
 /// One shard, as a node of the cluster tells of it.
 struct Group {
-    slots: Vec<SlotRange>,
+    slots: Slots,
     nodes: Vec<Seen>,
 }
 
@@ -75,11 +75,10 @@ fn confirmed(search: &Search<'_>, mut view: View) -> Result<Layout> {
         .hint("back its shards up as instances of their own"));
     }
     for group in &mut view.groups {
-        group.slots = SlotRange::merged(std::mem::take(&mut group.slots));
         group.nodes.sort_by_key(|node| !node.primary);
         group.nodes.truncate(MOST_MEMBERS);
     }
-    view.groups.sort_by_key(|group| group.slots[0]);
+    view.groups.sort_by_key(|group| group.slots.ranges()[0]);
 
     // All the primaries first: what they are sent in the meantime is not what a replica is behind.
     let ask_all = |groups: &mut [Group], primaries: bool| {
@@ -103,8 +102,7 @@ fn confirmed(search: &Search<'_>, mut view: View) -> Result<Layout> {
         return Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"));
     }
 
-    let (uncovered, claimed_twice) =
-        SlotRange::holes_and_overlaps(view.groups.iter().flat_map(|group| &group.slots));
+    let (uncovered, claimed_twice) = holes_and_overlaps(view.groups.iter().map(|group| &group.slots));
     let moving: BTreeSet<u16> =
         rest.iter().flat_map(|(moving, _)| moving).copied().chain(claimed_twice).collect();
     let epoch = rest.iter().map(|(_, epoch)| *epoch).chain([view.epoch]).max();

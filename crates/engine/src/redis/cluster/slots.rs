@@ -2,7 +2,7 @@
 
 use super::refusal;
 use crate::error::Result;
-use crate::redis::layout::SlotRange;
+use crate::model::{SLOT_COUNT, Slots};
 use crate::redis::{Connection, Reply};
 
 /// The slots that this node is giving away or taking over. `ranges` says whether it can move many at once, which CLUSTER
@@ -29,7 +29,7 @@ fn open(nodes: &str) -> Vec<u16> {
     });
     let words = own.unwrap_or_default().split(' ').skip(8);
     let slot = |word: &str| word.strip_prefix('[')?.split('-').next()?.parse().ok();
-    words.filter_map(slot).filter(|slot| *slot < SlotRange::SLOTS).collect()
+    words.filter_map(slot).filter(|slot| *slot < SLOT_COUNT).collect()
 }
 
 /// Entries of names and values: `state`, and `slot_ranges` such as `0-99 200-300` (Valkey
@@ -44,12 +44,12 @@ fn migrating(reply: &Reply) -> Vec<u16> {
         for range in text("slot_ranges").split([' ', ',']) {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
             if let (Ok(first), Ok(last)) = (first.parse(), last.parse()) {
-                ranges.extend(SlotRange::new(first, last));
+                ranges.extend(Slots::range(first, last));
             }
         }
     }
-    // Merged first: bounded, however often a server lists them.
-    SlotRange::merged(ranges).into_iter().flat_map(|range| range.first..=range.last).collect()
+    // Joined first: bounded, however often a server lists them.
+    Slots::new(ranges).iter().collect()
 }
 
 #[cfg(test)]

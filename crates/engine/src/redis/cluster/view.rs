@@ -5,8 +5,8 @@ use std::collections::hash_map::Entry;
 
 use super::{Group, MOST_SHARDS, View, refusal};
 use crate::error::Result;
+use crate::model::Slots;
 use crate::redis::address::is_host;
-use crate::redis::layout::SlotRange;
 use crate::redis::standing::Seen;
 use crate::redis::{Connection, Node, Reply};
 
@@ -49,7 +49,8 @@ fn of_shards(asked: &Node, shard: &Reply) -> Group {
     let numbers: Vec<_> =
         shard.field("slots").map(Reply::elements).unwrap_or_default().iter().map(Reply::number).collect();
     let (pairs, _) = numbers.as_chunks::<2>();
-    let slots = pairs.iter().filter_map(|[first, last]| SlotRange::new((*first)?, (*last)?)).collect();
+    let slots = pairs.iter().filter_map(|[first, last]| Slots::range((*first)?, (*last)?));
+    let slots = Slots::new(slots);
     let nodes = shard.field("nodes").map(Reply::elements).unwrap_or_default();
     Group { slots, nodes: nodes.iter().filter_map(|node| shard_member(asked, node)).collect() }
 }
@@ -76,22 +77,22 @@ fn of_slots(asked: &Node, ranges: &[Reply]) -> Vec<Group> {
     let (mut groups, mut places) = (Vec::new(), HashMap::new());
     for range in ranges {
         let [first, last, nodes @ ..] = range.elements() else { continue };
-        let slots = first.number().zip(last.number()).and_then(|(first, last)| SlotRange::new(first, last));
+        let slots = first.number().zip(last.number()).and_then(|(first, last)| Slots::range(first, last));
         let nodes: Vec<_> =
             nodes.iter().enumerate().filter_map(|(at, node)| slots_member(asked, node, at == 0)).collect();
         // Without a primary that can be reached it stands for itself.
         let Some(primary) = nodes.first().filter(|node: &&Seen| node.primary) else {
-            groups.push(Group { slots: slots.into_iter().collect(), nodes });
+            groups.push(Group { slots: Slots::new(slots), nodes });
             continue;
         };
         match places.entry((primary.node.clone(), primary.id.clone())) {
             Entry::Occupied(at) => {
                 let group: &mut Group = &mut groups[*at.get()];
-                group.slots.extend(slots);
+                group.slots = Slots::new(group.slots.ranges().iter().copied().chain(slots));
             }
             Entry::Vacant(place) => {
                 place.insert(groups.len());
-                groups.push(Group { slots: slots.into_iter().collect(), nodes });
+                groups.push(Group { slots: Slots::new(slots), nodes });
             }
         }
     }
@@ -173,7 +174,7 @@ mod tests {
 
     fn told(groups: &[Group]) -> Vec<String> {
         let group = |group: &Group| {
-            let slots: Vec<_> = group.slots.iter().map(ToString::to_string).collect();
+            let slots = group.slots.to_string();
             let nodes: Vec<_> = group
                 .nodes
                 .iter()
@@ -183,7 +184,7 @@ mod tests {
                     format!("{}{mark} {}{doubt}", seen.id.as_deref().unwrap_or("-"), seen.node)
                 })
                 .collect();
-            format!("{}: {}", slots.join(" "), nodes.join(", "))
+            format!("{}: {}", slots, nodes.join(", "))
         };
         groups.iter().map(group).collect()
     }
@@ -199,12 +200,12 @@ mod tests {
         let plain = told(&[of_shards(&asked(false), &reply(SHARD))]);
         assert_eq!(
             plain,
-            ["0-99 200-300: aa* redis://10.0.0.1:7000, bb redis://seed:7001 (its health is fail)"]
+            ["0-99,200-300: aa* redis://10.0.0.1:7000, bb redis://seed:7001 (its health is fail)"]
         );
         let tls = told(&[of_shards(&asked(true), &reply(SHARD))]);
         assert_eq!(
             tls,
-            ["0-99 200-300: aa* rediss://one.local:8000, bb rediss://seed:7001 (its health is fail)"]
+            ["0-99,200-300: aa* rediss://one.local:8000, bb rediss://seed:7001 (its health is fail)"]
         );
     }
 
@@ -216,13 +217,13 @@ mod tests {
         assert_eq!(
             told(&of_slots(&asked(false), ranges.elements())),
             [
-                "0-5 7-8: aa* redis://10.0.0.1:7000, bb redis://10.0.0.2:7001",
+                "0-5,7-8: aa* redis://10.0.0.1:7000, bb redis://10.0.0.2:7001",
                 "9: cc* redis://seed:7002",
                 ": dd* redis://x:1",
             ]
         );
         let over_tls = told(&of_slots(&asked(true), ranges.elements()));
-        assert_eq!(over_tls[0], "0-5 7-8: aa* rediss://10.0.0.1:7000, bb rediss://two.local:7001");
+        assert_eq!(over_tls[0], "0-5,7-8: aa* rediss://10.0.0.1:7000, bb rediss://two.local:7001");
     }
 
     #[test]
@@ -260,7 +261,7 @@ mod tests {
                         Ok(crate::redis::Address::Server(node)) if node == seen.node
                     ), "{}", url);
                 }
-                prop_assert!(group.slots.iter().all(|range| range.first <= range.last && range.last < 16_384));
+                prop_assert!(group.slots.iter().all(|slot| slot < 16_384));
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Instances and their servers.
 
-use keystow_engine::model::{CaptureOptions, Instance, ServerFacts, Slots};
+use keystow_engine::model::{CaptureOptions, Instance, ServerFacts};
 use keystow_engine::ops::{Engine, InstanceTest};
 use keystow_engine::redis::Shard;
 
@@ -57,11 +57,10 @@ fn capture(options: &CaptureOptions) -> CaptureRow {
 }
 
 pub(in super::super) fn tested(found: &InstanceTest) -> InstanceTestRow {
-    let uncovered = found.layout.uncovered.iter().map(|range| (range.first, range.last));
     InstanceTestRow {
         server: server(&found.facts),
         shards: found.layout.shards.iter().map(|one| shard(one, found)).collect(),
-        uncovered_slots: text(&Slots::new(uncovered)),
+        uncovered_slots: text(&found.layout.uncovered),
         moving_slots: found.layout.moving.len() as u64,
     }
 }
@@ -77,7 +76,7 @@ fn shard(shard: &Shard, found: &InstanceTest) -> ShardRow {
     });
     ShardRow {
         shard: shard.index,
-        slots: text(&Slots::new(shard.slots.iter().map(|range| (range.first, range.last)))),
+        slots: text(&shard.slots),
         choice: choice.as_ref().map(|choice| text(&choice.node)),
         why: choice.map(|choice| choice.why),
         nodes: nodes.collect(),
