@@ -22,7 +22,8 @@ const LOOK_UP: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_mins(5);
 /// How long it is tried to let the target go. It cannot be let go while it loads.
 const LET_GO: Duration = Duration::from_mins(1);
-/// The same when it cannot be reached at all: a server that died has forgotten whom it followed when it is back.
+/// The same when it cannot be reached at all. A server that died has forgotten whom it followed when it is back, unless
+/// somebody had it write its settings down meanwhile (`CONFIG REWRITE`).
 const REACH: Duration = Duration::from_secs(5);
 
 /// Keeps what must be put back, should this process die before it does so.
@@ -31,6 +32,8 @@ pub trait Ledger: Sync {
     fn owe(&self, setting: &str, value: &str) -> Result<()>;
     /// It was put back.
     fn settle(&self, setting: &str, value: &str);
+    /// The target is about to be told to follow us, at this `host:port`.
+    fn lead(&self, us: &str) -> Result<()>;
 }
 
 /// A standalone server that is to load a snapshot.
@@ -94,7 +97,7 @@ impl Follower<'_> {
                 if watched.is_err() {
                     stop.cancel();
                 }
-                let gone = self.let_go(&mut control);
+                let gone = let_go(self.door, &mut control);
                 stop.cancel();
                 trace.changed |= served.is_whole();
                 if let Err(error) = gone {
@@ -185,6 +188,7 @@ impl Follower<'_> {
             (None, None) => Ipv4Addr::LOCALHOST.to_string(),
         };
         let port = primary.port().to_string();
+        self.ledger.lead(&format!("{host}:{port}"))?;
         match control.call(&[b"REPLICAOF", host.as_bytes(), port.as_bytes()])? {
             Reply::Simple(_) => Ok(()),
             Reply::Error(text) => Err(control.refusal("follow another server (REPLICAOF)", &text)),
@@ -241,27 +245,6 @@ impl Follower<'_> {
         }
     }
 
-    /// Makes it a primary of its own again. Does not stop on request: it would be left following nobody.
-    fn let_go(&self, control: &mut Connection) -> Result<()> {
-        let never = CancellationToken::new();
-        let deadline = Instant::now() + LET_GO;
-        let mut reached = Instant::now();
-        let mut released = release(control);
-        while let Err(error) = &released
-            && error.kind != Kind::Denied
-            && Instant::now() < deadline
-            && reached.elapsed() < REACH
-        {
-            thread::sleep(LOOK_UP * 10);
-            let opened = self.door.open(&never);
-            if opened.is_ok() {
-                reached = Instant::now();
-            }
-            released = opened.and_then(|mut control| release(&mut control));
-        }
-        released
-    }
-
     fn put_back(&self, borrowed: Vec<(&'static str, String)>, trace: &mut Trace) {
         if borrowed.is_empty() {
             return;
@@ -278,8 +261,35 @@ impl Follower<'_> {
     }
 }
 
-/// Makes a server a primary of its own.
-pub fn release(control: &mut Connection) -> Result<()> {
+/// Whom a server follows, as `host:port`; `None` if it is a primary.
+pub fn leader(info: &Info) -> Option<String> {
+    (info.text("role") == "slave")
+        .then(|| format!("{}:{}", info.text("master_host"), info.text("master_port")))
+}
+
+/// Makes a server a primary of its own again, which it refuses while it loads: for a minute it is asked again and
+/// again. Does not stop on request: the server would be left following nobody.
+pub fn let_go(door: &Door, control: &mut Connection) -> Result<()> {
+    let never = CancellationToken::new();
+    let deadline = Instant::now() + LET_GO;
+    let mut reached = Instant::now();
+    let mut released = release(control);
+    while let Err(error) = &released
+        && error.kind != Kind::Denied
+        && Instant::now() < deadline
+        && reached.elapsed() < REACH
+    {
+        thread::sleep(LOOK_UP * 10);
+        let opened = door.open(&never);
+        if opened.is_ok() {
+            reached = Instant::now();
+        }
+        released = opened.and_then(|mut control| release(&mut control));
+    }
+    released
+}
+
+fn release(control: &mut Connection) -> Result<()> {
     match control.call(&[b"REPLICAOF", b"NO", b"ONE"])? {
         Reply::Simple(_) => Ok(()),
         Reply::Error(text) => Err(control.refusal("stop following (REPLICAOF NO ONE)", &text)),

@@ -37,6 +37,7 @@ impl Attempt {
         let kept = RestoreOutcome {
             keys_before: outcome.keys_before,
             method: outcome.method,
+            borrowed: std::mem::take(&mut outcome.borrowed),
             ..RestoreOutcome::default()
         };
         *outcome = RestoreOutcome { changed: true, warnings: std::mem::take(&mut outcome.warnings), ..kept };
