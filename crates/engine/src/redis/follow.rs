@@ -40,7 +40,7 @@ pub trait Ledger: Sync {
 pub struct Follower<'a> {
     /// The server.
     pub door: &'a Door,
-    /// Whether it holds nothing: then it may load straight from the connection, without its disk.
+    /// Whether it holds neither keys nor functions: then it may load straight from the connection, without its disk.
     pub is_empty: bool,
     /// The address under which it finds us; if absent, that of our connection to it.
     pub advertise: Option<&'a str>,

@@ -71,7 +71,9 @@ async fn a_target_that_was_put_into_use_meanwhile_is_left_alone() {
     let port = free_port();
     target.connect().run(&format!("CONFIG SET masterauth theirs\nREPLICAOF 127.0.0.1 {port}"));
     let (why, _) = failed(gone_on_with(&world, &asked).await);
-    assert_eq!((why.as_str(), role(&target).as_str()), ("RESTORE_TARGET_REPLICA", "slave"));
+    // A replica that has not reached its primary yet may not even be looked at.
+    assert!(["RESTORE_TARGET_REPLICA", "TARGET_BUSY"].contains(&why.as_str()), "{why}");
+    assert_eq!(role(&target), "slave");
     assert_eq!(setting(&target, "masterauth"), "theirs");
 }
 

@@ -37,7 +37,7 @@ impl Attempt {
         let owed = Owed { attempt: self, outcome: Mutex::new(outcome.clone()) };
         let follower = Follower {
             door: &door,
-            is_empty: survey.keys() == 0,
+            is_empty: survey.is_empty(),
             advertise: self.advertise.as_deref(),
             ledger: &owed,
         };

@@ -47,6 +47,8 @@ pub(super) struct Primary {
     pub(super) format: Option<Format>,
     /// Keys by database.
     pub(super) databases: BTreeMap<u64, u64>,
+    /// Function libraries.
+    pub(super) functions: u64,
     /// Names of its modules; `None` if it does not tell.
     pub(super) modules: Option<Vec<String>>,
     /// How many databases it has; `None` if it does not tell.
@@ -144,6 +146,11 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
         "" => count_databases(connection)?,
         _ => info.keyspace().into_iter().map(|(index, space)| (index, space.keys)).collect(),
     };
+    let functions = match connection.call(&[b"FUNCTION", b"LIST"])? {
+        Reply::Array(Some(libraries)) => libraries.len() as u64,
+        // Unknown before Redis 7.0, or not allowed.
+        _ => info.number("number_of_libraries").unwrap_or(0),
+    };
     let modules = match connection.call(&[b"MODULE", b"LIST"])? {
         Reply::Array(Some(modules)) => {
             Some(modules.iter().filter_map(|module| module.field("name")?.text()).collect())
@@ -158,6 +165,7 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
         slots,
         format: format_of(facts.valkey, &facts.version),
         databases,
+        functions,
         modules,
         // A cluster has one, but for Valkey 9 if it is told otherwise.
         most_databases: most_databases.or((facts.topology == Topology::Cluster).then_some(1)),
@@ -227,6 +235,16 @@ impl Survey {
     /// Keys in all primaries.
     pub(super) fn keys(&self) -> u64 {
         self.primaries.iter().flat_map(|primary| primary.databases.values()).sum()
+    }
+
+    /// Function libraries of all primaries.
+    pub(super) fn functions(&self) -> u64 {
+        self.primaries.iter().map(|primary| primary.functions).sum()
+    }
+
+    /// Whether it has nothing to lose.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys() == 0 && self.functions() == 0
     }
 
     /// The first primary, which speaks for all in matters of version.
