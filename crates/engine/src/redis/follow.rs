@@ -79,7 +79,7 @@ impl Follower<'_> {
     ) -> Result<BTreeMap<u64, Keyspace>> {
         let mut control = self.door.open(cancel)?;
         let mut borrowed = Vec::new();
-        let loaded = self.prepare(&mut control, &mut borrowed).and_then(|primary| {
+        let loaded = self.prepare(&mut control, &mut borrowed).and_then(|(primary, keeps)| {
             let (served, stop) = (Served::default(), cancel.child_token());
             thread::scope(|scope| {
                 let serving = thread::Builder::new()
@@ -99,7 +99,7 @@ impl Follower<'_> {
                 }
                 let gone = let_go(self.door, &mut control);
                 stop.cancel();
-                trace.changed |= served.is_whole();
+                trace.changed |= served.is_whole() || (!keeps && served.is_begun());
                 if let Err(error) = gone {
                     trace.warnings.push(format!(
                         "the target may still follow this host ({error}): send it REPLICAOF NO ONE"
@@ -122,12 +122,13 @@ impl Follower<'_> {
         loaded
     }
 
-    /// Changes settings for a while, and listens for the target.
+    /// Changes settings for a while, and listens for the target. Also tells whether the target keeps its old data until
+    /// it has all of the new.
     fn prepare(
         &self,
         control: &mut Connection,
         borrowed: &mut Vec<(&'static str, String)>,
-    ) -> Result<Primary> {
+    ) -> Result<(Primary, bool)> {
         let mut change =
             |control: &mut Connection, name: &'static str, old: &str, new: &str| -> Result<bool> {
                 self.ledger.owe(name, old)?;
@@ -138,9 +139,20 @@ impl Follower<'_> {
                 self.ledger.settle(name, old);
                 Ok(false)
             };
-        if self.is_empty && control.setting("repl-diskless-load")?.as_deref() == Some("disabled") {
-            change(control, "repl-diskless-load", "disabled", "on-empty-db")?;
-        }
+        let diskless = control.setting("repl-diskless-load")?;
+        let keeps = match diskless.as_deref() {
+            Some("disabled") if self.is_empty => {
+                change(control, "repl-diskless-load", "disabled", "on-empty-db")?;
+                true
+            }
+            // With flush-before-load of Valkey 8.1 it throws all away at the first byte, and with on-empty-db it may
+            // hold functions that do not count (`useDisklessLoad` in its `src/replication.c`).
+            Some(own) if !self.is_empty && !["disabled", "swapdb"].contains(&own) => {
+                change(control, "repl-diskless-load", own, "disabled")?
+            }
+            Some(_) => true,
+            None => self.is_empty,
+        };
         let password = match control.setting("masterauth")? {
             None => None,
             Some(own) if !own.is_empty() => Some(own),
@@ -163,7 +175,7 @@ impl Follower<'_> {
             _ => Some(control.peer_ip().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))),
         };
         let guest = Guest { ip, ports, password: password.map(Secret::new) };
-        Primary::listen(on, guest, self.door.timeouts.silence)
+        Ok((Primary::listen(on, guest, self.door.timeouts.silence)?, keeps))
     }
 
     /// Every port that the target may say it listens on (`REPLCONF listening-port` in Redis `src/replication.c`).

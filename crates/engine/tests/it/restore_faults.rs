@@ -189,6 +189,15 @@ async fn a_part_that_was_damaged_in_the_repository_is_found_out() {
     let request = RestoreRequest { wipe: true, ..by(RestoreMethod::Primary, to(&backup, &target.url())) };
     let (why, outcome) = failed(restored(&world, request).await);
     assert_eq!((why.as_str(), outcome.changed, size(&target)), ("DAMAGED", false, 1));
+    // Also one that would load from the connection for want of keys.
+    let target = Server::start(&["--repl-diskless-load", "on-empty-db"]);
+    let code = "#!lua name=mine\nredis.register_function('g', function() return 7 end)";
+    target.connect().command(&["FUNCTION", "LOAD", code]);
+    let request = RestoreRequest { wipe: true, ..by(RestoreMethod::Primary, to(&backup, &target.url())) };
+    let (why, outcome) = failed(restored(&world, request).await);
+    assert_eq!((why.as_str(), outcome.changed), ("DAMAGED", false));
+    assert_eq!(target.connect().command(&["FCALL", "g", "0"]).number(), 7);
+    assert_eq!(setting(&target, "repl-diskless-load"), "on-empty-db");
 }
 
 #[tokio::test(flavor = "multi_thread")]
