@@ -119,6 +119,8 @@ pub struct Counts {
     pub skipped: u64,
     /// How often the primaries had to be looked for anew.
     pub mended: u64,
+    /// Whether the target carried anything out, or may have: also pieces of keys, and keys that are not counted.
+    pub wrote: bool,
 }
 
 /// What the lanes and their user tell each other.
@@ -126,6 +128,8 @@ struct Shared {
     when_busy: WhenBusy,
     done: AtomicU64,
     skipped: AtomicU64,
+    /// Whether anything was carried out, or may have been.
+    wrote: AtomicBool,
     /// Whether something waits in `leftovers`.
     trouble: AtomicBool,
     leftovers: Mutex<Vec<Leftover>>,
@@ -217,6 +221,7 @@ impl Pipeline {
             when_busy,
             done: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            wrote: AtomicBool::new(false),
             trouble: AtomicBool::new(false),
             leftovers: Mutex::default(),
             reason: Mutex::default(),
@@ -289,6 +294,7 @@ impl Pipeline {
             done: self.shared.done.load(Ordering::Relaxed),
             skipped: self.shared.skipped.load(Ordering::Relaxed),
             mended: self.mended,
+            wrote: self.shared.wrote.load(Ordering::Relaxed),
         }
     }
 

@@ -1,5 +1,6 @@
 //! One attempt of a restore job, on a thread of its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
@@ -28,6 +29,8 @@ pub(super) struct Attempt {
     pub(super) advertise: Option<String>,
     pub(super) meter: Arc<Meter>,
     pub(super) cancel: CancellationToken,
+    /// Whether a command has changed the target, or may have.
+    pub(super) wrote: AtomicBool,
 }
 
 impl Attempt {
@@ -83,7 +86,9 @@ impl Attempt {
         if !goes_on {
             outcome.keys_before = survey.keys();
         }
-        if planning.needs_trial(plan.method) {
+        // Before a wipe it is tried in any case.
+        let wipes = plan.method == RestoreMethod::Commands && self.order.wipe && !goes_on && !survey.is_empty();
+        if planning.needs_trial(plan.method) && !wipes {
             self.parts().try_all(survey.format(), &self.cancel)?;
         }
         let done = match plan.method {
@@ -101,9 +106,9 @@ impl Attempt {
 
     /// Says of a failure whether it has changed anything.
     fn settle(&self, error: Error, goes_on: bool, outcome: &mut RestoreOutcome) -> Error {
-        let nothing = outcome.restored == 0 && outcome.functions == 0 && !goes_on && !self.order.wipe;
+        let nothing = !goes_on && !self.wrote.load(Ordering::Relaxed);
         let refused = matches!(error.kind, Kind::Invalid | Kind::Denied | Kind::Conflict | Kind::NoSpace);
-        // Every key that was sent was refused.
+        // Everything that was sent was refused.
         if outcome.method == RestoreMethod::Commands && nothing && refused {
             outcome.changed = false;
         }

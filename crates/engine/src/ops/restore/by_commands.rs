@@ -1,6 +1,7 @@
 //! A restore by `RESTORE` commands, for targets that are clusters, hold other keys, or follow nobody.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use keystow_rdb::{NotRestored, Restored};
@@ -8,7 +9,7 @@ use keystow_rdb::{NotRestored, Restored};
 use super::at_target;
 use super::attempt::Attempt;
 use super::pour::Pour;
-use super::survey::Survey;
+use super::survey::{Primary, Survey};
 use crate::error::{Error, Result};
 use crate::model::{OnConflict, Part, Phase, RestoreOutcome};
 use crate::redis::{Fleet, Pipeline, Reply, WhenBusy};
@@ -63,22 +64,36 @@ impl Attempt {
             self.meter.enter(Phase::Checking);
             self.look_for_conflicts(survey)?;
         }
+        if self.order.wipe && !survey.is_empty() {
+            // What is thrown away for a backup that turns out to be damaged is lost.
+            self.meter.enter(Phase::Checking);
+            self.parts().try_all(survey.format(), &self.cancel)?;
+        }
         self.touch(outcome)?;
         if self.order.wipe {
-            for primary in &survey.primaries {
-                let mut control = self.door(&primary.node).open(&self.cancel).map_err(at_target)?;
-                match control.call(&[b"FLUSHALL", b"ASYNC"]).map_err(at_target)? {
-                    Reply::Error(text) => {
-                        return Err(at_target(control.refusal("throw its keys away (FLUSHALL)", &text)));
-                    }
-                    _ if primary.databases.is_empty() => {}
-                    _ => outcome.changed = true,
-                }
-                // Servers before 7.0 have no functions, and say so.
-                control.call(&[b"FUNCTION", b"FLUSH"]).map_err(at_target)?;
-            }
+            survey.primaries.iter().try_for_each(|primary| self.wipe(primary))?;
         }
         Ok(())
+    }
+
+    /// Throws away what a primary has: functions first, for whoever may not do that has lost nothing then.
+    fn wipe(&self, primary: &Primary) -> Result<()> {
+        let mut control = self.door(&primary.node).open(&self.cancel).map_err(at_target)?;
+        match control.call(&[b"FUNCTION", b"FLUSH"]).map_err(at_target)? {
+            // Servers before 7.0 have none, and say that they do not know the command.
+            Reply::Error(text) if primary.functions > 0 => {
+                let action = "throw its functions away (FUNCTION FLUSH)";
+                return Err(at_target(control.refusal(action, &text)));
+            }
+            _ => self.wrote.fetch_or(primary.functions > 0, Ordering::Relaxed),
+        };
+        match control.call(&[b"FLUSHALL", b"ASYNC"]).map_err(at_target)? {
+            Reply::Error(text) => Err(at_target(control.refusal("throw its keys away (FLUSHALL)", &text))),
+            _ => {
+                self.wrote.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        }
     }
 
     /// Restores one part, from the key on that comes behind those that are safe. Tells how often the target was lost.
@@ -116,6 +131,7 @@ impl Attempt {
         let options = self.parts().options(part, to, replace)?;
         let read = self.parts().read(part, &options, &mut pour, Pour::failure);
         let (finished, counts) = pour.finish();
+        self.wrote.fetch_or(counts.wrote, Ordering::Relaxed);
         // What was safe before was counted then, and is counted as restored now.
         let passed = safe.min(read.as_ref().map_or(safe, |restored| restored.keys));
         outcome.restored += counts.done + passed;

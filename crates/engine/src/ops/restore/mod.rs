@@ -11,6 +11,7 @@ mod survey;
 mod wanted;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -185,6 +186,7 @@ impl Engine {
             advertise: self.settings.advertise.clone(),
             meter: meter.clone(),
             cancel: cancel.clone(),
+            wrote: AtomicBool::new(false),
         })
     }
 

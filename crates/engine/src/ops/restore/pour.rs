@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::Ordering;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use keystow_rdb::{RestoreEntry, RestoreSink};
@@ -98,7 +99,10 @@ impl<'a> Pour<'a> {
                 OnConflict::Skip | OnConflict::Fail => control.call(&[b"FUNCTION", b"LOAD", code]),
                 OnConflict::Replace => control.call(&[b"FUNCTION", b"LOAD", b"REPLACE", code]),
             };
-            let Reply::Error(text) = reply.map_err(at_target)? else { continue };
+            let Reply::Error(text) = reply.map_err(at_target)? else {
+                self.attempt.wrote.store(true, Ordering::Relaxed);
+                continue;
+            };
             let is_there = text.contains("already exists");
             if is_there
                 && (self.attempt.order.on_conflict == OnConflict::Skip || self.attempt.job.attempt > 1)

@@ -124,11 +124,15 @@ impl Lane {
         if plain > 0 {
             flight.skip(plain);
             shared.done.fetch_add(plain as u64, Ordering::Relaxed);
+            shared.wrote.store(true, Ordering::Relaxed);
         } else {
             let reply = connection.reply()?;
             let (command, item) = (flight.batch.command(flight.next), flight.batch.items[flight.next]);
             let verdict = judge(&reply, connection.node(), command, item.again, shared.when_busy);
             let is_last = flight.replies <= 1;
+            if matches!(verdict, Verdict::Done) {
+                shared.wrote.store(true, Ordering::Relaxed);
+            }
             match verdict {
                 _ if flight.settled => {}
                 Verdict::Done if is_last && item.is_last => {
@@ -184,6 +188,8 @@ impl Lane {
             return;
         }
         let mut left = Vec::new();
+        // Whatever was sent may have been carried out.
+        self.shared.wrote.fetch_or(!flights.is_empty(), Ordering::Relaxed);
         for flight in &flights {
             let mut unanswered = flight.batch.leave(flight.next, true);
             if flight.settled {

@@ -154,6 +154,7 @@ impl Pipeline {
         guide.send_raw(&left.command)?;
         for _ in 0..left.item.replies {
             let reply: Reply = guide.reply()?;
+            self.shared.wrote.fetch_or(!matches!(reply, Reply::Error(_)), Ordering::Relaxed);
             if matches!(verdict, Verdict::Done) {
                 verdict = judge(&reply, node, &left.command, left.item.again, self.shared.when_busy);
             }
