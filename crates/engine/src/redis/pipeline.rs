@@ -2,7 +2,8 @@
 //!
 //! The caller's thread fills batches; each primary has a lane, a thread with a connection of its own. When a primary
 //! dies, fails over or gives slots away, all lanes are brought to rest, the primaries are looked for anew, and what was
-//! not answered goes out again. `RESTORE` does the same twice, so that is safe.
+//! not answered goes out again. `RESTORE` does the same twice, so that is safe. A value that goes in piece by piece does
+//! not: it goes on only where everything behind a refused piece was refused as well, and fails otherwise.
 
 mod batch;
 mod lane;
@@ -104,7 +105,8 @@ pub struct Order<'a> {
     pub slot: u16,
     /// Its database.
     pub database: u64,
-    /// Whether it may be sent a second time when nobody knows what became of the first.
+    /// Whether it may be sent a second time when nobody knows what became of the first: a whole key by one command that
+    /// answers `+OK`.
     pub repeatable: bool,
     /// Whether the key is whole with it. Until then, further orders are about the same key.
     pub is_last: bool,
@@ -381,3 +383,6 @@ impl Pipeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
