@@ -119,6 +119,8 @@ pub struct Counts {
     pub done: u64,
     /// Keys that were there already, and stayed.
     pub skipped: u64,
+    /// Of those written, keys that were there already and are taken for what an attempt before this one wrote.
+    pub ours: u64,
     /// How often the primaries had to be looked for anew.
     pub mended: u64,
     /// Whether the target carried anything out, or may have: also pieces of keys, and keys that are not counted.
@@ -130,6 +132,7 @@ struct Shared {
     when_busy: WhenBusy,
     done: AtomicU64,
     skipped: AtomicU64,
+    ours: AtomicU64,
     /// Whether anything was carried out, or may have been.
     wrote: AtomicBool,
     /// Whether something waits in `leftovers`.
@@ -156,6 +159,11 @@ impl Shared {
         lock(&self.leftovers).extend(leftovers);
         *lock(&self.reason) = Some(reason);
         self.trouble.store(true, Ordering::Release);
+    }
+
+    fn take_for_ours(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.ours.fetch_add(1, Ordering::Relaxed);
     }
 
     fn begin(&self, first: u64) {
@@ -223,6 +231,7 @@ impl Pipeline {
             when_busy,
             done: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            ours: AtomicU64::new(0),
             wrote: AtomicBool::new(false),
             trouble: AtomicBool::new(false),
             leftovers: Mutex::default(),
@@ -295,6 +304,7 @@ impl Pipeline {
         Counts {
             done: self.shared.done.load(Ordering::Relaxed),
             skipped: self.shared.skipped.load(Ordering::Relaxed),
+            ours: self.shared.ours.load(Ordering::Relaxed),
             mended: self.mended,
             wrote: self.shared.wrote.load(Ordering::Relaxed),
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keystow_engine::catalog::Catalog;
-use keystow_engine::model::{Job, Outcome, RestoreMethod, RestoreOutcome};
+use keystow_engine::model::{Job, OnConflict, Outcome, Progress, RestoreMethod, RestoreOutcome};
 use keystow_engine::ops::RestoreRequest;
 
 use crate::lab::{Server, fill_with_everything, free_port};
@@ -11,11 +11,13 @@ use crate::restore::{backup_of, by, done, ended, failed, outcome, restored, role
 use crate::world::World;
 
 /// Asks for a restore whose first worker dies after it noted that.
-async fn orphaned(world: &World, request: RestoreRequest, noted: RestoreOutcome) -> Job {
+async fn orphaned(world: &World, request: RestoreRequest, noted: RestoreOutcome, safe: u64) -> Job {
     let (_, asked) = world.engine.request_restore(&world.admin, request).await.unwrap();
     let hold = Duration::from_mins(1);
     let job = world.catalog.claim_job("dead", world.clock.now(), hold).await.unwrap().unwrap();
     assert_eq!(job.number, asked.number);
+    let progress = Progress { safe: vec![safe], ..job.progress.clone() };
+    world.catalog.renew_lease(&job.lease(), &progress, world.clock.now(), hold).await.unwrap();
     world.catalog.record_outcome(&job.lease(), &Outcome::Restore(noted)).await.unwrap();
     assert_eq!(world.catalog.surrender_leases().await.unwrap(), 1);
     asked
@@ -46,7 +48,7 @@ async fn a_target_that_still_follows_is_let_go_and_restored() {
     let backup = backup_of(&world, &source).await;
     let request = by(RestoreMethod::Primary, to(&backup, &target.url()));
     let port = free_port().to_string();
-    let asked = orphaned(&world, request, following(&format!("127.0.0.1:{port}"))).await;
+    let asked = orphaned(&world, request, following(&format!("127.0.0.1:{port}")), 0).await;
     // What it has of the first attempt.
     target.connect().run(&format!("SET half 1\nCONFIG SET masterauth once\nREPLICAOF 127.0.0.1 {port}"));
     let outcome = done(gone_on_with(&world, &asked).await);
@@ -60,14 +62,14 @@ async fn a_target_that_was_put_into_use_meanwhile_is_left_alone() {
     fill_with_everything(&source);
     let backup = backup_of(&world, &source).await;
     let request = || by(RestoreMethod::Primary, to(&backup, &target.url()));
-    let asked = orphaned(&world, request(), following("127.0.0.1:1")).await;
+    let asked = orphaned(&world, request(), following("127.0.0.1:1"), 0).await;
     target.connect().run("SET mine 1");
     let (why, outcome) = failed(gone_on_with(&world, &asked).await);
     assert_eq!((why.as_str(), outcome.changed), ("RESTORE_TARGET_NOT_EMPTY", true));
     assert_eq!(target.connect().command(&["GET", "mine"]).text(), "1");
 
     target.connect().run("DEL mine");
-    let asked = orphaned(&world, request(), following("127.0.0.1:1")).await;
+    let asked = orphaned(&world, request(), following("127.0.0.1:1"), 0).await;
     let port = free_port();
     target.connect().run(&format!("CONFIG SET masterauth theirs\nREPLICAOF 127.0.0.1 {port}"));
     let (why, _) = failed(gone_on_with(&world, &asked).await);
@@ -96,4 +98,47 @@ async fn functions_are_not_lost_without_a_wipe() {
     assert_eq!(outcome.method, RestoreMethod::Primary);
     let reply = target.connect().command(&["FUNCTION", "LIST"]);
     assert!(matches!(&reply, crate::lab::Reply::List(list) if list.is_empty()), "{reply:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_that_a_new_run_of_the_target_may_have_lost_are_sent_again() {
+    let (world, source) = (World::new().await, Server::start(&[]));
+    source.connect().run("SET a 1\nSET b 2\nSET c 3");
+    let backup = backup_of(&world, &source).await;
+    for on_conflict in [OnConflict::Fail, OnConflict::Replace, OnConflict::Skip] {
+        let target = Server::start(&[]);
+        let request = RestoreRequest { on_conflict, ..by(RestoreMethod::Commands, to(&backup, &target.url())) };
+        let noted = RestoreOutcome {
+            method: RestoreMethod::Commands,
+            changed: true,
+            run_ids: vec!["of a run before".to_owned()],
+            ..RestoreOutcome::default()
+        };
+        let asked = orphaned(&world, request, noted, 2).await;
+        let outcome = done(gone_on_with(&world, &asked).await);
+        assert_eq!((outcome.restored, target.digest()), (3, source.digest()), "{on_conflict}");
+        assert!(outcome.warnings.iter().any(|text| text.contains("started anew")), "{outcome:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_taken_for_those_of_an_attempt_before_are_told() {
+    let (world, source, target) = (World::new().await, Server::start(&[]), Server::start(&[]));
+    source.connect().run("SET a 1\nSET b 2\nSET c 3");
+    let backup = backup_of(&world, &source).await;
+    let info = target.connect().command(&["INFO", "server"]).text();
+    let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap().trim().to_owned();
+    let noted = RestoreOutcome {
+        method: RestoreMethod::Commands,
+        changed: true,
+        run_ids: vec![run_id],
+        ..RestoreOutcome::default()
+    };
+    let request = by(RestoreMethod::Commands, to(&backup, &target.url()));
+    let asked = orphaned(&world, request, noted, 0).await;
+    target.connect().run("SET a theirs");
+    let outcome = done(gone_on_with(&world, &asked).await);
+    assert_eq!((outcome.restored, outcome.keys_after), (3, 3));
+    assert!(outcome.warnings.iter().any(|text| text.starts_with("1 keys were there")), "{outcome:?}");
+    assert_eq!(target.connect().command(&["GET", "a"]).text(), "theirs");
 }

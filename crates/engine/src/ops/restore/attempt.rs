@@ -12,7 +12,7 @@ use super::wanted::Parts;
 use super::{Meter, at_target};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, Job, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy};
+use crate::model::{Backup, Job, OnConflict, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy};
 use crate::redis::{Address, Door, Info, Ledger, Node, leader, let_go};
 use crate::vault::Vault;
 
@@ -191,9 +191,12 @@ impl Attempt {
             .hint("restore again with --on-conflict replace"));
         }
         let before = if self.order.wipe { 0 } else { outcome.keys_before };
-        if before == 0 && outcome.keys_after != outcome.restored {
+        // Where none of the keys was there before, all of them must have come on top.
+        let (adds, expected) = (self.order.on_conflict == OnConflict::Fail, before + outcome.restored);
+        if (before == 0 && outcome.keys_after != expected) || (adds && outcome.keys_after < expected) {
             outcome.warnings.push(format!(
-                "{} keys were restored, and the target holds {}: others write to it, or keys expired or were evicted",
+                "{} keys were restored on top of {before}, and the target holds {}: others write to it, or keys expired \
+                 or were evicted",
                 outcome.restored, outcome.keys_after
             ));
         }

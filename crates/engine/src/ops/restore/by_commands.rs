@@ -27,6 +27,16 @@ impl Attempt {
         outcome: &mut RestoreOutcome,
     ) -> Result<u64> {
         let mut safe = if goes_on { self.job.progress.safe.clone() } else { Vec::new() };
+        let run_ids = survey.run_ids();
+        if goes_on && outcome.run_ids.iter().any(|run_id| !run_ids.contains(run_id)) {
+            let text = "a primary of the target was started anew or replaced since the attempt before this one: every \
+                        key is sent again";
+            outcome.warnings.push(text.to_owned());
+            // The old ids stay: until the progress is noted anew, the next attempt has to see this as well.
+            safe.clear();
+        } else {
+            outcome.run_ids = run_ids;
+        }
         safe.resize(self.backup.parts.len(), 0);
         // An attempt that died may not have come to throw anything away.
         if !goes_on || (self.order.wipe && safe.iter().all(|keys| *keys == 0)) {
@@ -39,6 +49,7 @@ impl Attempt {
             keys_before: outcome.keys_before,
             method: outcome.method,
             borrowed: std::mem::take(&mut outcome.borrowed),
+            run_ids: std::mem::take(&mut outcome.run_ids),
             ..RestoreOutcome::default()
         };
         *outcome = RestoreOutcome { changed: true, warnings: std::mem::take(&mut outcome.warnings), ..kept };
@@ -127,7 +138,7 @@ impl Attempt {
         let gauge = pipeline.gauge();
         self.meter.follow(index, Box::new(move || safe + gauge.safe()));
         let mut pour =
-            Pour::new(self, pipeline, functions, (index, safe), outcome.restored + outcome.skipped);
+            Pour::new(self, pipeline, functions, (index, safe), outcome.restored + outcome.skipped, goes_on);
         let options = self.parts().options(part, to, replace)?;
         let read = self.parts().read(part, &options, &mut pour, Pour::failure);
         let (finished, counts) = pour.finish();
@@ -136,6 +147,12 @@ impl Attempt {
         let passed = safe.min(read.as_ref().map_or(safe, |restored| restored.keys));
         outcome.restored += counts.done + passed;
         outcome.skipped += counts.skipped;
+        if counts.ours > 0 {
+            outcome.warnings.push(format!(
+                "{} keys were there that may be of an attempt before this one, and are taken for it; they stay as they are",
+                counts.ours
+            ));
+        }
         if counts.mended > 0 {
             outcome.warnings.push(format!(
                 "the target was lost and found again {} times; every key that was not answered was sent again",

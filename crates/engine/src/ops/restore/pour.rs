@@ -33,6 +33,8 @@ pub(super) struct Pour<'a> {
     bytes: u64,
     total: u64,
     keys_before: u64,
+    /// Whether an attempt before this one has begun.
+    goes_on: bool,
     failure: Option<Error>,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Pour<'a> {
         functions: &'a mut BTreeSet<Vec<u8>>,
         (index, safe): (usize, u64),
         keys_before: u64,
+        goes_on: bool,
     ) -> Self {
         let sizes = attempt.backup.parts.iter().map(|part| part.sealed.size_bytes);
         Self {
@@ -56,6 +59,7 @@ impl<'a> Pour<'a> {
             bytes: sizes.take(index).sum(),
             total: attempt.backup.size_bytes(),
             keys_before,
+            goes_on,
             failure: None,
         }
     }
@@ -104,9 +108,7 @@ impl<'a> Pour<'a> {
                 continue;
             };
             let is_there = text.contains("already exists");
-            if is_there
-                && (self.attempt.order.on_conflict == OnConflict::Skip || self.attempt.job.attempt > 1)
-            {
+            if is_there && (self.attempt.order.on_conflict == OnConflict::Skip || self.goes_on) {
                 continue;
             }
             if is_there {

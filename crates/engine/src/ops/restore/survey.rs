@@ -45,6 +45,8 @@ pub(super) struct Primary {
     pub(super) facts: ServerFacts,
     /// What it writes itself, and so reads; `None` for a server that is too old or unknown.
     pub(super) format: Option<Format>,
+    /// What this run of its process is called; empty if it does not tell.
+    pub(super) run_id: String,
     /// Keys by database.
     pub(super) databases: BTreeMap<u64, u64>,
     /// Function libraries.
@@ -164,6 +166,7 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
         node: connection.node().clone(),
         slots,
         format: format_of(facts.valkey, &facts.version),
+        run_id: info.text("run_id").to_owned(),
         databases,
         functions,
         modules,
@@ -245,6 +248,12 @@ impl Survey {
     /// Whether it has nothing to lose.
     pub(super) fn is_empty(&self) -> bool {
         self.keys() == 0 && self.functions() == 0
+    }
+
+    /// Run ids of all primaries that tell theirs.
+    pub(super) fn run_ids(&self) -> Vec<String> {
+        let run_ids = self.primaries.iter().map(|primary| primary.run_id.clone());
+        run_ids.filter(|run_id| !run_id.is_empty()).collect()
     }
 
     /// The first primary, which speaks for all in matters of version.

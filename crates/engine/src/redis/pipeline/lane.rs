@@ -158,6 +158,7 @@ impl Lane {
                     shared.done.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Done => {}
+                Verdict::Ours => shared.take_for_ours(),
                 Verdict::Skipped => {
                     flight.settled = true;
                     shared.skipped.fetch_add(1, Ordering::Relaxed);

@@ -131,6 +131,7 @@ impl Pipeline {
             Verdict::Done => {
                 self.shared.done.fetch_add(1, Ordering::Relaxed);
             }
+            Verdict::Ours => self.shared.take_for_ours(),
             Verdict::Skipped => {
                 self.shared.skipped.fetch_add(1, Ordering::Relaxed);
             }
