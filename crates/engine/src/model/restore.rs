@@ -207,6 +207,12 @@ pub struct RestoreOutcome {
     /// Settings of the target that are to be put back, with their values before.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub borrowed: Vec<(String, String)>,
+    /// Run ids of the target's primaries: one that was started anew since may have lost keys that it acknowledged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub run_ids: Vec<String>,
+    /// Where the target was told to follow Keystow, as `host:port`: what follows another is not Keystow's to let go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub followed: Option<String>,
 }
 
 /// A drill that somebody asks for.

@@ -22,7 +22,8 @@ const LOOK_UP: Duration = Duration::from_millis(10);
 const PATIENCE: Duration = Duration::from_mins(5);
 /// How long it is tried to let the target go. It cannot be let go while it loads.
 const LET_GO: Duration = Duration::from_mins(1);
-/// The same when it cannot be reached at all: a server that died has forgotten whom it followed when it is back.
+/// The same when it cannot be reached at all. A server that died has forgotten whom it followed when it is back, unless
+/// somebody had it write its settings down meanwhile (`CONFIG REWRITE`).
 const REACH: Duration = Duration::from_secs(5);
 
 /// Keeps what must be put back, should this process die before it does so.
@@ -31,13 +32,15 @@ pub trait Ledger: Sync {
     fn owe(&self, setting: &str, value: &str) -> Result<()>;
     /// It was put back.
     fn settle(&self, setting: &str, value: &str);
+    /// The target is about to be told to follow us, at this `host:port`.
+    fn lead(&self, us: &str) -> Result<()>;
 }
 
 /// A standalone server that is to load a snapshot.
 pub struct Follower<'a> {
     /// The server.
     pub door: &'a Door,
-    /// Whether it holds nothing: then it may load straight from the connection, without its disk.
+    /// Whether it holds neither keys nor functions: then it may load straight from the connection, without its disk.
     pub is_empty: bool,
     /// The address under which it finds us; if absent, that of our connection to it.
     pub advertise: Option<&'a str>,
@@ -76,7 +79,7 @@ impl Follower<'_> {
     ) -> Result<BTreeMap<u64, Keyspace>> {
         let mut control = self.door.open(cancel)?;
         let mut borrowed = Vec::new();
-        let loaded = self.prepare(&mut control, &mut borrowed).and_then(|primary| {
+        let loaded = self.prepare(&mut control, &mut borrowed).and_then(|(primary, keeps)| {
             let (served, stop) = (Served::default(), cancel.child_token());
             thread::scope(|scope| {
                 let serving = thread::Builder::new()
@@ -94,9 +97,9 @@ impl Follower<'_> {
                 if watched.is_err() {
                     stop.cancel();
                 }
-                let gone = self.let_go(&mut control);
+                let gone = let_go(self.door, &mut control);
                 stop.cancel();
-                trace.changed |= served.is_whole();
+                trace.changed |= served.is_whole() || (!keeps && served.is_begun());
                 if let Err(error) = gone {
                     trace.warnings.push(format!(
                         "the target may still follow this host ({error}): send it REPLICAOF NO ONE"
@@ -119,12 +122,13 @@ impl Follower<'_> {
         loaded
     }
 
-    /// Changes settings for a while, and listens for the target.
+    /// Changes settings for a while, and listens for the target. Also tells whether the target keeps its old data until
+    /// it has all of the new.
     fn prepare(
         &self,
         control: &mut Connection,
         borrowed: &mut Vec<(&'static str, String)>,
-    ) -> Result<Primary> {
+    ) -> Result<(Primary, bool)> {
         let mut change =
             |control: &mut Connection, name: &'static str, old: &str, new: &str| -> Result<bool> {
                 self.ledger.owe(name, old)?;
@@ -135,9 +139,20 @@ impl Follower<'_> {
                 self.ledger.settle(name, old);
                 Ok(false)
             };
-        if self.is_empty && control.setting("repl-diskless-load")?.as_deref() == Some("disabled") {
-            change(control, "repl-diskless-load", "disabled", "on-empty-db")?;
-        }
+        let diskless = control.setting("repl-diskless-load")?;
+        let keeps = match diskless.as_deref() {
+            Some("disabled") if self.is_empty => {
+                change(control, "repl-diskless-load", "disabled", "on-empty-db")?;
+                true
+            }
+            // With flush-before-load of Valkey 8.1 it throws all away at the first byte, and with on-empty-db it may
+            // hold functions that do not count (`useDisklessLoad` in its `src/replication.c`).
+            Some(own) if !self.is_empty && !["disabled", "swapdb"].contains(&own) => {
+                change(control, "repl-diskless-load", own, "disabled")?
+            }
+            Some(_) => true,
+            None => self.is_empty,
+        };
         let password = match control.setting("masterauth")? {
             None => None,
             Some(own) if !own.is_empty() => Some(own),
@@ -160,7 +175,7 @@ impl Follower<'_> {
             _ => Some(control.peer_ip().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))),
         };
         let guest = Guest { ip, ports, password: password.map(Secret::new) };
-        Primary::listen(on, guest, self.door.timeouts.silence)
+        Ok((Primary::listen(on, guest, self.door.timeouts.silence)?, keeps))
     }
 
     /// Every port that the target may say it listens on (`REPLCONF listening-port` in Redis `src/replication.c`).
@@ -185,6 +200,7 @@ impl Follower<'_> {
             (None, None) => Ipv4Addr::LOCALHOST.to_string(),
         };
         let port = primary.port().to_string();
+        self.ledger.lead(&format!("{host}:{port}"))?;
         match control.call(&[b"REPLICAOF", host.as_bytes(), port.as_bytes()])? {
             Reply::Simple(_) => Ok(()),
             Reply::Error(text) => Err(control.refusal("follow another server (REPLICAOF)", &text)),
@@ -241,27 +257,6 @@ impl Follower<'_> {
         }
     }
 
-    /// Makes it a primary of its own again. Does not stop on request: it would be left following nobody.
-    fn let_go(&self, control: &mut Connection) -> Result<()> {
-        let never = CancellationToken::new();
-        let deadline = Instant::now() + LET_GO;
-        let mut reached = Instant::now();
-        let mut released = release(control);
-        while let Err(error) = &released
-            && error.kind != Kind::Denied
-            && Instant::now() < deadline
-            && reached.elapsed() < REACH
-        {
-            thread::sleep(LOOK_UP * 10);
-            let opened = self.door.open(&never);
-            if opened.is_ok() {
-                reached = Instant::now();
-            }
-            released = opened.and_then(|mut control| release(&mut control));
-        }
-        released
-    }
-
     fn put_back(&self, borrowed: Vec<(&'static str, String)>, trace: &mut Trace) {
         if borrowed.is_empty() {
             return;
@@ -278,8 +273,35 @@ impl Follower<'_> {
     }
 }
 
-/// Makes a server a primary of its own.
-pub fn release(control: &mut Connection) -> Result<()> {
+/// Whom a server follows, as `host:port`; `None` if it is a primary.
+pub fn leader(info: &Info) -> Option<String> {
+    (info.text("role") == "slave")
+        .then(|| format!("{}:{}", info.text("master_host"), info.text("master_port")))
+}
+
+/// Makes a server a primary of its own again, which it refuses while it loads: for a minute it is asked again and
+/// again. Does not stop on request: the server would be left following nobody.
+pub fn let_go(door: &Door, control: &mut Connection) -> Result<()> {
+    let never = CancellationToken::new();
+    let deadline = Instant::now() + LET_GO;
+    let mut reached = Instant::now();
+    let mut released = release(control);
+    while let Err(error) = &released
+        && error.kind != Kind::Denied
+        && Instant::now() < deadline
+        && reached.elapsed() < REACH
+    {
+        thread::sleep(LOOK_UP * 10);
+        let opened = door.open(&never);
+        if opened.is_ok() {
+            reached = Instant::now();
+        }
+        released = opened.and_then(|mut control| release(&mut control));
+    }
+    released
+}
+
+fn release(control: &mut Connection) -> Result<()> {
     match control.call(&[b"REPLICAOF", b"NO", b"ONE"])? {
         Reply::Simple(_) => Ok(()),
         Reply::Error(text) => Err(control.refusal("stop following (REPLICAOF NO ONE)", &text)),

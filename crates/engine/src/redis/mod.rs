@@ -30,7 +30,7 @@ pub use address::{Address, HostPort, Node};
 pub use connection::{Connection, Reply, Timeouts, encode};
 pub use discover::discover;
 pub use door::{Door, Keyspace};
-pub use follow::{Follower, Ledger, Step, Trace, release};
+pub use follow::{Follower, Ledger, Step, Trace, leader, let_go};
 pub use health::{Advice, Condition, Severity, look};
 pub use info::Info;
 pub use keys::{Dumped, KeyPace, databases, dump, functions, read_at_replica, scan, select};

@@ -2,7 +2,8 @@
 //!
 //! The caller's thread fills batches; each primary has a lane, a thread with a connection of its own. When a primary
 //! dies, fails over or gives slots away, all lanes are brought to rest, the primaries are looked for anew, and what was
-//! not answered goes out again. `RESTORE` does the same twice, so that is safe.
+//! not answered goes out again. `RESTORE` does the same twice, so that is safe. A value that goes in piece by piece does
+//! not: it goes on only where everything behind a refused piece was refused as well, and fails otherwise.
 
 mod batch;
 mod lane;
@@ -104,7 +105,8 @@ pub struct Order<'a> {
     pub slot: u16,
     /// Its database.
     pub database: u64,
-    /// Whether it may be sent a second time when nobody knows what became of the first.
+    /// Whether it may be sent a second time when nobody knows what became of the first: a whole key by one command that
+    /// answers `+OK`.
     pub repeatable: bool,
     /// Whether the key is whole with it. Until then, further orders are about the same key.
     pub is_last: bool,
@@ -117,8 +119,12 @@ pub struct Counts {
     pub done: u64,
     /// Keys that were there already, and stayed.
     pub skipped: u64,
+    /// Of those written, keys that were there already and are taken for what an attempt before this one wrote.
+    pub ours: u64,
     /// How often the primaries had to be looked for anew.
     pub mended: u64,
+    /// Whether the target carried anything out, or may have: also pieces of keys, and keys that are not counted.
+    pub wrote: bool,
 }
 
 /// What the lanes and their user tell each other.
@@ -126,6 +132,9 @@ struct Shared {
     when_busy: WhenBusy,
     done: AtomicU64,
     skipped: AtomicU64,
+    ours: AtomicU64,
+    /// Whether anything was carried out, or may have been.
+    wrote: AtomicBool,
     /// Whether something waits in `leftovers`.
     trouble: AtomicBool,
     leftovers: Mutex<Vec<Leftover>>,
@@ -150,6 +159,11 @@ impl Shared {
         lock(&self.leftovers).extend(leftovers);
         *lock(&self.reason) = Some(reason);
         self.trouble.store(true, Ordering::Release);
+    }
+
+    fn take_for_ours(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+        self.ours.fetch_add(1, Ordering::Relaxed);
     }
 
     fn begin(&self, first: u64) {
@@ -217,6 +231,8 @@ impl Pipeline {
             when_busy,
             done: AtomicU64::new(0),
             skipped: AtomicU64::new(0),
+            ours: AtomicU64::new(0),
+            wrote: AtomicBool::new(false),
             trouble: AtomicBool::new(false),
             leftovers: Mutex::default(),
             reason: Mutex::default(),
@@ -288,7 +304,9 @@ impl Pipeline {
         Counts {
             done: self.shared.done.load(Ordering::Relaxed),
             skipped: self.shared.skipped.load(Ordering::Relaxed),
+            ours: self.shared.ours.load(Ordering::Relaxed),
             mended: self.mended,
+            wrote: self.shared.wrote.load(Ordering::Relaxed),
         }
     }
 
@@ -375,3 +393,6 @@ impl Pipeline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

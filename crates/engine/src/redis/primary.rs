@@ -55,6 +55,7 @@ pub struct Guest {
 /// How far it is, for whoever watches.
 #[derive(Debug, Default)]
 pub struct Served {
+    begun: AtomicBool,
     sent: AtomicU64,
     whole: AtomicBool,
     acknowledged: AtomicBool,
@@ -64,6 +65,11 @@ impl Served {
     /// Bytes of the snapshot that were sent.
     pub fn sent_bytes(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Whether the replica was told that a snapshot comes.
+    pub fn is_begun(&self) -> bool {
+        self.begun.load(Ordering::Acquire)
     }
 
     /// Whether the last byte was sent, or tried to be. A replica that loads from its disk keeps its old data until
@@ -106,6 +112,7 @@ impl Primary {
     /// Lets the replica in, gives it the snapshot, and stays its primary until `stop`. Blocks.
     pub fn serve(&self, payload: Payload<'_>, served: &Served, stop: &CancellationToken) -> Result<()> {
         let mut link = self.admit(stop)?;
+        served.begun.store(true, Ordering::Release);
         link.send(format!("+FULLRESYNC {} {OFFSET}\r\n", random_hex(20)?).as_bytes())?;
         match payload {
             Payload::Whole { size_bytes, next } => send_whole(&mut link, size_bytes, next, served)?,

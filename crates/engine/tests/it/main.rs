@@ -16,6 +16,7 @@ mod links;
 mod remove;
 mod restore;
 mod restore_faults;
+mod restore_resumed;
 mod sources;
 mod sweep;
 mod take;

@@ -41,6 +41,17 @@ async fn a_target_without_memory_says_how_far_it_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_was_loaded_is_a_change() {
+    let (world, source, target) = (World::new().await, Server::start(&[]), Server::start(&[]));
+    fill_with_everything(&source);
+    let backup = backup_of(&world, &source).await;
+    target.connect().run("ACL SETUSER some on >pw ~nothing +@all");
+    let url = format!("redis://some:pw@127.0.0.1:{}", target.port);
+    let (why, outcome) = failed(restored(&world, by_commands(&backup, &url)).await);
+    assert_eq!((why.as_str(), outcome.changed, size(&target)), ("TARGET_DENIED", true, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn targets_that_cannot_take_it_are_refused_beforehand() {
     let (world, source) = (World::new().await, Server::start(&[]));
     source.connect().run("SET a 1\nSELECT 9\nSET b 2");
@@ -183,12 +194,23 @@ async fn a_part_that_was_damaged_in_the_repository_is_found_out() {
             assert_eq!(setting(&target, "masterauth"), "");
         }
     }
-    // Over the disk, the target keeps what it has.
-    let target = Server::start(&[]);
-    target.connect().run("SET mine 1");
+    // Over the disk, the target keeps what it has; by commands, nothing is wiped for a backup that is not sound.
+    for method in [RestoreMethod::Primary, RestoreMethod::Commands] {
+        let target = Server::start(&[]);
+        target.connect().run("SET mine 1");
+        let request = RestoreRequest { wipe: true, ..by(method, to(&backup, &target.url())) };
+        let (why, outcome) = failed(restored(&world, request).await);
+        assert_eq!((why.as_str(), outcome.changed, size(&target)), ("DAMAGED", false, 1), "{method}");
+    }
+    // Also one that would load from the connection for want of keys.
+    let target = Server::start(&["--repl-diskless-load", "on-empty-db"]);
+    let code = "#!lua name=mine\nredis.register_function('g', function() return 7 end)";
+    target.connect().command(&["FUNCTION", "LOAD", code]);
     let request = RestoreRequest { wipe: true, ..by(RestoreMethod::Primary, to(&backup, &target.url())) };
     let (why, outcome) = failed(restored(&world, request).await);
-    assert_eq!((why.as_str(), outcome.changed, size(&target)), ("DAMAGED", false, 1));
+    assert_eq!((why.as_str(), outcome.changed), ("DAMAGED", false));
+    assert_eq!(target.connect().command(&["FCALL", "g", "0"]).number(), 7);
+    assert_eq!(setting(&target, "repl-diskless-load"), "on-empty-db");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,12 +31,13 @@ impl Attempt {
         };
         let mut reader = self.parts().open(part)?;
         let door = self.door(&primary.node);
+        let begun = outcome.changed;
         // Whoever comes after this attempt must know that it has to let the target go.
         self.touch(outcome)?;
         let owed = Owed { attempt: self, outcome: Mutex::new(outcome.clone()) };
         let follower = Follower {
             door: &door,
-            is_empty: survey.keys() == 0,
+            is_empty: survey.is_empty(),
             advertise: self.advertise.as_deref(),
             ledger: &owed,
         };
@@ -59,11 +60,12 @@ impl Attempt {
                 |found: &Found| lock(&rewritten).as_ref().map_or(Ok(()), |made| compare_total(made, found));
             follower.load(Payload::Made(&mut make), &check, &watch, &self.cancel, &mut trace)
         };
-        outcome.borrowed = owed.left();
-        outcome.changed = trace.changed;
+        (outcome.borrowed, outcome.followed) = owed.left();
+        outcome.changed = begun || trace.changed;
         outcome.warnings.append(&mut trace.warnings);
         let loaded = loaded.map_err(at_target)?;
         self.check_promoted(&door)?;
+        outcome.followed = None;
 
         outcome.restored = loaded.values().map(|space| space.keys).sum();
         outcome.with_expiry = loaded.values().map(|space| space.expires).sum();

@@ -1,5 +1,6 @@
 //! One attempt of a restore job, on a thread of its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
@@ -11,8 +12,8 @@ use super::wanted::Parts;
 use super::{Meter, at_target};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, Job, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy};
-use crate::redis::{Address, Door, Ledger, Node, release};
+use crate::model::{Backup, Job, OnConflict, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy};
+use crate::redis::{Address, Door, Info, Ledger, Node, leader, let_go};
 use crate::vault::Vault;
 
 /// One attempt of a restore job.
@@ -28,6 +29,8 @@ pub(super) struct Attempt {
     pub(super) advertise: Option<String>,
     pub(super) meter: Arc<Meter>,
     pub(super) cancel: CancellationToken,
+    /// Whether a command has changed the target, or may have.
+    pub(super) wrote: AtomicBool,
 }
 
 impl Attempt {
@@ -45,12 +48,30 @@ impl Attempt {
     /// Does it all. Blocks. `outcome` tells what was done also when it fails.
     pub(super) fn run(mut self, outcome: &mut RestoreOutcome) -> Result<()> {
         self.meter.enter(Phase::Connecting);
-        let goes_on = outcome.changed;
-        if goes_on {
-            // What was begun in one way can only be gone on with in the same.
-            self.order.method = outcome.method;
-            self.tidy_up(outcome)?;
+        let was_begun = outcome.changed;
+        let goes_on = was_begun && self.pick_up(outcome)?;
+        let result = self.restore(goes_on, outcome);
+        // Whatever became of this attempt, the one before may have thrown the target's data away.
+        if result.as_ref().is_err_and(|error| error.kind != Kind::Cancelled) && !goes_on {
+            outcome.changed |= was_begun;
         }
+        result
+    }
+
+    /// Whether this goes on with what an attempt before it began. If not, it is planned as if it were the first.
+    fn pick_up(&mut self, outcome: &mut RestoreOutcome) -> Result<bool> {
+        if outcome.method == RestoreMethod::Primary && !self.tidy_up(outcome)? {
+            let RestoreOutcome { mut warnings, borrowed, took_ms, .. } = std::mem::take(outcome);
+            warnings.push("the target does not follow Keystow as an attempt before this one left it".to_owned());
+            *outcome = RestoreOutcome { warnings, borrowed, took_ms, ..RestoreOutcome::default() };
+            return Ok(false);
+        }
+        // What was begun in one way can only be gone on with in the same.
+        self.order.method = outcome.method;
+        Ok(true)
+    }
+
+    fn restore(&self, goes_on: bool, outcome: &mut RestoreOutcome) -> Result<()> {
         let survey = survey(&self.reach, &self.cancel)?;
         let address = self.reach.address.clone();
         let (backup, order) = (self.backup.clone(), self.order.clone());
@@ -65,7 +86,9 @@ impl Attempt {
         if !goes_on {
             outcome.keys_before = survey.keys();
         }
-        if planning.needs_trial(plan.method) {
+        // Before a wipe it is tried in any case.
+        let wipes = plan.method == RestoreMethod::Commands && self.order.wipe && !goes_on && !survey.is_empty();
+        if planning.needs_trial(plan.method) && !wipes {
             self.parts().try_all(survey.format(), &self.cancel)?;
         }
         let done = match plan.method {
@@ -83,9 +106,9 @@ impl Attempt {
 
     /// Says of a failure whether it has changed anything.
     fn settle(&self, error: Error, goes_on: bool, outcome: &mut RestoreOutcome) -> Error {
-        let nothing = outcome.restored == 0 && outcome.functions == 0 && !goes_on && !self.order.wipe;
+        let nothing = !goes_on && !self.wrote.load(Ordering::Relaxed);
         let refused = matches!(error.kind, Kind::Invalid | Kind::Denied | Kind::Conflict | Kind::NoSpace);
-        // Every key that was sent was refused.
+        // Everything that was sent was refused.
         if outcome.method == RestoreMethod::Commands && nothing && refused {
             outcome.changed = false;
         }
@@ -168,29 +191,48 @@ impl Attempt {
             .hint("restore again with --on-conflict replace"));
         }
         let before = if self.order.wipe { 0 } else { outcome.keys_before };
-        if before == 0 && outcome.keys_after != outcome.restored {
+        // Where none of the keys was there before, all of them must have come on top.
+        let (adds, expected) = (self.order.on_conflict == OnConflict::Fail, before + outcome.restored);
+        if (before == 0 && outcome.keys_after != expected) || (adds && outcome.keys_after < expected) {
             outcome.warnings.push(format!(
-                "{} keys were restored, and the target holds {}: others write to it, or keys expired or were evicted",
+                "{} keys were restored on top of {before}, and the target holds {}: others write to it, or keys expired \
+                 or were evicted",
                 outcome.restored, outcome.keys_after
             ));
         }
         Ok(())
     }
 
-    /// Puts right what an attempt that died left behind: settings, and a target that follows nobody.
-    pub(super) fn tidy_up(&self, outcome: &mut RestoreOutcome) -> Result<()> {
-        let Address::Server(node) = &self.reach.address else { return Ok(()) };
+    /// Puts right what an attempt that died left behind: settings, and a target that follows nobody. Whether it was so:
+    /// a target that somebody uses meanwhile is left as it is.
+    pub(super) fn tidy_up(&self, outcome: &mut RestoreOutcome) -> Result<bool> {
+        let Address::Server(node) = &self.reach.address else { return Ok(false) };
         if outcome.method != RestoreMethod::Primary {
-            return Ok(());
+            return Ok(false);
         }
-        let mut control = self.reach.door(node).open(&self.cancel).map_err(at_target)?;
-        release(&mut control).map_err(at_target)?;
-        for (setting, value) in std::mem::take(&mut outcome.borrowed) {
-            if !control.set(&setting, value.as_bytes()).map_err(at_target)? {
+        let door = self.door(node);
+        let mut control = door.open(&self.cancel).map_err(at_target)?;
+        let info = Info::ask(&mut control).map_err(at_target)?;
+        let follows = info.as_ref().and_then(leader);
+        let follows_us = follows.is_some() && follows == outcome.followed;
+        if follows_us {
+            let_go(&door, &mut control).map_err(at_target)?;
+            outcome.followed = None;
+        } else if let Some(other) = follows {
+            outcome.warnings.push(format!("the target follows {other}: it is left as it is"));
+            return Ok(false);
+        }
+        // A refused attempt to let it go has ended the connection.
+        let mut control = door.open(&self.cancel).map_err(at_target)?;
+        // Forgotten one by one, each when it was put back.
+        for (setting, value) in outcome.borrowed.clone() {
+            if control.set(&setting, value.as_bytes()).map_err(at_target)? {
+                outcome.borrowed.retain(|(name, _)| *name != setting);
+            } else {
                 outcome.warnings.push(format!("the target's {setting} could not be put back to \"{value}\""));
             }
         }
-        Ok(())
+        Ok(follows_us)
     }
 
     pub(super) fn door(&self, node: &Node) -> Door {
@@ -206,9 +248,10 @@ pub(super) struct Owed<'a> {
 }
 
 impl Owed<'_> {
-    /// What was not put back.
-    pub(super) fn left(&self) -> Vec<(String, String)> {
-        lock(&self.outcome).borrowed.clone()
+    /// What was not put back, and where the target was told to find us.
+    pub(super) fn left(&self) -> (Vec<(String, String)>, Option<String>) {
+        let outcome = lock(&self.outcome);
+        (outcome.borrowed.clone(), outcome.followed.clone())
     }
 }
 
@@ -222,6 +265,12 @@ impl Ledger for Owed<'_> {
     /// Noted with the end of the attempt. To put a setting back twice does no harm.
     fn settle(&self, setting: &str, _: &str) {
         lock(&self.outcome).borrowed.retain(|(name, _)| name != setting);
+    }
+
+    fn lead(&self, us: &str) -> Result<()> {
+        let mut outcome = lock(&self.outcome);
+        outcome.followed = Some(us.to_owned());
+        self.attempt.touch(&mut outcome)
     }
 }
 

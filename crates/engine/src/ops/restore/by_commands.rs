@@ -1,6 +1,7 @@
 //! A restore by `RESTORE` commands, for targets that are clusters, hold other keys, or follow nobody.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use keystow_rdb::{NotRestored, Restored};
@@ -8,7 +9,7 @@ use keystow_rdb::{NotRestored, Restored};
 use super::at_target;
 use super::attempt::Attempt;
 use super::pour::Pour;
-use super::survey::Survey;
+use super::survey::{Primary, Survey};
 use crate::error::{Error, Result};
 use crate::model::{OnConflict, Part, Phase, RestoreOutcome};
 use crate::redis::{Fleet, Pipeline, Reply, WhenBusy};
@@ -26,6 +27,16 @@ impl Attempt {
         outcome: &mut RestoreOutcome,
     ) -> Result<u64> {
         let mut safe = if goes_on { self.job.progress.safe.clone() } else { Vec::new() };
+        let run_ids = survey.run_ids();
+        if goes_on && outcome.run_ids.iter().any(|run_id| !run_ids.contains(run_id)) {
+            let text = "a primary of the target was started anew or replaced since the attempt before this one: every \
+                        key is sent again";
+            outcome.warnings.push(text.to_owned());
+            // The old ids stay: until the progress is noted anew, the next attempt has to see this as well.
+            safe.clear();
+        } else {
+            outcome.run_ids = run_ids;
+        }
         safe.resize(self.backup.parts.len(), 0);
         // An attempt that died may not have come to throw anything away.
         if !goes_on || (self.order.wipe && safe.iter().all(|keys| *keys == 0)) {
@@ -37,6 +48,8 @@ impl Attempt {
         let kept = RestoreOutcome {
             keys_before: outcome.keys_before,
             method: outcome.method,
+            borrowed: std::mem::take(&mut outcome.borrowed),
+            run_ids: std::mem::take(&mut outcome.run_ids),
             ..RestoreOutcome::default()
         };
         *outcome = RestoreOutcome { changed: true, warnings: std::mem::take(&mut outcome.warnings), ..kept };
@@ -62,22 +75,36 @@ impl Attempt {
             self.meter.enter(Phase::Checking);
             self.look_for_conflicts(survey)?;
         }
+        if self.order.wipe && !survey.is_empty() {
+            // What is thrown away for a backup that turns out to be damaged is lost.
+            self.meter.enter(Phase::Checking);
+            self.parts().try_all(survey.format(), &self.cancel)?;
+        }
         self.touch(outcome)?;
         if self.order.wipe {
-            for primary in &survey.primaries {
-                let mut control = self.door(&primary.node).open(&self.cancel).map_err(at_target)?;
-                match control.call(&[b"FLUSHALL", b"ASYNC"]).map_err(at_target)? {
-                    Reply::Error(text) => {
-                        return Err(at_target(control.refusal("throw its keys away (FLUSHALL)", &text)));
-                    }
-                    _ if primary.databases.is_empty() => {}
-                    _ => outcome.changed = true,
-                }
-                // Servers before 7.0 have no functions, and say so.
-                control.call(&[b"FUNCTION", b"FLUSH"]).map_err(at_target)?;
-            }
+            survey.primaries.iter().try_for_each(|primary| self.wipe(primary))?;
         }
         Ok(())
+    }
+
+    /// Throws away what a primary has: functions first, for whoever may not do that has lost nothing then.
+    fn wipe(&self, primary: &Primary) -> Result<()> {
+        let mut control = self.door(&primary.node).open(&self.cancel).map_err(at_target)?;
+        match control.call(&[b"FUNCTION", b"FLUSH"]).map_err(at_target)? {
+            // Servers before 7.0 have none, and say that they do not know the command.
+            Reply::Error(text) if primary.functions > 0 => {
+                let action = "throw its functions away (FUNCTION FLUSH)";
+                return Err(at_target(control.refusal(action, &text)));
+            }
+            _ => self.wrote.fetch_or(primary.functions > 0, Ordering::Relaxed),
+        };
+        match control.call(&[b"FLUSHALL", b"ASYNC"]).map_err(at_target)? {
+            Reply::Error(text) => Err(at_target(control.refusal("throw its keys away (FLUSHALL)", &text))),
+            _ => {
+                self.wrote.store(true, Ordering::Relaxed);
+                Ok(())
+            }
+        }
     }
 
     /// Restores one part, from the key on that comes behind those that are safe. Tells how often the target was lost.
@@ -111,14 +138,21 @@ impl Attempt {
         let gauge = pipeline.gauge();
         self.meter.follow(index, Box::new(move || safe + gauge.safe()));
         let mut pour =
-            Pour::new(self, pipeline, functions, (index, safe), outcome.restored + outcome.skipped);
+            Pour::new(self, pipeline, functions, (index, safe), outcome.restored + outcome.skipped, goes_on);
         let options = self.parts().options(part, to, replace)?;
         let read = self.parts().read(part, &options, &mut pour, Pour::failure);
         let (finished, counts) = pour.finish();
+        self.wrote.fetch_or(counts.wrote, Ordering::Relaxed);
         // What was safe before was counted then, and is counted as restored now.
         let passed = safe.min(read.as_ref().map_or(safe, |restored| restored.keys));
         outcome.restored += counts.done + passed;
         outcome.skipped += counts.skipped;
+        if counts.ours > 0 {
+            outcome.warnings.push(format!(
+                "{} keys were there that may be of an attempt before this one, and are taken for it; they stay as they are",
+                counts.ours
+            ));
+        }
         if counts.mended > 0 {
             outcome.warnings.push(format!(
                 "the target was lost and found again {} times; every key that was not answered was sent again",

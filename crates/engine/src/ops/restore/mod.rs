@@ -11,6 +11,7 @@ mod survey;
 mod wanted;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -157,7 +158,8 @@ impl Engine {
         let attempt = self.attempt(job, &Arc::default(), &CancellationToken::new()).await?;
         let tidied = tokio::task::spawn_blocking(move || {
             let mut outcome = attempt.earlier();
-            let result = if outcome.changed { attempt.tidy_up(&mut outcome) } else { Ok(()) };
+            let result =
+                if outcome.changed { attempt.tidy_up(&mut outcome).map(|_| ()) } else { Ok(()) };
             (outcome, result)
         });
         let (outcome, result) =
@@ -184,6 +186,7 @@ impl Engine {
             advertise: self.settings.advertise.clone(),
             meter: meter.clone(),
             cancel: cancel.clone(),
+            wrote: AtomicBool::new(false),
         })
     }
 

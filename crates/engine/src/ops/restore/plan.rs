@@ -65,8 +65,14 @@ impl Planning<'_> {
         modules
     }
 
-    fn is_empty(&self) -> bool {
-        self.survey.keys() == 0
+    /// What the target holds, in words.
+    fn held(&self) -> String {
+        let (keys, functions) = (self.survey.keys(), self.survey.functions());
+        if functions > 0 {
+            format!("it holds {keys} keys and {functions} function libraries")
+        } else {
+            format!("it holds {keys} keys")
+        }
     }
 
     /// What speaks against being the target's primary.
@@ -104,15 +110,15 @@ impl Planning<'_> {
         {
             found.push(no("a shard of a cluster may hold keys that are another shard's"));
         }
-        if !self.is_empty() && !self.order.wipe && !self.goes_on {
+        if !self.survey.is_empty() && !self.order.wipe && !self.goes_on {
             found.push(
                 Error::new(
                     Kind::Conflict,
                     "RESTORE_TARGET_NOT_EMPTY",
-                    "the target would lose the keys that it has",
+                    "the target would lose what it has",
                 )
-                .because(format!("it holds {}", self.survey.keys()))
-                .hint("restore with --as commands, or with --wipe if its keys may be lost"),
+                .because(self.held())
+                .hint("restore with --as commands, or with --wipe if all of it may be lost"),
             );
         }
         found
@@ -251,10 +257,11 @@ impl Planning<'_> {
         let order = self.order;
         let keys = self.survey.keys();
         let mut steps = Vec::new();
-        if order.wipe && keys > 0 {
+        if order.wipe && !self.survey.is_empty() {
+            let held = self.held();
             steps.push(match method {
-                RestoreMethod::Primary => format!("the target's {keys} keys are replaced by the backup"),
-                _ => format!("FLUSHALL and FUNCTION FLUSH: the target's {keys} keys are thrown away"),
+                RestoreMethod::Primary => format!("what the target has is replaced by the backup: {held}"),
+                _ => format!("FUNCTION FLUSH and FLUSHALL: all that the target has is thrown away; {held}"),
             });
         } else if keys > 0 && method == RestoreMethod::Commands {
             steps.push(match order.on_conflict {

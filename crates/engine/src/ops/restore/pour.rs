@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::atomic::Ordering;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use keystow_rdb::{RestoreEntry, RestoreSink};
@@ -32,6 +33,8 @@ pub(super) struct Pour<'a> {
     bytes: u64,
     total: u64,
     keys_before: u64,
+    /// Whether an attempt before this one has begun.
+    goes_on: bool,
     failure: Option<Error>,
 }
 
@@ -42,6 +45,7 @@ impl<'a> Pour<'a> {
         functions: &'a mut BTreeSet<Vec<u8>>,
         (index, safe): (usize, u64),
         keys_before: u64,
+        goes_on: bool,
     ) -> Self {
         let sizes = attempt.backup.parts.iter().map(|part| part.sealed.size_bytes);
         Self {
@@ -55,6 +59,7 @@ impl<'a> Pour<'a> {
             bytes: sizes.take(index).sum(),
             total: attempt.backup.size_bytes(),
             keys_before,
+            goes_on,
             failure: None,
         }
     }
@@ -98,11 +103,12 @@ impl<'a> Pour<'a> {
                 OnConflict::Skip | OnConflict::Fail => control.call(&[b"FUNCTION", b"LOAD", code]),
                 OnConflict::Replace => control.call(&[b"FUNCTION", b"LOAD", b"REPLACE", code]),
             };
-            let Reply::Error(text) = reply.map_err(at_target)? else { continue };
+            let Reply::Error(text) = reply.map_err(at_target)? else {
+                self.attempt.wrote.store(true, Ordering::Relaxed);
+                continue;
+            };
             let is_there = text.contains("already exists");
-            if is_there
-                && (self.attempt.order.on_conflict == OnConflict::Skip || self.attempt.job.attempt > 1)
-            {
+            if is_there && (self.attempt.order.on_conflict == OnConflict::Skip || self.goes_on) {
                 continue;
             }
             if is_there {

@@ -45,8 +45,12 @@ pub(super) struct Primary {
     pub(super) facts: ServerFacts,
     /// What it writes itself, and so reads; `None` for a server that is too old or unknown.
     pub(super) format: Option<Format>,
+    /// What this run of its process is called; empty if it does not tell.
+    pub(super) run_id: String,
     /// Keys by database.
     pub(super) databases: BTreeMap<u64, u64>,
+    /// Function libraries.
+    pub(super) functions: u64,
     /// Names of its modules; `None` if it does not tell.
     pub(super) modules: Option<Vec<String>>,
     /// How many databases it has; `None` if it does not tell.
@@ -144,6 +148,11 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
         "" => count_databases(connection)?,
         _ => info.keyspace().into_iter().map(|(index, space)| (index, space.keys)).collect(),
     };
+    let functions = match connection.call(&[b"FUNCTION", b"LIST"])? {
+        Reply::Array(Some(libraries)) => libraries.len() as u64,
+        // Unknown before Redis 7.0, or not allowed.
+        _ => info.number("number_of_libraries").unwrap_or(0),
+    };
     let modules = match connection.call(&[b"MODULE", b"LIST"])? {
         Reply::Array(Some(modules)) => {
             Some(modules.iter().filter_map(|module| module.field("name")?.text()).collect())
@@ -157,7 +166,9 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
         node: connection.node().clone(),
         slots,
         format: format_of(facts.valkey, &facts.version),
+        run_id: info.text("run_id").to_owned(),
         databases,
+        functions,
         modules,
         // A cluster has one, but for Valkey 9 if it is told otherwise.
         most_databases: most_databases.or((facts.topology == Topology::Cluster).then_some(1)),
@@ -227,6 +238,22 @@ impl Survey {
     /// Keys in all primaries.
     pub(super) fn keys(&self) -> u64 {
         self.primaries.iter().flat_map(|primary| primary.databases.values()).sum()
+    }
+
+    /// Function libraries of all primaries.
+    pub(super) fn functions(&self) -> u64 {
+        self.primaries.iter().map(|primary| primary.functions).sum()
+    }
+
+    /// Whether it has nothing to lose.
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys() == 0 && self.functions() == 0
+    }
+
+    /// Run ids of all primaries that tell theirs.
+    pub(super) fn run_ids(&self) -> Vec<String> {
+        let run_ids = self.primaries.iter().map(|primary| primary.run_id.clone());
+        run_ids.filter(|run_id| !run_id.is_empty()).collect()
     }
 
     /// The first primary, which speaks for all in matters of version.

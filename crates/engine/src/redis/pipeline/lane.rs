@@ -1,6 +1,7 @@
 //! A lane: the connection to one primary, and what is under way on it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
@@ -40,6 +41,8 @@ pub(super) struct Lane {
     flights: VecDeque<Flight>,
     bytes: usize,
     items: usize,
+    /// The number of a key that goes in piece by piece, and of which a piece was refused for now.
+    stuck: Option<u64>,
 }
 
 impl Lane {
@@ -49,8 +52,18 @@ impl Lane {
         spare: Sender<Batch>,
         cancel: CancellationToken,
     ) -> Self {
-        let flights = VecDeque::new();
-        Self { door, shared, spare, cancel, connection: None, database: 0, flights, bytes: 0, items: 0 }
+        Self {
+            door,
+            shared,
+            spare,
+            cancel,
+            connection: None,
+            database: 0,
+            flights: VecDeque::new(),
+            bytes: 0,
+            items: 0,
+            stuck: None,
+        }
     }
 
     /// Sends batches and reads replies until there are no more batches and no more replies. Whatever happens, takes
@@ -109,7 +122,7 @@ impl Lane {
 
     /// Reads the replies that are there, at least one.
     fn read(&mut self) -> Result<()> {
-        let Self { connection: Some(connection), flights, shared, .. } = self else {
+        let Self { connection: Some(connection), flights, shared, stuck, .. } = self else {
             return Err(Error::internal("a lane has no connection", "it was given up"));
         };
         let Some(flight) = flights.front_mut() else { return Ok(()) };
@@ -124,17 +137,28 @@ impl Lane {
         if plain > 0 {
             flight.skip(plain);
             shared.done.fetch_add(plain as u64, Ordering::Relaxed);
+            shared.wrote.store(true, Ordering::Relaxed);
         } else {
             let reply = connection.reply()?;
             let (command, item) = (flight.batch.command(flight.next), flight.batch.items[flight.next]);
             let verdict = judge(&reply, connection.node(), command, item.again, shared.when_busy);
             let is_last = flight.replies <= 1;
+            if matches!(verdict, Verdict::Done) {
+                shared.wrote.store(true, Ordering::Relaxed);
+            }
+            let is_stuck = !item.repeatable && *stuck == Some(item.number);
             match verdict {
+                // What comes behind a piece that was refused must be refused as well: it may not overtake it.
+                Verdict::Done if is_stuck => {
+                    flight.settled = true;
+                    shared.fail(half_done("a piece of it was refused, and a later one taken", &shown_key(command)));
+                }
                 _ if flight.settled => {}
                 Verdict::Done if is_last && item.is_last => {
                     shared.done.fetch_add(1, Ordering::Relaxed);
                 }
                 Verdict::Done => {}
+                Verdict::Ours => shared.take_for_ours(),
                 Verdict::Skipped => {
                     flight.settled = true;
                     shared.skipped.fetch_add(1, Ordering::Relaxed);
@@ -142,10 +166,16 @@ impl Lane {
                 // Some of its commands were carried out here, and cannot be taken back.
                 Verdict::Later(_, reason) if !item.repeatable && flight.replies < item.replies => {
                     flight.settled = true;
+                    *stuck = Some(item.number);
                     shared.fail(half_done(&reason, &shown_key(command)));
                 }
                 Verdict::Later(ask, reason) => {
                     flight.settled = true;
+                    // Pieces wait until their slot has moved: half of a value would be at each node.
+                    let ask = if item.repeatable { ask } else { None };
+                    if !item.repeatable {
+                        *stuck = Some(item.number);
+                    }
                     shared.leave([flight.batch.take_out(flight.next, ask)], reason);
                 }
                 Verdict::Fatal(error) => {
@@ -183,16 +213,20 @@ impl Lane {
             waiting.iter().for_each(drop);
             return;
         }
-        let mut left = Vec::new();
+        let (mut left, mut half) = (Vec::new(), None);
+        // Whatever was sent may have been carried out.
+        self.shared.wrote.fetch_or(!flights.is_empty(), Ordering::Relaxed);
         for flight in &flights {
             let mut unanswered = flight.batch.leave(flight.next, true);
             if flight.settled {
-                unanswered.remove(0);
+                // Of a piece that was refused, nobody knows whether the rest was as well.
+                let known = unanswered.remove(0);
+                half = half.or((!known.item.repeatable).then(|| shown_key(&known.command)));
             }
             left.append(&mut unanswered);
         }
-        if let Some(lost) = left.iter().find(|left| !left.item.repeatable) {
-            let key = shown_key(&lost.command);
+        let lost = left.iter().find(|left| !left.item.repeatable);
+        if let Some(key) = half.or(lost.map(|lost| shown_key(&lost.command))) {
             self.shared.fail(half_done(&error, &key));
         }
         self.shared.leave(left, error.clone());
@@ -203,12 +237,12 @@ impl Lane {
 }
 
 impl Flight {
-    /// How many orders from the next one on give one reply each.
+    /// How many orders from the next one on are a whole key each, by one command.
     fn plain_replies(&self) -> usize {
         if self.settled {
             return 0;
         }
-        self.batch.items[self.next..].iter().take_while(|item| item.replies == 1 && item.is_last).count()
+        self.batch.items[self.next..].iter().take_while(|item| item.repeatable).count()
     }
 
     /// So many orders of one reply each were carried out.
@@ -228,12 +262,12 @@ impl Flight {
 }
 
 /// A value that goes in piece by piece can go on only where it stopped, and nobody knows where that was.
-fn half_done(error: &Error, key: &str) -> Error {
+fn half_done(why: impl fmt::Display, key: &str) -> Error {
     Error::new(
         Kind::Unreachable,
         "RESTORE_HALF_DONE",
-        format!("the connection broke in the middle of a large value, at key {key}"),
+        format!("the target stopped in the middle of a large value, at key {key}"),
     )
-    .because(error)
+    .because(why)
     .hint("restore again with --on-conflict replace")
 }

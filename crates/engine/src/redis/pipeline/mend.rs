@@ -128,10 +128,10 @@ impl Pipeline {
             Err(error) => return Err(error),
         };
         match verdict {
-            Verdict::Done if !left.item.is_last => {}
             Verdict::Done => {
                 self.shared.done.fetch_add(1, Ordering::Relaxed);
             }
+            Verdict::Ours => self.shared.take_for_ours(),
             Verdict::Skipped => {
                 self.shared.skipped.fetch_add(1, Ordering::Relaxed);
             }
@@ -149,11 +149,12 @@ impl Pipeline {
         // Also for the case that it was used for another database before.
         guide.call(&[b"SELECT", left.database.to_string().as_bytes()])?;
         let mut verdict = Verdict::Done;
-        // ASKING holds for one command, so an order of several goes as it is only if the slot lets it.
+        // It holds for one command, and orders of several never come here.
         guide.call(&[b"ASKING"])?;
         guide.send_raw(&left.command)?;
         for _ in 0..left.item.replies {
             let reply: Reply = guide.reply()?;
+            self.shared.wrote.fetch_or(!matches!(reply, Reply::Error(_)), Ordering::Relaxed);
             if matches!(verdict, Verdict::Done) {
                 verdict = judge(&reply, node, &left.command, left.item.again, self.shared.when_busy);
             }

@@ -11,6 +11,8 @@ pub(super) enum Verdict {
     Done,
     /// Its key is there already, and stays.
     Skipped,
+    /// Its key is there already, and taken for what an attempt before this one wrote.
+    Ours,
     /// It was not carried out, but may be elsewhere or later. A node to ask, if one was named.
     Later(Option<Node>, Error),
     /// It cannot be carried out.
@@ -24,7 +26,7 @@ pub(super) fn judge(reply: &Reply, node: &Node, command: &[u8], again: bool, whe
     match code {
         "BUSYKEY" if again => Verdict::Done,
         "BUSYKEY" => match when_busy {
-            WhenBusy::Ours => Verdict::Done,
+            WhenBusy::Ours => Verdict::Ours,
             WhenBusy::Skip => Verdict::Skipped,
             WhenBusy::Fail => Verdict::Fatal(
                 refused(Kind::Conflict, "RESTORE_CONFLICT", node, "holds a key of that name already", command, text)
@@ -120,7 +122,7 @@ mod tests {
     fn a_key_that_is_there_means_what_was_agreed() {
         let busy = "BUSYKEY Target key name already exists.";
         assert!(matches!(verdict(busy, false, WhenBusy::Skip), Verdict::Skipped));
-        assert!(matches!(verdict(busy, false, WhenBusy::Ours), Verdict::Done));
+        assert!(matches!(verdict(busy, false, WhenBusy::Ours), Verdict::Ours));
         assert!(matches!(verdict(busy, true, WhenBusy::Fail), Verdict::Done));
     }
 
