@@ -92,11 +92,11 @@ pub trait Catalog: Send + Sync {
     /// Sets when retention may remove a backup; `None` = never by itself.
     async fn set_expiry(&self, account: &AccountId, id: BackupId, at: Option<Timestamp>) -> Result<()>;
     /// Marks a backup expired and adds the job that removes its objects, whose number it returns. `CONFLICT` while it
-    /// is active or protected.
+    /// is active or protected, or a restore or a drill of it is queued or running.
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number>;
 
     // Jobs
-    /// Adds work on a backup.
+    /// Adds work on a backup, unless that has expired.
     async fn request_job(&self, new: &NewJob, now: Timestamp) -> Result<Job>;
     /// The next job that is due, with a new fence. A job whose lease ran out is due again.
     async fn claim_job(&self, worker: &str, now: Timestamp, hold: Duration) -> Result<Option<Job>>;

@@ -27,6 +27,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_death_is_counted_whoever_finds_it(&fixture(open).await).await;
     jobs_are_listed_by_project(&fixture(open).await).await;
     jobs_are_found_by_every_filter(&fixture(open).await).await;
+    a_backup_that_a_job_needs_does_not_expire(&fixture(open).await).await;
     a_restore_keeps_its_order_and_outcome(&fixture(open).await).await;
     a_drill_is_shown_with_its_backup(&fixture(open).await).await;
     no_job_is_claimed_twice(&fixture(open).await).await;
@@ -52,6 +53,36 @@ async fn at_work(catalog: &Fixture, kind: JobKind) -> (Backup, Job) {
     assert!(matches!(&job.order, Some(Order::Drill(drill)) if drill.server.as_deref() == Some("x")));
     assert_eq!(catalog.row(&acme(), backup.id).await.state, BackupState::Available, "it is only read");
     (backup, job)
+}
+
+async fn a_backup_that_a_job_needs_does_not_expire(catalog: &Fixture) {
+    for (kind, instance) in [(JobKind::Restore, "crs-1"), (JobKind::Drill, "crs-2")] {
+        let backup = catalog.available(acme(), instance, 0, 1).await;
+        let other = catalog.available(acme(), instance, 0, 1).await;
+        let new = NewJob {
+            account: acme(),
+            backup: backup.id,
+            instance: backup.instance.clone(),
+            kind,
+            order: None,
+        };
+        let refused = async |job: &Job| {
+            let error = catalog.expire_backup(&acme(), backup.id, at(3)).await.unwrap_err();
+            assert!(is_conflict(&error) && error.message.contains(&job.number.to_string()), "{error}");
+        };
+        let asked = catalog.request_job(&new, at(1)).await.unwrap();
+        refused(&asked).await;
+        let job = catalog.claim(2).await.unwrap();
+        refused(&job).await;
+        catalog.expire_backup(&acme(), other.id, at(3)).await.unwrap();
+        let removal = catalog.claim(3).await.unwrap();
+        catalog.finish_job(&removal.lease(), at(3)).await.unwrap();
+        catalog.finish_job(&job.lease(), at(4)).await.unwrap();
+        catalog.expire_backup(&acme(), backup.id, at(5)).await.unwrap();
+        let removal = catalog.claim(5).await.unwrap();
+        catalog.finish_job(&removal.lease(), at(5)).await.unwrap();
+        assert!(is_missing(&catalog.request_job(&new, at(6)).await.unwrap_err()), "its objects go");
+    }
 }
 
 async fn a_restore_keeps_its_order_and_outcome(catalog: &Fixture) {

@@ -22,6 +22,14 @@ pub(super) const LONGEST_DUE: &str = "SELECT number FROM job WHERE state IN ('qu
 /// Asks for work on a backup that is there already.
 pub(super) async fn request(catalog: &SqliteCatalog, new: &NewJob, now: Timestamp) -> Result<Job> {
     let mut tx = catalog.write().await?;
+    // It may have been deleted since it was looked up.
+    sqlx::query("SELECT 1 FROM backup WHERE account = $1 AND id = $2 AND state <> 'expired'")
+        .bind(new.account.as_str())
+        .bind(new.backup.to_string())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?
+        .ok_or_else(|| not_found("backup", new.backup))?;
     let number = next_number(&mut tx).await?;
     let row = add(&mut tx, number, new, now).await?;
     tx.commit().await.map_err(|error| failed(&error))?;
