@@ -120,7 +120,8 @@ pub trait Catalog: Send + Sync {
     async fn record_outcome(&self, lease: &Lease, outcome: &Outcome) -> Result<()>;
     /// A job that is not a backup is done.
     async fn finish_job(&self, lease: &Lease, now: Timestamp) -> Result<()>;
-    /// Asks a job to stop; a waiting one is cancelled at once.
+    /// Asks a job to stop; a waiting one is cancelled at once, but for a restore that has an outcome already: whoever
+    /// claims it next must put its target right.
     async fn cancel_job(&self, account: &AccountId, number: Number, now: Timestamp) -> Result<Job>;
     /// One job.
     async fn job(&self, account: &AccountId, number: Number) -> Result<Option<Job>>;

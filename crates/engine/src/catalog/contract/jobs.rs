@@ -28,6 +28,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     jobs_are_listed_by_project(&fixture(open).await).await;
     jobs_are_found_by_every_filter(&fixture(open).await).await;
     a_backup_that_a_job_needs_does_not_expire(&fixture(open).await).await;
+    a_waiting_restore_that_had_begun_is_cancelled_by_a_worker(&fixture(open).await).await;
     a_restore_keeps_its_order_and_outcome(&fixture(open).await).await;
     a_drill_is_shown_with_its_backup(&fixture(open).await).await;
     no_job_is_claimed_twice(&fixture(open).await).await;
@@ -83,6 +84,25 @@ async fn a_backup_that_a_job_needs_does_not_expire(catalog: &Fixture) {
         catalog.finish_job(&removal.lease(), at(5)).await.unwrap();
         assert!(is_missing(&catalog.request_job(&new, at(6)).await.unwrap_err()), "its objects go");
     }
+}
+
+async fn a_waiting_restore_that_had_begun_is_cancelled_by_a_worker(catalog: &Fixture) {
+    let (_, job) = at_work(catalog, JobKind::Restore).await;
+    let outcome = Outcome::Restore(RestoreOutcome { changed: true, ..RestoreOutcome::default() });
+    catalog.record_outcome(&job.lease(), &outcome).await.unwrap();
+    catalog.surrender_leases().await.unwrap();
+    let told = catalog.cancel_job(&acme(), job.number, at(12)).await.unwrap();
+    assert_eq!((told.state, told.cancel_requested, told.ended_at), (JobState::Queued, true, None));
+    let again = catalog.claim(12).await.unwrap();
+    assert_eq!((again.number, again.cancel_requested, again.outcome.clone()), (job.number, true, Some(outcome)));
+    catalog.fail_attempt(&again.lease(), &AttemptOutcome::Cancelled, at(13)).await.unwrap();
+    let row = catalog.job(&acme(), job.number).await.unwrap().unwrap();
+    assert_eq!((row.state, row.ended_at), (JobState::Cancelled, Some(at(13))));
+
+    let (_, fresh) = at_work(catalog, JobKind::Restore).await;
+    catalog.fail_attempt(&fresh.lease(), &AttemptOutcome::HandedBack, at(14)).await.unwrap();
+    let told = catalog.cancel_job(&acme(), fresh.number, at(15)).await.unwrap();
+    assert_eq!(told.state, JobState::Cancelled, "it had changed nothing");
 }
 
 async fn a_restore_keeps_its_order_and_outcome(catalog: &Fixture) {

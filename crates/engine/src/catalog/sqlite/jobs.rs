@@ -9,7 +9,7 @@ use super::{SqliteCatalog, failed, next_number, place, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, BackupState, Failure, Job, JobFilter, JobKind, Lease, Listed, ListedJob, NewJob, Number,
+    AccountId, BackupState, Failure, Job, JobFilter, JobKind, JobState, Lease, Listed, ListedJob, NewJob, Number,
     Outcome, Part, Progress, SealedPart, micros,
 };
 
@@ -295,20 +295,24 @@ pub(super) async fn cancel(
     if job.kind == JobKind::RemoveBackup {
         return Err(conflict(format!("the job {number} removes a backup and cannot be stopped")));
     }
-    // A waiting job ends here; a running one is told at its next heartbeat.
+    // A waiting job ends here; a running one is told at its next heartbeat. A restore that has begun and waits again
+    // may have left its target changed: the worker that claims it next puts that right, and then ends it.
+    let ends = matches!(job.state, JobState::Queued)
+        && !(matches!(job.kind, JobKind::Restore) && job.outcome.is_some());
     let row = sqlx::query(
-        "UPDATE job SET cancel_requested = 1, ended_at = CASE state WHEN 'queued' THEN $2 ELSE ended_at END, \
-         state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END \
+        "UPDATE job SET cancel_requested = 1, ended_at = CASE $3 WHEN 1 THEN $2 ELSE ended_at END, \
+         state = CASE $3 WHEN 1 THEN 'cancelled' ELSE state END \
          WHERE number = $1 AND state IN ('queued', 'running') RETURNING *",
     )
     .bind(rows::signed(number))
     .bind(micros(now))
+    .bind(i64::from(ends))
     .fetch_optional(&mut *tx)
     .await
     .map_err(|error| failed(&error))?
     .ok_or_else(|| conflict(format!("the job {number} has ended already")))?;
     let job = rows::job(&row)?;
-    if job.state == crate::model::JobState::Cancelled && job.kind == JobKind::TakeBackup {
+    if job.state == JobState::Cancelled && job.kind == JobKind::TakeBackup {
         let failure = Failure {
             code: "CANCELLED".to_owned(),
             message: "the backup was stopped before it began".to_owned(),
