@@ -96,7 +96,8 @@ pub trait Catalog: Send + Sync {
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number>;
 
     // Jobs
-    /// Adds work on a backup, unless that has expired.
+    /// Adds work on a backup, unless that has expired. `CONFLICT` while another job with the same target is queued or
+    /// running; it is named only to its own account.
     async fn request_job(&self, new: &NewJob, now: Timestamp) -> Result<Job>;
     /// The next job that is due, with a new fence. A job whose lease ran out is due again.
     async fn claim_job(&self, worker: &str, now: Timestamp, hold: Duration) -> Result<Option<Job>>;

@@ -67,6 +67,7 @@ pub(super) async fn request(
         instance: new.instance.clone(),
         kind: JobKind::TakeBackup,
         order: None,
+        target: None,
     };
     super::jobs::add(&mut tx, job, &wanted, now).await?;
     tx.commit().await.map_err(|error| failed(&error))?;
@@ -361,6 +362,7 @@ pub(super) async fn expire(
         instance: backup.instance,
         kind: JobKind::RemoveBackup,
         order: None,
+        target: None,
     };
     super::jobs::add(&mut tx, job, &wanted, now).await?;
     tx.commit().await.map_err(|error| failed(&error))?;

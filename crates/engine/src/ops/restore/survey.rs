@@ -43,6 +43,9 @@ pub(super) struct Primary {
     pub(super) node: Node,
     pub(super) slots: Slots,
     pub(super) facts: ServerFacts,
+    /// Its `run_id`, which tells it from every other server, whatever address it is reached by; `None` if it does not
+    /// tell.
+    pub(super) run_id: Option<String>,
     /// What it writes itself, and so reads; `None` for a server that is too old or unknown.
     pub(super) format: Option<Format>,
     /// Keys by database.
@@ -156,6 +159,7 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
     Ok(Primary {
         node: connection.node().clone(),
         slots,
+        run_id: run_id(&info),
         format: format_of(facts.valkey, &facts.version),
         databases,
         modules,
@@ -167,6 +171,12 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
         may_restore: connection.may(&[b"RESTORE", b"keystow", b"-1", b""])?,
         facts,
     })
+}
+
+/// 40 hex digits (`CONFIG_RUN_ID_SIZE` in Redis `src/server.h`).
+fn run_id(info: &Info) -> Option<String> {
+    let id = info.text("run_id");
+    (id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
 /// Keys by database, counted in one after the other.
@@ -227,6 +237,14 @@ impl Survey {
     /// Keys in all primaries.
     pub(super) fn keys(&self) -> u64 {
         self.primaries.iter().flat_map(|primary| primary.databases.values()).sum()
+    }
+
+    /// The same for every way to this target: the run ids of its primaries, in order; `None` if one does not tell.
+    pub(super) fn identity(&self) -> Option<String> {
+        let ids = self.primaries.iter().map(|primary| primary.run_id.as_deref());
+        let mut ids = ids.collect::<Option<Vec<_>>>()?;
+        ids.sort_unstable();
+        Some(ids.join(","))
     }
 
     /// The first primary, which speaks for all in matters of version.
