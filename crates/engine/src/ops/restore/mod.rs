@@ -228,6 +228,13 @@ impl Engine {
             let instance = found.ok_or_else(|| {
                 Error::new(Kind::NotFound, "INSTANCE_GONE", format!("the instance {id} was deleted"))
             })?;
+            // The plan was made for another server, and nobody has agreed to change this one.
+            if instance.url != order.url {
+                let message =
+                    format!("the instance {id} was at {} and is at {} now", order.url, instance.url);
+                return Err(Error::new(Kind::Conflict, "RESTORE_TARGET_MOVED", message)
+                    .hint("ask for the restore again, if it is to go there"));
+            }
             (instance.url.parse()?, self.login_of(&instance)?)
         } else {
             let place = secrets_place(backup);
