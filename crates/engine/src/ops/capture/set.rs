@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Captured, ShardOrder, Source};
+use super::{Captured, ShardOrder, Source, Turns};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -34,6 +34,7 @@ pub(in crate::ops) struct SetOrder {
     pub(in crate::ops) catalog: Arc<dyn Catalog>,
     pub(in crate::ops) clock: Clock,
     pub(in crate::ops) hosts: Arc<Hosts>,
+    pub(in crate::ops) turns: Arc<Turns>,
     /// How long lost nodes are looked for.
     pub(in crate::ops) fail_over: Duration,
     pub(in crate::ops) meter: Arc<Meter>,
@@ -190,6 +191,7 @@ impl SetOrder {
             slots,
             spool: self.spool.clone(),
             catalog: &*self.catalog,
+            turns: &self.turns,
             clock: &self.clock,
         };
         order.capture(choice, &|| self.vault.create(&key), &self.meter, &self.cancel)
