@@ -167,7 +167,7 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         "DISK_FULL" | "TARGET_FULL" => Exit::NoSpace,
         "TARGET_AUTH" | "TARGET_DENIED" => Exit::Auth,
         "TARGET_UNREACHABLE" | "TARGET_LOST" | "TARGET_CLOSED" | "TARGET_SILENT" | "TARGET_LOADING"
-        | "TARGET_BUSY" => Exit::Unreachable,
+        | "TARGET_BUSY" | "DRILL_INTERRUPTED" => Exit::Unreachable,
         "DRILL_FAILED" | "DRILL_MISMATCH" | "DRILL_MODULES_MISSING" | "EVENT_DAMAGED" | "DAMAGED" => {
             Exit::Integrity
         }
