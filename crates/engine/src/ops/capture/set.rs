@@ -44,8 +44,8 @@ pub(in crate::ops) struct SetOrder {
 /// What was captured of an instance.
 pub(in crate::ops) struct CapturedSet {
     pub(in crate::ops) before: Layout,
-    /// The layout afterwards; of a cluster only.
-    pub(in crate::ops) after: Option<Layout>,
+    /// The layout afterwards, or why it could not be had; of a cluster only.
+    pub(in crate::ops) after: Option<Result<Layout>>,
     /// By shard of `before`.
     pub(in crate::ops) shards: Vec<Result<Captured>>,
 }
@@ -89,9 +89,13 @@ impl SetOrder {
             return Err(cancelled());
         }
         let after = match before.topology {
-            Topology::Cluster => Some(self.layout().await?),
+            // What was captured is kept, whether or not the cluster can be looked at again.
+            Topology::Cluster => Some(self.layout_after_fail_over().await),
             Topology::Standalone | Topology::Sentinel => None,
         };
+        if self.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
         Ok(CapturedSet { before, after, shards })
     }
 
