@@ -184,7 +184,7 @@ pub struct SealedBackup {
     pub parts: Vec<(Number, SealedPart)>,
     /// What the server said of itself.
     pub server: Option<ServerFacts>,
-    /// Why it is quarantined.
+    /// Why it is quarantined or partial.
     pub failure: Option<Failure>,
 }
 
