@@ -43,11 +43,10 @@ pub(super) struct Primary {
     pub(super) node: Node,
     pub(super) slots: Slots,
     pub(super) facts: ServerFacts,
-    /// Its `run_id`, which tells it from every other server, whatever address it is reached by; `None` if it does not
-    /// tell.
-    pub(super) run_id: Option<String>,
     /// What it writes itself, and so reads; `None` for a server that is too old or unknown.
     pub(super) format: Option<Format>,
+    /// What this run of its process is called; empty if it does not tell.
+    pub(super) run_id: String,
     /// Keys by database.
     pub(super) databases: BTreeMap<u64, u64>,
     /// Names of its modules; `None` if it does not tell.
@@ -159,8 +158,8 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
     Ok(Primary {
         node: connection.node().clone(),
         slots,
-        run_id: run_id(&info),
         format: format_of(facts.valkey, &facts.version),
+        run_id: info.text("run_id").to_owned(),
         databases,
         modules,
         // A cluster has one, but for Valkey 9 if it is told otherwise.
@@ -171,12 +170,6 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
         may_restore: connection.may(&[b"RESTORE", b"keystow", b"-1", b""])?,
         facts,
     })
-}
-
-/// 40 hex digits (`CONFIG_RUN_ID_SIZE` in Redis `src/server.h`).
-fn run_id(info: &Info) -> Option<String> {
-    let id = info.text("run_id");
-    (id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
 /// Keys by database, counted in one after the other.
@@ -241,7 +234,9 @@ impl Survey {
 
     /// The same for every way to this target: the run ids of its primaries, in order; `None` if one does not tell.
     pub(super) fn identity(&self) -> Option<String> {
-        let ids = self.primaries.iter().map(|primary| primary.run_id.as_deref());
+        // 40 hex digits (`CONFIG_RUN_ID_SIZE` in Redis `src/server.h`).
+        let is_sound = |id: &&str| id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let ids = self.primaries.iter().map(|primary| Some(primary.run_id.as_str()).filter(is_sound));
         let mut ids = ids.collect::<Option<Vec<_>>>()?;
         ids.sort_unstable();
         Some(ids.join(","))
