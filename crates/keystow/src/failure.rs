@@ -158,26 +158,43 @@ impl From<FailureNote> for Failure {
 /// The exit code of a stable code, where that says more than the HTTP status it came with.
 fn exit_of_code(code: &str) -> Option<Exit> {
     Some(match code {
-        "SOURCE_AUTH" | "SOURCE_DENIED" | "BAD_CREDENTIALS" | "ROLE_DENIED" | "PROJECT_DENIED" => Exit::Auth,
+        "SOURCE_AUTH" | "SOURCE_DENIED" | "TARGET_AUTH" | "TARGET_DENIED" | "BAD_CREDENTIALS"
+        | "ROLE_DENIED" | "PROJECT_DENIED" => Exit::Auth,
         "INSTANCE_GONE" | "INSTANCE_NOT_FOUND" | "BACKUP_NOT_FOUND" | "NOT_FOUND" => Exit::NotFound,
-        "QUARANTINED" | "SNAPSHOT_CORRUPT" | "TRANSFER_MISMATCH" | "OBJECT_DAMAGED" | "OBJECT_TOO_LARGE"
-        | "MANIFEST_DAMAGED" | "SECRET_UNREADABLE" | "ROOT_KEY_DAMAGED" => Exit::Integrity,
-        "SOURCE_UNREACHABLE" | "SOURCE_CLOSED" | "SOURCE_LOST" | "SOURCE_SILENT" | "SOURCE_LOADING"
-        | "SOURCE_BUSY" | "TRANSFER_TRUNCATED" => Exit::Unreachable,
+        "QUARANTINED"
+        | "SNAPSHOT_CORRUPT"
+        | "TRANSFER_MISMATCH"
+        | "OBJECT_DAMAGED"
+        | "OBJECT_TOO_LARGE"
+        | "MANIFEST_DAMAGED"
+        | "EVENT_DAMAGED"
+        | "SECRET_UNREADABLE"
+        | "ROOT_KEY_DAMAGED"
+        | "DAMAGED"
+        | "DRILL_FAILED"
+        | "DRILL_MISMATCH"
+        | "DRILL_MODULES_MISSING"
+        | "RESTORE_UNSOUND" => Exit::Integrity,
+        "SOURCE_UNREACHABLE"
+        | "SOURCE_CLOSED"
+        | "SOURCE_LOST"
+        | "SOURCE_SILENT"
+        | "SOURCE_LOADING"
+        | "SOURCE_BUSY"
+        | "TRANSFER_TRUNCATED"
+        | "TARGET_UNREACHABLE"
+        | "TARGET_LOST"
+        | "TARGET_SILENT"
+        | "TARGET_BUSY"
+        | "DRILL_INTERRUPTED"
+        | "RESTORE_CLUSTER_DOWN"
+        | "RESTORE_NOT_FOLLOWED" => Exit::Unreachable,
         "DISK_FULL" | "TARGET_FULL" => Exit::NoSpace,
-        "TARGET_AUTH" | "TARGET_DENIED" => Exit::Auth,
-        "TARGET_UNREACHABLE" | "TARGET_LOST" | "TARGET_CLOSED" | "TARGET_SILENT" | "TARGET_LOADING"
-        | "TARGET_BUSY" | "DRILL_INTERRUPTED" => Exit::Unreachable,
-        "DRILL_FAILED" | "DRILL_MISMATCH" | "DRILL_MODULES_MISSING" | "EVENT_DAMAGED" | "DAMAGED" => {
-            Exit::Integrity
-        }
-        "DRILL_NO_SERVER" | "BACKUP_NOT_AVAILABLE" => Exit::Conflict,
-        "RESTORE_INCOMPLETE" | "RESTORE_HALF_DONE" => Exit::Partial,
-        "RESTORE_CLUSTER_DOWN" | "RESTORE_NOT_FOLLOWED" => Exit::Unreachable,
-        "RESTORE_UNSOUND" => Exit::Integrity,
-        "RESTORE_PORT" | "RESTORE_STRANGER" => Exit::Failure,
-        _ if code.starts_with("RESTORE_") => Exit::Conflict,
         "NOT_INITIALISED" => Exit::NotInitialised,
+        "RESTORE_INCOMPLETE" | "RESTORE_HALF_DONE" => Exit::Partial,
+        "RESTORE_PORT" | "RESTORE_STRANGER" => Exit::Failure,
+        "DRILL_NO_SERVER" | "BACKUP_NOT_AVAILABLE" => Exit::Conflict,
+        _ if code.starts_with("RESTORE_") => Exit::Conflict,
         _ if code.starts_with("RDB_") => Exit::Integrity,
         _ => return None,
     })

@@ -203,6 +203,7 @@ impl Slots {
     }
 
     /// Those of a whole cluster that are not among these.
+    #[must_use]
     pub fn rest(&self) -> Self {
         let mut rest = Vec::new();
         let mut next = 0;

@@ -56,7 +56,7 @@ pub struct CaptureChange {
 
 impl CaptureChange {
     /// The options after the change.
-    pub fn apply(self, options: CaptureOptions) -> CaptureOptions {
+    pub fn apply(self, options: &CaptureOptions) -> CaptureOptions {
         let limit = |new: Option<u64>, old| new.map_or(old, |rate| Some(rate).filter(|rate| *rate > 0));
         CaptureOptions {
             method: self.method.unwrap_or(options.method),
@@ -131,7 +131,7 @@ impl Engine {
         // What was seen may be two seconds old.
         let row = self.catalog.instance(&scope.account, id).await?;
         let mut instance = row.unwrap_or_else(|| (*seen).clone());
-        instance.capture = std::mem::take(&mut change.capture).apply(instance.capture);
+        instance.capture = std::mem::take(&mut change.capture).apply(&instance.capture);
         check_capture(&instance.capture)?;
         if change.touches_login() {
             self.change_login(&mut instance, change).await?;
@@ -228,7 +228,7 @@ mod tests {
         };
         let change =
             CaptureChange { bytes_per_second: Some(0), parallel: Some(2), ..CaptureChange::default() };
-        let changed = change.apply(limited);
+        let changed = change.apply(&limited);
         assert_eq!((changed.bytes_per_second, changed.keys_per_second, changed.parallel), (None, Some(6), 2));
     }
 }

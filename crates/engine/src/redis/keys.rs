@@ -9,16 +9,17 @@ use crate::model::ServerFacts;
 
 /// Keys that one SCAN asks for.
 const SCAN_COUNT: &[u8] = b"1000";
-/// Keys whose values are asked for at once, at most.
-const MOST_AT_ONCE: usize = 256;
+/// Keys whose values are asked for at once, at most: all of them may turn out to be large, and wait in the server's
+/// memory.
+const MOST_AT_ONCE: usize = 64;
 /// Bytes of values that one batch should bring.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Longest value: a server refuses longer strings (`proto-max-bulk-len`), collections may be dumped up to this.
 const LONGEST_PAYLOAD: usize = 1024 * 1024 * 1024;
 /// Longest wait for one value; a server may need seconds to write a big one down.
-const LONGEST_DUMP: Duration = Duration::from_secs(120);
-/// Most databases that are looked for where INFO is not allowed.
-const MOST_DATABASES: u64 = 16;
+const LONGEST_DUMP: Duration = Duration::from_mins(2);
+/// Most databases that are looked for where INFO is not allowed; more than any server is known to have.
+const MOST_DATABASES: u64 = 65_536;
 
 /// A key with its value.
 pub struct Dumped<'a> {
@@ -63,7 +64,7 @@ fn granted(connection: &Connection, action: &str, reply: Reply) -> Result<Reply>
     }
 }
 
-/// The databases that hold keys. Where INFO is not allowed, all that can be selected, up to 16.
+/// The databases that hold keys. Where INFO is not allowed, all that can be selected.
 pub fn databases(connection: &mut Connection) -> Result<Vec<u64>> {
     let reply = connection.call(&[b"INFO", b"keyspace"])?;
     let Some(text) = reply.text() else {
@@ -161,14 +162,23 @@ pub fn dump(
         connection.send_raw(&commands)?;
         let mut brought = 0;
         for key in batch {
-            let expiry = expiry(connection, absolute, now_ms)?;
+            let expiry = Expiry::read(connection, absolute, now_ms)?;
             let reply = connection.reply_within(LONGEST_PAYLOAD, LONGEST_DUMP)?;
-            let reply = granted(connection, "give a value (DUMP)", reply)?;
-            // Null: the key is gone since.
-            if let (Reply::Bulk(Some(payload)), Some(expires_ms)) = (reply, expiry) {
-                brought += payload.len();
-                each(Dumped { key, payload: &payload, expires_ms })?;
+            // A key that has moved to another shard is that shard's.
+            if has_moved(&reply) {
+                continue;
             }
+            // Null: the key is gone since.
+            let Reply::Bulk(Some(payload)) = granted(connection, "give a value (DUMP)", reply)? else {
+                continue;
+            };
+            let expires_ms = match expiry {
+                Expiry::Never => None,
+                Expiry::At(ms) => Some(ms),
+                Expiry::Gone => continue,
+            };
+            brought += payload.len();
+            each(Dumped { key, payload: &payload, expires_ms })?;
         }
         // As many keys as bring a batch's worth, but no leaps: the next values may be larger.
         size = if brought > BATCH_BYTES { (size / 4).max(1) } else { (size * 2).min(MOST_AT_ONCE) };
@@ -182,21 +192,36 @@ fn knows_absolute_expiry(server: &ServerFacts) -> bool {
     server.valkey || server.version.split('.').next().and_then(|major| major.parse::<u32>().ok()) >= Some(7)
 }
 
-/// A key's expiry: `Some(None)` = none, `None` = the key is gone.
-fn expiry(
-    connection: &mut Connection,
-    absolute: bool,
-    now_ms: &dyn Fn() -> i64,
-) -> Result<Option<Option<i64>>> {
-    let reply = connection.reply()?;
-    let Reply::Integer(ms) = granted(connection, "tell when a key expires", reply)? else {
-        return Err(connection.no_redis("an odd reply to PEXPIRETIME"));
-    };
-    match ms {
-        -2 => Ok(None),
-        ..0 => Ok(Some(None)),
-        ms if absolute => Ok(Some(Some(ms))),
-        left => Ok(Some(Some(now_ms().saturating_add(left)))),
+/// Whether another shard of the cluster has the key.
+fn has_moved(reply: &Reply) -> bool {
+    matches!(reply, Reply::Error(text) if text.starts_with("MOVED ") || text.starts_with("ASK "))
+}
+
+/// When a key expires.
+enum Expiry {
+    /// It does not.
+    Never,
+    /// At this moment, in Unix milliseconds.
+    At(i64),
+    /// The key is not there any more.
+    Gone,
+}
+
+impl Expiry {
+    fn read(connection: &mut Connection, absolute: bool, now_ms: &dyn Fn() -> i64) -> Result<Self> {
+        let reply = connection.reply()?;
+        if has_moved(&reply) {
+            return Ok(Self::Gone);
+        }
+        let Reply::Integer(ms) = granted(connection, "tell when a key expires", reply)? else {
+            return Err(connection.no_redis("an odd reply to PEXPIRETIME"));
+        };
+        Ok(match ms {
+            -2 => Self::Gone,
+            ..0 => Self::Never,
+            ms if absolute => Self::At(ms),
+            left => Self::At(now_ms().saturating_add(left)),
+        })
     }
 }
 
@@ -264,9 +289,9 @@ mod tests {
 
     #[test]
     fn a_slow_pace_asks_for_little_at_once() {
-        assert_eq!(KeyPace::new(None).at_once, 256);
+        assert_eq!(KeyPace::new(None).at_once, 64);
         assert_eq!(KeyPace::new(Some(100)).at_once, 10);
         assert_eq!(KeyPace::new(Some(1)).at_once, 1);
-        assert_eq!(KeyPace::new(Some(0)).at_once, 256);
+        assert_eq!(KeyPace::new(Some(0)).at_once, 64);
     }
 }

@@ -168,8 +168,11 @@ pub struct Programs {
     /// The folders of the PATH.
     search: Vec<PathBuf>,
     /// By path: when the file was last changed, and what it is.
-    known: Mutex<HashMap<PathBuf, (Option<SystemTime>, Option<Program>)>>,
+    known: Mutex<HashMap<PathBuf, Known>>,
 }
+
+/// When a file was last changed, and the program that it is.
+type Known = (Option<SystemTime>, Option<Program>);
 
 impl Programs {
     /// Looks in the operator's folder, and in those of the PATH.

@@ -318,8 +318,8 @@ mod tests {
             1:M 22 Nov 2026 07:00:00.001 # Bad file\x1b[31m format reading the append only file\n\n";
         assert_eq!(last_lines(log), "Redis is starting / Bad file[31m format reading the append only file");
         assert_eq!(last_lines(""), "");
-        let long = "x".repeat(1000) + "\n";
-        assert!(last_lines(&long.repeat(20)).len() < 2000);
+        let endless = "x".repeat(1000) + "\n";
+        assert!(last_lines(&endless.repeat(20)).len() < 2000);
     }
 
     #[test]

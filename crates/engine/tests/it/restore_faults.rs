@@ -166,7 +166,7 @@ async fn a_part_that_was_damaged_in_the_repository_is_found_out() {
     let (world, source) = (World::new().await, Server::start(&[]));
     fill_with_strings(&source, 300, 10_000);
     let backup = backup_of(&world, &source).await;
-    let name = world.files().into_iter().find(|name| name.ends_with(".rdb")).unwrap();
+    let name = world.files().into_iter().find(|name| name.contains(".rdb")).unwrap();
     let path = world.repository().join(name);
     let mut bytes = std::fs::read(&path).unwrap();
     let place = bytes.len() - 5000;

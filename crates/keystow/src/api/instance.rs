@@ -158,6 +158,7 @@ pub(crate) struct CaptureRow {
 
 /// An instance.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "each tells of another secret")]
 pub(crate) struct InstanceRow {
     /// Its id.
     pub(crate) id: String,

@@ -10,6 +10,7 @@ use super::{FailureNote, JobRow, ServerRow, TlsRequest};
 /// A restore to plan or to do.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(crate) struct NewRestoreRequest {
     /// The backup's id or number.
     pub(crate) backup: String,

@@ -34,6 +34,7 @@ after something was changed, 8 the target cannot be reached.";
 /// Flags of `restore`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct RestoreArgs {
     /// The backup's id or number
     backup: String,
@@ -100,11 +101,11 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
     }
     let (client, output) = (context.client()?, context.output);
     let (dry_run, yes, no_wait, wipe) = (args.dry_run, args.yes, args.no_wait, args.wipe);
-    if wipe && !yes && !dry_run && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if wipe && !yes && !dry_run && !can_ask {
         return Err(Failure::usage("nobody can be asked whether the target may be wiped")
             .hint("say so with --yes, or look first with --dry-run"));
     }
-    let target = args.to.clone();
     let mut request = args.into_request()?;
     request.dry_run = true;
     let planned: RestoreStarted = client.post(&["restores"], &request).await?;
@@ -116,6 +117,8 @@ pub(super) async fn run(args: RestoreArgs, context: &Context) -> Result<(), Fail
         return Err(refusal);
     }
     output.note(describe_plan(&planned.plan).trim_end());
+    // As the service shows it: what was typed may hold a password.
+    let target = planned.plan.target.url.clone();
     let question = match (wipe, planned.plan.target.keys) {
         (true, keys) if keys > 0 => format!("throw away {keys} keys at {target} and restore?"),
         _ => format!("restore into {target}?"),

@@ -32,6 +32,8 @@ const MOST_NAMED: usize = 10;
 pub(super) struct ReadOut {
     pub(super) proven: Proven,
     pub(super) warnings: Vec<String>,
+    /// What this user may not read: it is missing.
+    pub(super) missing: Option<Error>,
 }
 
 /// What reading key by key needs besides a connection.
@@ -52,10 +54,14 @@ pub(super) fn read(
     gauge: &Gauge<'_>,
 ) -> Result<(ReadOut, Box<dyn ObjectWriter>)> {
     gauge.enter(Phase::Receiving);
-    let mut warnings = Vec::new();
+    let mut missing = None;
     let libraries = functions(&mut connection).or_else(|error| match error.kind {
         Kind::Denied => {
-            warnings.push(format!("functions are not in it: {error}; give the user +function|list"));
+            missing = Some(
+                Error::new(Kind::Denied, "FUNCTIONS_DENIED", "the functions are missing")
+                    .because(error)
+                    .hint("give the user +function|list"),
+            );
             Ok(Vec::new())
         }
         _ => Err(error),
@@ -66,15 +72,14 @@ pub(super) fn read(
         indexes.push(0);
     }
     let mut writer = create()?;
-    let (big, proven) = prove(&mut *writer, order.slots, gauge, |chunks| {
+    let (warnings, proven) = prove(&mut *writer, order.slots, gauge, |chunks| {
         let mut sheet = Sheet::new(ChunkWriter::new(chunks), &libraries);
         for database in indexes {
             read_database(&mut connection, order, database, &mut sheet)?;
         }
         sheet.end()
     })?;
-    warnings.extend(big);
-    Ok((ReadOut { proven, warnings }, writer))
+    Ok((ReadOut { proven, warnings, missing }, writer))
 }
 
 fn read_database(

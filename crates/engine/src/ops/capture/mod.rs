@@ -8,6 +8,7 @@ mod uncompressed;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
 use keystow_rdb::{Fault, Report};
@@ -47,6 +48,8 @@ pub(super) struct ShardOrder<'a> {
     pub(super) catalog: &'a dyn Catalog,
     pub(super) turns: &'a Arc<Turns>,
     pub(super) clock: &'a Clock,
+    /// Set once the node has forked for us.
+    pub(super) forked: &'a AtomicBool,
 }
 
 /// A part that is safe in the repository.
@@ -63,6 +66,8 @@ pub(super) struct Captured {
     pub(super) replication: Option<(String, i64)>,
     pub(super) origin: PartOrigin,
     pub(super) warnings: Vec<String>,
+    /// What the source did not let us have.
+    pub(super) missing: Option<Error>,
 }
 
 /// What came from a node, in the writer's hands.
@@ -71,6 +76,7 @@ struct Came {
     method: Method,
     replication: Option<(String, i64)>,
     cut_at: Timestamp,
+    missing: Option<Error>,
 }
 
 impl ShardOrder<'_> {
@@ -127,6 +133,7 @@ impl ShardOrder<'_> {
                 cut_at: came.cut_at,
             },
             warnings,
+            missing: came.missing,
         })
     }
 
@@ -200,8 +207,7 @@ impl ShardOrder<'_> {
             None
         };
         let limit = options.bytes_per_second;
-        let (taken, writer) =
-            physical::take(connection, uncompressed, limit, &self.slots, create, self.clock, gauge)?;
+        let (taken, writer) = physical::take(connection, uncompressed, limit, self, create, gauge)?;
         if !taken.rdb_only {
             warnings.push(format!(
                 "{} does not know rdb-only: it queued its writes for us meanwhile, and counted us as a replica",
@@ -213,6 +219,7 @@ impl ShardOrder<'_> {
             method: Method::Physical,
             replication: Some(taken.replication),
             cut_at: taken.cut_at,
+            missing: None,
         };
         Ok((came, writer))
     }
@@ -239,7 +246,14 @@ impl ShardOrder<'_> {
         };
         let (read, writer) = logical::read(connection, &order, create, gauge)?;
         warnings.extend(read.warnings);
-        Ok((Came { proven: read.proven, method: Method::Logical, replication: None, cut_at }, writer))
+        let came = Came {
+            proven: read.proven,
+            method: Method::Logical,
+            replication: None,
+            cut_at,
+            missing: read.missing,
+        };
+        Ok((came, writer))
     }
 }
 

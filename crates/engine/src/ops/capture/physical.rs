@@ -1,12 +1,14 @@
 //! One node's snapshot, by replication, at the socket's full speed.
 
-use crate::clock::Clock;
+use std::sync::atomic::Ordering;
+
 use crate::error::{Error, Kind, Result};
-use crate::model::{Phase, Slots};
+use crate::model::Phase;
 use crate::ops::meter::Gauge;
 use crate::redis::{Connection, Snapshot, begin_snapshot};
 use crate::vault::ObjectWriter;
 
+use super::ShardOrder;
 use super::proof::{Chunks, Proven, prove};
 use super::uncompressed::Uncompressed;
 
@@ -28,13 +30,13 @@ pub(super) fn take(
     connection: Connection,
     uncompressed: Option<Uncompressed<'_>>,
     bytes_per_second: Option<u64>,
-    slots: &Slots,
+    order: &ShardOrder<'_>,
     create: impl FnOnce() -> Result<Box<dyn ObjectWriter>>,
-    clock: &Clock,
     gauge: &Gauge<'_>,
 ) -> Result<(Taken, Box<dyn ObjectWriter>)> {
     let started = begin_snapshot(connection)?;
-    let cut_at = clock.now();
+    order.forked.store(true, Ordering::Relaxed);
+    let cut_at = order.clock.now();
     let replication = (started.replication_id.clone(), started.replication_offset);
     if let Some(uncompressed) = uncompressed {
         uncompressed.put_back()?;
@@ -43,7 +45,7 @@ pub(super) fn take(
     gauge.expect(snapshot.total_bytes().unwrap_or(0));
     gauge.enter(Phase::Receiving);
     let mut writer = create()?;
-    let ((), proven) = prove(&mut *writer, slots, gauge, |chunks| receive(&mut snapshot, chunks))
+    let ((), proven) = prove(&mut *writer, &order.slots, gauge, |chunks| receive(&mut snapshot, chunks))
         .map_err(|error| at_byte(error, gauge))?;
     Ok((Taken { proven, replication, cut_at, rdb_only: snapshot.rdb_only }, writer))
 }

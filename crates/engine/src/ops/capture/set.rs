@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use crate::vault::{AttemptKey, ObjectKey, Vault};
 
 /// How long is waited before nodes that were lost are looked for again.
 const PAUSE: Duration = Duration::from_secs(2);
+/// How long a node may take to fork before it loses its host's place. Servers wait 5 s for others to ask as well
+/// (`repl-diskless-sync-delay`).
+const UNTIL_FORKED: Duration = Duration::from_secs(10);
 /// How often slots that are being moved are looked at before the backup starts all the same.
 const MOVING_ROUNDS: u32 = 15;
 
@@ -177,17 +181,37 @@ impl SetOrder {
 
     async fn capture_node(&self, shard: &Shard, choice: Choice) -> Result<Captured> {
         let place = self.hosts.place(choice.node.host().to_owned());
-        let _one_at_a_time = tokio::select! {
+        let one_at_a_time = tokio::select! {
             permit = place.acquire_owned() => permit.map_err(|error| Error::internal("no place on a host", error))?,
             () = self.cancel.cancelled() => return Err(cancelled()),
         };
+        let forked = Arc::new(AtomicBool::new(false));
         let (order, slots, index) = (self.clone(), shard.slots(), shard.index);
-        tokio::task::spawn_blocking(move || order.capture_here(&choice, slots, index))
-            .await
-            .unwrap_or_else(|error| Err(Error::internal("the capture stopped", error)))
+        let work = {
+            let forked = forked.clone();
+            tokio::task::spawn_blocking(move || order.capture_here(&choice, slots, index, &forked))
+        };
+        let mut work = std::pin::pin!(work);
+        let done = tokio::select! {
+            done = &mut work => done,
+            () = tokio::time::sleep(UNTIL_FORKED) => {
+                // A node that puts the fork off, or needs none, must not hold up the others on its host.
+                let kept = forked.load(Ordering::Relaxed).then_some(one_at_a_time);
+                let done = work.await;
+                drop(kept);
+                done
+            }
+        };
+        done.unwrap_or_else(|error| Err(Error::internal("the capture stopped", error)))
     }
 
-    fn capture_here(&self, choice: &Choice, slots: Slots, shard: u32) -> Result<Captured> {
+    fn capture_here(
+        &self,
+        choice: &Choice,
+        slots: Slots,
+        shard: u32,
+        forked: &AtomicBool,
+    ) -> Result<Captured> {
         let key = ObjectKey::Part(self.attempt.clone(), shard);
         let order = ShardOrder {
             instance: &self.instance,
@@ -197,6 +221,7 @@ impl SetOrder {
             catalog: &*self.catalog,
             turns: &self.turns,
             clock: &self.clock,
+            forked,
         };
         order.capture(choice, &|| self.vault.create(&key), &self.meter, &self.cancel)
     }

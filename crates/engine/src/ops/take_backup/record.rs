@@ -107,7 +107,10 @@ fn missing(set: &CapturedSet, unsettled: Option<Slots>) -> Vec<Missing> {
         .iter()
         .zip(&set.shards)
         .filter_map(|(shard, captured)| {
-            let error = captured.as_ref().err()?;
+            let error = match captured {
+                Ok(captured) => captured.missing.as_ref()?,
+                Err(error) => error,
+            };
             Some(Missing { slots: shard.slots(), failure: Failure::from(error) })
         })
         .collect();
@@ -146,10 +149,15 @@ fn missing(set: &CapturedSet, unsettled: Option<Slots>) -> Vec<Missing> {
 }
 
 fn partial(missing: &[Missing], first: &Failure) -> Failure {
-    let slots: Vec<_> = missing.iter().map(|missing| missing.slots.to_string()).collect();
+    let slots: Vec<_> = missing
+        .iter()
+        .filter(|missing| !missing.slots.is_empty())
+        .map(|missing| missing.slots.to_string())
+        .collect();
+    let of_slots = if slots.is_empty() { String::new() } else { format!(" (slots {})", slots.join("; ")) };
     Failure {
         code: "PARTIAL".to_owned(),
-        message: format!("not all shards are in it (slots {}): {}", slots.join("; "), first.message),
+        message: format!("not all is in it{of_slots}: {}", first.message),
         hint: first.hint.clone(),
     }
 }

@@ -1,5 +1,7 @@
 //! Plans and outcomes of restores, for people.
 
+use std::fmt::Write as _;
+
 use crate::api::{PlanRow, RestoreRow};
 use crate::cli::output::{count, pairs, plain, size, yes_no};
 
@@ -23,15 +25,15 @@ pub(super) fn describe_plan(plan: &PlanRow) -> String {
         ("method", Some(format!("{}: {}", plan.method, plan.why))),
     ]);
     for (number, step) in plan.steps.iter().enumerate() {
-        text.push_str(&format!("  {}. {}\n", number + 1, plain(step)));
+        let _ = writeln!(text, "  {}. {}", number + 1, plain(step));
     }
     for warning in &plan.warnings {
-        text.push_str(&format!("warning: {}\n", plain(warning)));
+        let _ = writeln!(text, "warning: {}", plain(warning));
     }
     for refusal in &plan.refusals {
-        text.push_str(&format!("refused [{}]: {}\n", plain(&refusal.code), plain(&refusal.message)));
+        let _ = writeln!(text, "refused [{}]: {}", plain(&refusal.code), plain(&refusal.message));
         if let Some(hint) = &refusal.hint {
-            text.push_str(&format!("  try: {}\n", plain(hint)));
+            let _ = writeln!(text, "  try: {}", plain(hint));
         }
     }
     text
@@ -55,7 +57,7 @@ pub(in crate::cli) fn describe_restored(restored: &RestoreRow) -> String {
         ("took", Some(format!("{} ms", count(restored.took_ms)))),
     ]);
     for warning in &restored.warnings {
-        text.push_str(&format!("warning: {}\n", plain(warning)));
+        let _ = writeln!(text, "warning: {}", plain(warning));
     }
     text
 }

@@ -6,7 +6,10 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use keystow_engine::clock::Clock;
-use keystow_rdb::{Changes, Flavour, Format, Prefix, RewriteError, RewriteOptions, Ttl, rewrite};
+use keystow_engine::model::Slots;
+use keystow_rdb::{
+    Changes, Flavour, Format, Prefix, RewriteError, RewriteOptions, RewriteSource, SlotSet, Ttl, rewrite_all,
+};
 use serde::Serialize;
 
 use super::RestoreArgs;
@@ -104,7 +107,8 @@ async fn make(
             "FILE_EXISTS" => failure.hint("choose another folder with --to"),
             _ => failure,
         })?;
-        let (size_bytes, keys) = write(input, &new, way(args, part, row, now)?, part.keys).await?;
+        let slots = part.slots.as_deref().map(slot_set).transpose()?;
+        let (size_bytes, keys) = write(input, &new, way(args, part, row, now)?, slots, part.keys).await?;
         let path = new.path().to_owned();
         files.push(MadeFile { path, shard: part.shard, slots: part.slots.clone(), size_bytes, keys });
         finished.push(new);
@@ -178,8 +182,20 @@ fn ttl(word: &str, part: &PartRow, row: &BackupRow, now: Timestamp) -> Ttl {
     }
 }
 
+/// The slots of a shard, of which a file that is written anew holds the keys; others are their owner's.
+fn slot_set(text: &str) -> Result<SlotSet, Failure> {
+    let slots: Slots = text.parse()?;
+    Ok(slots.ranges().iter().map(|(first, last)| *first..=*last).collect())
+}
+
 /// Writes one part. Gives its size and how many keys it holds.
-async fn write(input: Input, new: &NewFile, way: Way, keys: u64) -> Result<(u64, u64), Failure> {
+async fn write(
+    input: Input,
+    new: &NewFile,
+    way: Way,
+    slots: Option<SlotSet>,
+    keys: u64,
+) -> Result<(u64, u64), Failure> {
     let label = input.label.clone();
     let target = new.path().display().to_string();
     let mut out = new.writer()?;
@@ -188,7 +204,8 @@ async fn write(input: Input, new: &NewFile, way: Way, keys: u64) -> Result<(u64,
         match way {
             Way::AsItIs => Ok((std::io::copy(bytes, &mut out).map_err(failed)?, keys)),
             Way::Anew(options) => {
-                let rewritten = rewrite(bytes, &mut out, &options).map_err(|error| match error {
+                let source = [RewriteSource { bytes, slots }];
+                let rewritten = rewrite_all(source, &mut out, &options).map_err(|error| match error {
                     RewriteError::Unsound(fault) => unsound(&label, &fault),
                     RewriteError::Impossible(impossible) => {
                         let message = format!("{label} cannot be written so");

@@ -79,7 +79,7 @@ async fn add(
     };
     let new = NewInstance {
         login,
-        capture: capture(new.capture)?.apply(CaptureOptions::default()),
+        capture: capture(new.capture)?.apply(&CaptureOptions::default()),
         id: new.id.map(|id| id.parse()).transpose()?,
         name: new.name,
         region: new.region,
