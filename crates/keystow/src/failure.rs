@@ -186,6 +186,7 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "TARGET_LOST"
         | "TARGET_SILENT"
         | "TARGET_BUSY"
+        | "DRILL_INTERRUPTED"
         | "RESTORE_CLUSTER_DOWN"
         | "RESTORE_NOT_FOLLOWED" => Exit::Unreachable,
         "DISK_FULL" | "TARGET_FULL" => Exit::NoSpace,

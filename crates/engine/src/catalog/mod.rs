@@ -92,11 +92,12 @@ pub trait Catalog: Send + Sync {
     /// Sets when retention may remove a backup; `None` = never by itself.
     async fn set_expiry(&self, account: &AccountId, id: BackupId, at: Option<Timestamp>) -> Result<()>;
     /// Marks a backup expired and adds the job that removes its objects, whose number it returns. `CONFLICT` while it
-    /// is active or protected.
+    /// is active or protected, or a restore or a drill of it is queued or running.
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number>;
 
     // Jobs
-    /// Adds work on a backup.
+    /// Adds work on a backup, unless that has expired. `CONFLICT` while another job with the same target is queued or
+    /// running; it is named only to its own account.
     async fn request_job(&self, new: &NewJob, now: Timestamp) -> Result<Job>;
     /// The next job that is due, with a new fence. A job whose lease ran out is due again.
     async fn claim_job(&self, worker: &str, now: Timestamp, hold: Duration) -> Result<Option<Job>>;
@@ -120,7 +121,8 @@ pub trait Catalog: Send + Sync {
     async fn record_outcome(&self, lease: &Lease, outcome: &Outcome) -> Result<()>;
     /// A job that is not a backup is done.
     async fn finish_job(&self, lease: &Lease, now: Timestamp) -> Result<()>;
-    /// Asks a job to stop; a waiting one is cancelled at once.
+    /// Asks a job to stop; a waiting one is cancelled at once, but for a restore that has an outcome already: whoever
+    /// claims it next must put its target right.
     async fn cancel_job(&self, account: &AccountId, number: Number, now: Timestamp) -> Result<Job>;
     /// One job.
     async fn job(&self, account: &AccountId, number: Number) -> Result<Option<Job>>;
@@ -182,7 +184,7 @@ pub struct SealedBackup {
     pub parts: Vec<(Number, SealedPart)>,
     /// What the server said of itself.
     pub server: Option<ServerFacts>,
-    /// Why it is quarantined.
+    /// Why it is quarantined or partial.
     pub failure: Option<Failure>,
 }
 

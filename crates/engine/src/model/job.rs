@@ -162,6 +162,8 @@ pub struct NewJob {
     pub kind: JobKind,
     /// What was asked for, beyond the backup.
     pub order: Option<Order>,
+    /// What no other job may change at the same time, whatever account it is of: the target of a restore.
+    pub target: Option<String>,
 }
 
 /// A worker's right to one job. A write that names a lost lease fails.

@@ -71,6 +71,7 @@ impl Engine {
             instance: backup.instance.clone(),
             kind: JobKind::Drill,
             order: Some(Order::Drill(DrillOrder { server })),
+            target: None,
         };
         let job = self.catalog.request_job(&new, self.clock.now()).await?;
         self.job_written.notify_one();

@@ -1,7 +1,7 @@
 //! How far a job is, counted where the work is done and read by its heartbeats.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::model::{Phase, Progress};
@@ -14,6 +14,7 @@ pub struct Meter {
     total: AtomicU64,
     keys: AtomicU64,
     safe: Mutex<Safe>,
+    lost: AtomicBool,
 }
 
 /// Tells how many keys of the part under way are safe in a target.
@@ -69,6 +70,16 @@ impl Meter {
                 safe.parts.clone()
             },
         }
+    }
+
+    /// The job's lease is lost, or is about to run out.
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another worker may have the job by now: then it is that one's to put things right.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// What the job does from now on.

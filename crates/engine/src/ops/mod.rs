@@ -79,6 +79,8 @@ pub struct Engine {
     instances: Knowledge<String, Instance>,
     /// Where captures wait for each other.
     hosts: Arc<capture::Hosts>,
+    /// Whose turn it is to change a source's setting, or to put it back.
+    turns: Arc<capture::Turns>,
     /// Told when this node has written a job; others find it by looking.
     job_written: Notify,
 }
@@ -148,6 +150,7 @@ impl Engine {
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
             hosts: Arc::default(),
+            turns: Arc::default(),
             job_written: Notify::new(),
         })
     }

@@ -42,6 +42,10 @@ enum Frame {
 
 const MARK_BYTES: usize = 40;
 
+/// How long the server may take in all before it answers PSYNC, and again before the first bytes, whatever keepalives it
+/// sends meanwhile: its host has one place, and others wait for it.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
+
 /// How long the server may take to close after it has sent everything.
 const GOODBYE: Duration = Duration::from_millis(500);
 
@@ -92,9 +96,9 @@ impl Started {
     }
 }
 
-/// The reply to PSYNC. Empty lines before it are keepalives, and each is worth another full wait.
+/// The reply to PSYNC.
 fn full_resync(connection: &mut Connection) -> Result<(String, i64)> {
-    let line = next_line(connection)?;
+    let line = next_line(connection, Instant::now() + LONGEST_WAIT)?;
     let text = String::from_utf8_lossy(&line).into_owned();
     if let Some(error) = text.strip_prefix('-') {
         return Err(connection.refusal("take a snapshot (PSYNC)", error));
@@ -107,7 +111,7 @@ fn full_resync(connection: &mut Connection) -> Result<(String, i64)> {
 }
 
 fn payload_frame(connection: &mut Connection) -> Result<Frame> {
-    let line = next_line(connection)?;
+    let line = next_line(connection, Instant::now() + LONGEST_WAIT)?;
     let text = String::from_utf8_lossy(&line).into_owned();
     if let Some(error) = text.strip_prefix('-') {
         return Err(connection.refusal("send its snapshot", error));
@@ -122,11 +126,22 @@ fn payload_frame(connection: &mut Connection) -> Result<Frame> {
         .ok_or_else(|| connection.no_redis("an odd frame around its snapshot"))
 }
 
-fn next_line(connection: &mut Connection) -> Result<Vec<u8>> {
+/// The next line that says something. Empty ones before it are keepalives, and each is worth another full wait, up to
+/// `end`.
+fn next_line(connection: &mut Connection, end: Instant) -> Result<Vec<u8>> {
     loop {
-        let line = connection.line(connection.silence_deadline())?;
+        let line = connection.line(connection.silence_deadline().min(end))?;
         if !line.is_empty() {
             return Ok(line);
+        }
+        if Instant::now() >= end {
+            return Err(Error::new(
+                Kind::Unreachable,
+                "SOURCE_SILENT",
+                "the source sends keepalives, and no snapshot",
+            )
+            .because(format!("it had {} minutes", LONGEST_WAIT.as_secs() / 60))
+            .hint("look at its own log: its snapshots may fail, or wait for others that do not end"));
         }
     }
 }
@@ -338,6 +353,18 @@ mod tests {
         let sent = [b"REDIS0010", MARK, b"\r\n*1\r\n"].concat();
         let mut snapshot = request([opening(&marked()), sent]).unwrap();
         assert_eq!(read_all(&mut snapshot, 4096).unwrap_err().code, "TRANSFER_TRUNCATED");
+    }
+
+    #[test]
+    fn keepalives_are_worth_a_wait_that_ends() {
+        let connection = || {
+            let reads = [b"\n".to_vec(), b"\n".to_vec(), b"+FULLRESYNC\r\n".to_vec()];
+            Connection::scripted(reads, Timeouts::default())
+        };
+        let line = next_line(&mut connection(), Instant::now() + LONGEST_WAIT).unwrap();
+        assert_eq!(line, b"+FULLRESYNC");
+        let error = next_line(&mut connection(), Instant::now()).unwrap_err();
+        assert_eq!((error.kind, error.code), (Kind::Unreachable, "SOURCE_SILENT"));
     }
 
     #[test]

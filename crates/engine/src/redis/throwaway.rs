@@ -6,8 +6,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -142,18 +143,16 @@ impl Throwaway {
             return Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"));
         }
         if let Ok(Some(status)) = self.group.0.try_wait() {
-            return Err(self.gave_up(&format!("it ended with {status}")));
+            return Err(self.ended(status));
         }
         if Instant::now() >= self.deadline {
-            return Err(self
-                .gave_up("it has not loaded the snapshot in time")
-                .hint("give it longer with drill.timeout"));
+            return Err(self.interrupted("it has not loaded the snapshot in time"));
         }
         std::thread::sleep(LOOK);
         Ok(())
     }
 
-    /// What a broken connection means: the server ended, or it is too slow.
+    /// What a broken connection means: the server ended, or it is too slow for this host.
     pub fn explain(&mut self, error: Error) -> Error {
         if error.kind == Kind::Cancelled {
             return error;
@@ -161,17 +160,35 @@ impl Throwaway {
         // It closes its sockets a moment before it is gone.
         for _ in 0..40 {
             if let Ok(Some(status)) = self.group.0.try_wait() {
-                return self.gave_up(&format!("it ended with {status}"));
+                return self.ended(status);
             }
             std::thread::sleep(LOOK);
         }
-        self.gave_up(&error.to_string())
+        self.interrupted(&error.to_string())
     }
 
-    fn gave_up(&self, why: &str) -> Error {
+    /// What the server's end means: it gave up the snapshot, or something else ended it.
+    fn ended(&self, status: ExitStatus) -> Error {
+        let why = format!("it ended with {status}");
+        if says_nothing(status, &self.last_words()) {
+            return self.interrupted(&why);
+        }
+        Error::new(Kind::Corrupt, "DRILL_FAILED", "the server did not load the snapshot")
+            .because(self.with_last_words(&why))
+    }
+
+    /// The server was not let finish: that says nothing of the snapshot.
+    fn interrupted(&self, why: &str) -> Error {
+        Error::new(Kind::Unreachable, "DRILL_INTERRUPTED", "the server could not finish loading the snapshot")
+            .because(self.with_last_words(why))
+            .hint(
+                "has this host the memory for it, and the time? look at its log; drill.timeout gives longer",
+            )
+    }
+
+    fn with_last_words(&self, why: &str) -> String {
         let log = self.last_words();
-        let cause = if log.is_empty() { why.to_owned() } else { format!("{why}; its log ends: {log}") };
-        Error::new(Kind::Corrupt, "DRILL_FAILED", "the server did not load the snapshot").because(cause)
+        if log.is_empty() { why.to_owned() } else { format!("{why}; its log ends: {log}") }
     }
 
     /// The last lines of its log, for people.
@@ -186,6 +203,15 @@ impl Throwaway {
         };
         last_lines(&String::from_utf8_lossy(&read().unwrap_or_default()))
     }
+}
+
+/// Whether a server's end is its host's matter: it was told to end (by the kernel, too, that ran out of memory), or got
+/// no memory. What does not load ends a server with an exit code, or crashes it.
+fn says_nothing(status: ExitStatus, log: &str) -> bool {
+    const CRASHES: [Signal; 5] = [Signal::ABORT, Signal::SEGV, Signal::BUS, Signal::ILL, Signal::FPE];
+    let told = status.signal().is_some_and(|signal| !CRASHES.iter().any(|crash| crash.as_raw() == signal));
+    // Redis `src/server.c`: `redisOutOfMemoryHandler` says so, and aborts.
+    status.success() || told || log.contains("Out Of Memory")
 }
 
 /// Keys by database, as a server counts them; databases without keys are not there.
@@ -294,6 +320,19 @@ mod tests {
         assert_eq!(last_lines(""), "");
         let endless = "x".repeat(1000) + "\n";
         assert!(last_lines(&endless.repeat(20)).len() < 2000);
+    }
+
+    #[test]
+    fn a_server_that_was_ended_says_nothing_of_the_snapshot() {
+        let code = |code: i32| ExitStatus::from_raw(code << 8);
+        let by = |signal: Signal| ExitStatus::from_raw(signal.as_raw());
+        for status in [code(0), by(Signal::KILL), by(Signal::TERM), by(Signal::INT), by(Signal::XCPU)] {
+            assert!(says_nothing(status, ""), "{status}");
+        }
+        for status in [code(1), code(3), by(Signal::ABORT), by(Signal::SEGV), by(Signal::BUS)] {
+            assert!(!says_nothing(status, "Bad file format reading the append only file"), "{status}");
+        }
+        assert!(says_nothing(by(Signal::ABORT), "Out Of Memory allocating 4096 bytes!"));
     }
 
     #[test]

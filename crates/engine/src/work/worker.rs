@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::AttemptOutcome;
@@ -37,9 +38,10 @@ impl Default for WorkerSettings {
 /// Works until `stop`. A job that is under way then is handed back, and starts anew elsewhere.
 pub async fn run_worker(engine: Arc<Engine>, settings: WorkerSettings, stop: CancellationToken) {
     while !stop.is_cancelled() {
+        let asked = Instant::now();
         let claimed = engine.catalog().claim_job(&settings.name, engine.clock().now(), settings.lease).await;
         match claimed {
-            Ok(Some(job)) => do_job(&engine, &settings, &job, &stop).await,
+            Ok(Some(job)) => do_job(&engine, &settings, &job, asked, &stop).await,
             Ok(None) => tokio::select! {
                 () = engine.job_written() => {}
                 () = idle(settings.poll, &stop) => {}
@@ -59,7 +61,14 @@ async fn idle(time: Duration, stop: &CancellationToken) {
     }
 }
 
-async fn do_job(engine: &Arc<Engine>, settings: &WorkerSettings, job: &Job, stop: &CancellationToken) {
+/// Does a job that was asked for at `claimed`.
+async fn do_job(
+    engine: &Arc<Engine>,
+    settings: &WorkerSettings,
+    job: &Job,
+    claimed: Instant,
+    stop: &CancellationToken,
+) {
     tracing::info!(job = job.number, kind = job.kind.as_str(), backup = %job.backup, attempt = job.attempt, "started");
     let meter = Arc::new(Meter::default());
     let cancel = stop.child_token();
@@ -76,12 +85,15 @@ async fn do_job(engine: &Arc<Engine>, settings: &WorkerSettings, job: &Job, stop
         // Side by side: a heartbeat that waits for the catalog must not keep the work from finishing its own write.
         tokio::select! {
             result = work(engine, job, &meter, &cancel) => result,
-            never = hold_lease(engine, settings, job, &meter, &cancel) => match never {},
+            never = hold_lease(engine, settings, job, claimed, &meter, &cancel) => match never {},
         }
     };
     match result {
         Ok(()) => tracing::info!(job = job.number, backup = %job.backup, "done"),
-        Err(error) => end_badly(engine, job, &error, stop.is_cancelled() && !job.cancel_requested).await,
+        Err(error) => {
+            let stopping = stop.is_cancelled() && !job.cancel_requested;
+            end_badly(engine, job, &error, stopping || meter.is_lost()).await;
+        }
     }
 }
 
@@ -103,46 +115,67 @@ async fn work(engine: &Arc<Engine>, job: &Job, meter: &Arc<Meter>, cancel: &Canc
     }
 }
 
-/// Holds the lease until it is dropped.
+/// Holds the lease until it is dropped. A lease that could not be renewed for two thirds of its time is given up: the
+/// last third is for the work to stop in before another worker has the job.
 async fn hold_lease(
     engine: &Engine,
     settings: &WorkerSettings,
     job: &Job,
+    claimed: Instant,
     meter: &Meter,
     cancel: &CancellationToken,
 ) -> std::convert::Infallible {
+    let limit = settings.lease * 2 / 3;
+    let mut renewed = claimed;
     loop {
         tokio::time::sleep(settings.lease / 30).await;
-        heartbeat(engine, settings, job, meter, cancel).await;
+        let asked = Instant::now();
+        // The catalog may not answer at all.
+        let beat = tokio::time::timeout_at(renewed + limit, heartbeat(engine, settings, job, meter, cancel));
+        if let Ok(true) = beat.await {
+            renewed = asked;
+        }
+        if renewed.elapsed() >= limit && !meter.is_lost() {
+            tracing::warn!(job = job.number, "the lease runs out and cannot be renewed");
+            meter.lose();
+            cancel.cancel();
+        }
     }
 }
 
-/// Renews the lease. A lost lease, like a request to stop, ends the work.
+/// Renews the lease; says whether it did. A lost lease, like a request to stop, ends the work.
 async fn heartbeat(
     engine: &Engine,
     settings: &WorkerSettings,
     job: &Job,
     meter: &Meter,
     cancel: &CancellationToken,
-) {
+) -> bool {
     let now = engine.clock().now();
     match engine.catalog().renew_lease(&job.lease(), &meter.progress(), now, settings.lease).await {
-        Ok(false) => {}
-        Ok(true) => cancel.cancel(),
+        Ok(stop) => {
+            if stop {
+                cancel.cancel();
+            }
+            return true;
+        }
         Err(error) if error.code == "LEASE_LOST" => {
             tracing::warn!(job = job.number, "the lease is lost; another worker has the job");
+            meter.lose();
             cancel.cancel();
         }
         // The lease outlives a few failed heartbeats.
         Err(error) => tracing::warn!(job = job.number, %error, "cannot renew the lease"),
     }
+    false
 }
 
-async fn end_badly(engine: &Engine, job: &Job, error: &Error, stopping: bool) {
+/// Ends an attempt that failed. `goes_on`: if it was stopped, then not on request, and the job begins anew elsewhere.
+async fn end_badly(engine: &Engine, job: &Job, error: &Error, goes_on: bool) {
     let outcome = match error.kind {
         // The cluster changed under it, and the attempts are not used up.
         _ if error.code == TOPOLOGY_CHANGED => AttemptOutcome::HandedBack,
-        Kind::Cancelled if stopping => AttemptOutcome::HandedBack,
+        Kind::Cancelled if goes_on => AttemptOutcome::HandedBack,
         Kind::Cancelled => AttemptOutcome::Cancelled,
         _ => AttemptOutcome::Failed(Failure::from(error)),
     };

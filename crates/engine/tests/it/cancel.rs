@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use keystow_engine::catalog::{AttemptOutcome, Catalog};
 use keystow_engine::model::{BackupState, JobState, Phase};
 use keystow_engine::redis::Timeouts;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{Connection, SqliteConnection};
 
 use crate::lab::{Server, fill_with_strings};
 use crate::proxy::{self, Harm};
@@ -129,6 +131,30 @@ async fn a_worker_that_lost_its_lease_stops_and_changes_nothing() {
     world.engine.delete_backup(&world.admin, which).await.unwrap();
     world.work_off().await;
     assert!(!world.has_folder(&backup), "whatever attempt it was");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_cannot_renew_its_lease_stops_by_itself() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    assert!(!world.files().is_empty());
+    // Another process holds the catalog.
+    let options = SqliteConnectOptions::new().filename(world.path("catalog.db"));
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let started = Instant::now();
+    eventually("the attempt's files to go", async || world.files().is_empty().then_some(())).await;
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    server.connect().run("CONFIG SET rdb-key-save-delay 0");
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    // It was not stopped on request: the job is handed back and begins anew.
+    let backup = world.ended(&asked).await;
+    worker.stop().await;
+    assert_eq!((backup.state, backup.attempt), (BackupState::Available, 2), "{:?}", backup.failure);
 }
 
 #[tokio::test(flavor = "multi_thread")]

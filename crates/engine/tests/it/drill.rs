@@ -134,6 +134,21 @@ async fn a_server_that_does_not_load_all_of_it_fails_the_drill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_ends_the_server_says_nothing_of_the_backup() {
+    let source = Server::start(&[]);
+    source.connect().command(&["SET", "a", "b"]);
+    let world = World::new().await;
+    world.add("crs-1", &source.url()).await.unwrap();
+    let backup = world.take("crs-1").await;
+    // As the kernel does when memory runs out.
+    pretender(&world, "redis-server-killed", "kill -KILL $$");
+    let job = drilled(&world, &backup, Some("redis-server-killed")).await;
+    assert_eq!((job.state, job.failure.unwrap().code.as_str()), (JobState::Failed, "DRILL_INTERRUPTED"));
+    assert!(job.outcome.is_none() && world.row(&backup).await.last_drill.is_none(), "it found nothing");
+    assert_eq!(left_in_work_area(&world), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_drill_that_is_stopped_leaves_no_server_behind() {
     let source = Server::start(&[]);
     source.connect().command(&["SET", "a", "b"]);

@@ -93,6 +93,66 @@ async fn what_a_crash_left_switched_is_put_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_setting_that_a_backup_has_borrowed_is_not_put_back_under_it() {
+    let source = Server::start(&["--repl-diskless-sync-delay", "2", "--rdbcompression", "yes"]);
+    source.connect().run("DEBUG POPULATE 200 key 20000");
+    let world = World::new().await;
+    world.add("crs-1", &source.url()).await.unwrap();
+    set_capture(&world, "crs-1", uncompressed()).await;
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    // It waits for other replicas before it forks.
+    until("the setting to be switched", || (compression(&source) == "no").then_some(()));
+    assert_eq!(world.engine.settle_debts().await.unwrap(), 1);
+    assert_eq!(compression(&source), "no");
+    let backup = world.ended(&asked).await;
+    worker.stop().await;
+    assert_eq!(backup.state, BackupState::Available, "{:?}", backup.failure);
+    assert!(backup.size_bytes() > 200 * 20_000, "nothing was compressed: {}", backup.size_bytes());
+    assert_eq!((compression(&source).as_str(), world.catalog.debts().await.unwrap()), ("yes", vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_backup_puts_compression_back() {
+    let source = Server::start(&["--repl-diskless-sync-delay", "30", "--rdbcompression", "yes"]);
+    let world = World::new().await;
+    world.add("crs-1", &source.url()).await.unwrap();
+    set_capture(&world, "crs-1", uncompressed()).await;
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    until("the setting to be switched", || (compression(&source) == "no").then_some(()));
+    world.engine.cancel_job(&world.admin, asked.job).await.unwrap();
+    assert_eq!(failure_code(&world.ended(&asked).await), "CANCELLED");
+    worker.stop().await;
+    assert_eq!((compression(&source).as_str(), world.catalog.debts().await.unwrap()), ("yes", vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_never_goes_to_a_server_that_the_instance_has_left() {
+    let (old, new) = (Server::start(&["--rdbcompression", "no"]), Server::start(&["--rdbcompression", "no"]));
+    let world = World::new().await;
+    world.add("crs-1", &new.url()).await.unwrap();
+    let debt = Debt {
+        account: world.admin.account().clone(),
+        instance: "crs-1".parse().unwrap(),
+        node: old.url(),
+        setting: "rdbcompression".to_owned(),
+        value: "yes".to_owned(),
+    };
+    world.catalog.owe(&debt).await.unwrap();
+    let connections = || {
+        let info = old.connect().command(&["INFO", "stats"]).text();
+        let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+        line.unwrap().trim().parse::<u64>().unwrap()
+    };
+    let before = connections();
+    assert_eq!(world.engine.settle_debts().await.unwrap(), 0, "it is left to people");
+    assert_eq!(connections(), before + 1, "only this test looked");
+    assert_eq!((compression(&old), compression(&new)), ("no".to_owned(), "no".to_owned()));
+    assert_eq!(world.catalog.debts().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_host_forks_once_at_a_time() {
     let sources: Arc<Vec<Server>> =
         Arc::new((0..3).map(|_| Server::start(&["--rdb-key-save-delay", "4000"])).collect());

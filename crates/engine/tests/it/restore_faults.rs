@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use keystow_engine::model::{Backup, JobState, OnConflict, Phase, RestoreMethod, TtlPolicy};
-use keystow_engine::ops::RestoreRequest;
+use keystow_engine::model::{Backup, InstanceId, JobState, OnConflict, Phase, RestoreMethod, TtlPolicy};
+use keystow_engine::ops::{InstanceChange, RestoreRequest, Target};
 
 use crate::fake;
 use crate::lab::{Reply, Server, fill_with_everything, fill_with_strings, free_port, until};
@@ -246,8 +246,33 @@ async fn a_second_restore_to_the_same_target_waits_for_nobody() {
     let (world, source, target) = (World::new().await, Server::start(&[]), Server::start(&[]));
     let backup = backup_of(&world, &source).await;
     world.engine.request_restore(&world.admin, to(&backup, &target.url())).await.unwrap();
-    let second = world.engine.request_restore(&world.admin, to(&backup, &target.url())).await;
-    assert_eq!(code(second), "CONFLICT");
+    // By whatever name it is called.
+    for url in [target.url(), format!("redis://localhost:{}", target.port)] {
+        let second = world.engine.request_restore(&world.admin, to(&backup, &url)).await;
+        assert_eq!(code(second), "CONFLICT", "{url}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_into_an_instance_goes_where_it_was_when_asked_for() {
+    let (world, source) = (World::new().await, Server::start(&[]));
+    source.connect().run("SET a 1");
+    let (planned, other) = (Server::start(&[]), Server::start(&[]));
+    let backup = backup_of(&world, &source).await;
+    world.add("target", &planned.url()).await.unwrap();
+    let id: InstanceId = "target".parse().unwrap();
+    let into = || RestoreRequest { target: Target::Instance(id.clone()), ..to(&backup, "") };
+    let (_, asked) = world.engine.request_restore(&world.admin, into()).await.unwrap();
+    let moved = InstanceChange { url: Some(other.url()), ..InstanceChange::default() };
+    world.engine.set_instance(&world.admin, &id, moved).await.unwrap();
+    let worker = world.worker();
+    let job = ended(&world, &asked).await;
+    worker.stop().await;
+    assert_eq!((job.state, job.failure.unwrap().code.as_str()), (JobState::Failed, "RESTORE_TARGET_MOVED"));
+    assert_eq!((size(&planned), size(&other)), (0, 0));
+    // Asked for again, it goes there.
+    done(restored(&world, into()).await);
+    assert_eq!((size(&planned), size(&other)), (0, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -271,9 +271,9 @@ impl Worker {
     pub(crate) fn start(engine: Arc<Engine>) -> Self {
         let stop = CancellationToken::new();
         let mut task = JoinSet::new();
-        // A short lease makes the heartbeats, one in a fifteenth of it, quick.
+        // A short lease makes the heartbeats, one in a thirtieth of it, quick.
         let settings = WorkerSettings {
-            lease: Duration::from_millis(750),
+            lease: Duration::from_secs(3),
             poll: Duration::from_millis(10),
             ..WorkerSettings::default()
         };

@@ -27,6 +27,9 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_death_is_counted_whoever_finds_it(&fixture(open).await).await;
     jobs_are_listed_by_project(&fixture(open).await).await;
     jobs_are_found_by_every_filter(&fixture(open).await).await;
+    a_backup_that_a_job_needs_does_not_expire(&fixture(open).await).await;
+    a_waiting_restore_that_had_begun_is_cancelled_by_a_worker(&fixture(open).await).await;
+    a_target_has_one_restore_at_a_time(&fixture(open).await).await;
     a_restore_keeps_its_order_and_outcome(&fixture(open).await).await;
     a_drill_is_shown_with_its_backup(&fixture(open).await).await;
     no_job_is_claimed_twice(&fixture(open).await).await;
@@ -41,17 +44,99 @@ async fn sealed(catalog: &Fixture, state: BackupState, failure: Option<Failure>)
     SealedBackup { state, parts: vec![(number, part(0, 100))], failure, ..nothing() }
 }
 
+fn on(backup: &Backup, kind: JobKind) -> NewJob {
+    NewJob {
+        account: backup.account.clone(),
+        backup: backup.id,
+        instance: backup.instance.clone(),
+        kind,
+        order: None,
+        target: None,
+    }
+}
+
 /// A job of that kind on an available backup of `crs-1`, claimed.
 async fn at_work(catalog: &Fixture, kind: JobKind) -> (Backup, Job) {
     let backup = catalog.available(acme(), "crs-1", 0, 1).await;
     let order = Some(Order::Drill(DrillOrder { server: Some("x".to_owned()) }));
-    let new = NewJob { account: acme(), backup: backup.id, instance: backup.instance.clone(), kind, order };
+    let new = NewJob { order, ..on(&backup, kind) };
     let asked = catalog.request_job(&new, at(10)).await.unwrap();
     let job = catalog.claim(11).await.unwrap();
     assert_eq!((job.number, job.kind, job.backup, job.attempt), (asked.number, kind, backup.id, 1));
     assert!(matches!(&job.order, Some(Order::Drill(drill)) if drill.server.as_deref() == Some("x")));
     assert_eq!(catalog.row(&acme(), backup.id).await.state, BackupState::Available, "it is only read");
     (backup, job)
+}
+
+async fn a_backup_that_a_job_needs_does_not_expire(catalog: &Fixture) {
+    for (kind, instance) in [(JobKind::Restore, "crs-1"), (JobKind::Drill, "crs-2")] {
+        let backup = catalog.available(acme(), instance, 0, 1).await;
+        let other = catalog.available(acme(), instance, 0, 1).await;
+        let new = on(&backup, kind);
+        let refused = async |job: &Job| {
+            let error = catalog.expire_backup(&acme(), backup.id, at(3)).await.unwrap_err();
+            assert!(is_conflict(&error) && error.message.contains(&job.number.to_string()), "{error}");
+        };
+        let asked = catalog.request_job(&new, at(1)).await.unwrap();
+        refused(&asked).await;
+        let job = catalog.claim(2).await.unwrap();
+        refused(&job).await;
+        catalog.expire_backup(&acme(), other.id, at(3)).await.unwrap();
+        let removal = catalog.claim(3).await.unwrap();
+        catalog.finish_job(&removal.lease(), at(3)).await.unwrap();
+        catalog.finish_job(&job.lease(), at(4)).await.unwrap();
+        catalog.expire_backup(&acme(), backup.id, at(5)).await.unwrap();
+        let removal = catalog.claim(5).await.unwrap();
+        catalog.finish_job(&removal.lease(), at(5)).await.unwrap();
+        assert!(is_missing(&catalog.request_job(&new, at(6)).await.unwrap_err()), "its objects go");
+    }
+}
+
+async fn a_waiting_restore_that_had_begun_is_cancelled_by_a_worker(catalog: &Fixture) {
+    let (_, job) = at_work(catalog, JobKind::Restore).await;
+    let outcome = Outcome::Restore(RestoreOutcome { changed: true, ..RestoreOutcome::default() });
+    catalog.record_outcome(&job.lease(), &outcome).await.unwrap();
+    catalog.surrender_leases().await.unwrap();
+    let told = catalog.cancel_job(&acme(), job.number, at(12)).await.unwrap();
+    assert_eq!((told.state, told.cancel_requested, told.ended_at), (JobState::Queued, true, None));
+    let again = catalog.claim(12).await.unwrap();
+    assert_eq!(
+        (again.number, again.cancel_requested, again.outcome.clone()),
+        (job.number, true, Some(outcome))
+    );
+    catalog.fail_attempt(&again.lease(), &AttemptOutcome::Cancelled, at(13)).await.unwrap();
+    let row = catalog.job(&acme(), job.number).await.unwrap().unwrap();
+    assert_eq!((row.state, row.ended_at), (JobState::Cancelled, Some(at(13))));
+
+    let (_, fresh) = at_work(catalog, JobKind::Restore).await;
+    catalog.fail_attempt(&fresh.lease(), &AttemptOutcome::HandedBack, at(14)).await.unwrap();
+    let told = catalog.cancel_job(&acme(), fresh.number, at(15)).await.unwrap();
+    assert_eq!(told.state, JobState::Cancelled, "it had changed nothing");
+}
+
+async fn a_target_has_one_restore_at_a_time(catalog: &Fixture) {
+    let ours = catalog.available(acme(), "crs-1", 0, 1).await;
+    let theirs = catalog.available(rival(), "crs-1", 0, 1).await;
+    let to = |backup: &Backup, target: &str| NewJob {
+        target: Some(target.to_owned()),
+        ..on(backup, JobKind::Restore)
+    };
+    let first = catalog.request_job(&to(&ours, "a"), at(1)).await.unwrap();
+    let named = first.number.to_string();
+    let again = catalog.request_job(&to(&ours, "a"), at(1)).await.unwrap_err();
+    assert!(is_conflict(&again) && again.message.contains(&named), "{again}");
+    let foreign = catalog.request_job(&to(&theirs, "a"), at(1)).await.unwrap_err();
+    assert!(is_conflict(&foreign) && !format!("{foreign:?}").contains(&named), "{foreign:?}");
+    // Other targets, and jobs without any, are in nobody's way.
+    catalog.request_job(&to(&theirs, "b"), at(2)).await.unwrap();
+    for _ in 0..2 {
+        catalog.request_job(&on(&ours, JobKind::Drill), at(2)).await.unwrap();
+    }
+    let job = catalog.claim(3).await.unwrap();
+    assert_eq!(job.number, first.number);
+    assert!(is_conflict(&catalog.request_job(&to(&ours, "a"), at(4)).await.unwrap_err()), "it runs");
+    catalog.finish_job(&job.lease(), at(4)).await.unwrap();
+    catalog.request_job(&to(&theirs, "a"), at(5)).await.unwrap();
 }
 
 async fn a_restore_keeps_its_order_and_outcome(catalog: &Fixture) {

@@ -67,6 +67,7 @@ pub(super) async fn request(
         instance: new.instance.clone(),
         kind: JobKind::TakeBackup,
         order: None,
+        target: None,
     };
     super::jobs::add(&mut tx, job, &wanted, now).await?;
     tx.commit().await.map_err(|error| failed(&error))?;
@@ -307,6 +308,23 @@ pub(super) async fn protect(
     if done.rows_affected() == 0 { Err(not_found("backup", id)) } else { Ok(()) }
 }
 
+/// The objects of a backup that is being restored or drilled are still needed.
+async fn refuse_in_use(tx: &mut sqlx::Transaction<'_, Sqlite>, id: BackupId) -> Result<()> {
+    let user = sqlx::query(
+        "SELECT * FROM job WHERE backup = $1 AND kind IN ('restore', 'drill') AND state IN ('queued', 'running') \
+         ORDER BY number LIMIT 1",
+    )
+    .bind(id.to_string())
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    let Some(row) = user else { return Ok(()) };
+    let job = rows::job(&row)?;
+    let (number, kind) = (job.number, job.kind.as_str());
+    Err(conflict(format!("the backup {id} is needed by the job {number} ({kind})"))
+        .hint(format!("wait for it, or stop it first: keystow job cancel {number}")))
+}
+
 /// Marks a backup expired; the job that removes its objects is written in the same transaction.
 pub(super) async fn expire(
     catalog: &SqliteCatalog,
@@ -331,6 +349,7 @@ pub(super) async fn expire(
         return Err(conflict(format!("the backup {id} is protected"))
             .hint(format!("release it first: keystow backup protect {id} --release")));
     }
+    refuse_in_use(&mut tx, id).await?;
     sqlx::query("UPDATE backup SET state = 'expired' WHERE id = $1")
         .bind(id.to_string())
         .execute(&mut *tx)
@@ -343,6 +362,7 @@ pub(super) async fn expire(
         instance: backup.instance,
         kind: JobKind::RemoveBackup,
         order: None,
+        target: None,
     };
     super::jobs::add(&mut tx, job, &wanted, now).await?;
     tx.commit().await.map_err(|error| failed(&error))?;

@@ -9,8 +9,8 @@ use super::{SqliteCatalog, failed, next_number, place, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, BackupState, Failure, Job, JobFilter, JobKind, Lease, Listed, ListedJob, NewJob, Number,
-    Outcome, Part, Progress, SealedPart, micros,
+    AccountId, BackupState, Failure, Job, JobFilter, JobKind, JobState, Lease, Listed, ListedJob, NewJob,
+    Number, Outcome, Part, Progress, SealedPart, micros,
 };
 
 /// The job that has been due longest at `$1`. `SQLite` takes the index of unfinished jobs, and looks at no other, only
@@ -22,10 +22,38 @@ pub(super) const LONGEST_DUE: &str = "SELECT number FROM job WHERE state IN ('qu
 /// Asks for work on a backup that is there already.
 pub(super) async fn request(catalog: &SqliteCatalog, new: &NewJob, now: Timestamp) -> Result<Job> {
     let mut tx = catalog.write().await?;
+    // It may have been deleted since it was looked up.
+    sqlx::query("SELECT 1 FROM backup WHERE account = $1 AND id = $2 AND state <> 'expired'")
+        .bind(new.account.as_str())
+        .bind(new.backup.to_string())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?
+        .ok_or_else(|| not_found("backup", new.backup))?;
+    if let Some(target) = &new.target {
+        refuse_second(&mut tx, &new.account, target).await?;
+    }
     let number = next_number(&mut tx).await?;
     let row = add(&mut tx, number, new, now).await?;
     tx.commit().await.map_err(|error| failed(&error))?;
     Ok(row)
+}
+
+/// Two jobs that change one target would undo each other.
+async fn refuse_second(tx: &mut Transaction<'_, Sqlite>, account: &AccountId, target: &str) -> Result<()> {
+    let first = sqlx::query("SELECT * FROM job WHERE target = $1 AND state IN ('queued', 'running')")
+        .bind(target)
+        .fetch_optional(&mut **tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    let Some(row) = first else { return Ok(()) };
+    let first = rows::job(&row)?;
+    Err(if first.account == *account {
+        conflict(format!("the job {} changes that target already", first.number))
+            .hint(format!("wait for it, or stop it first: keystow job cancel {}", first.number))
+    } else {
+        conflict("that target is being changed already".to_owned()).hint("try again later")
+    })
 }
 
 /// Adds a job's row.
@@ -36,8 +64,8 @@ pub(super) async fn add(
     now: Timestamp,
 ) -> Result<Job> {
     let row = sqlx::query(
-        "INSERT INTO job (number, account, kind, backup, instance, state, not_before, created_at, asked) \
-         VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6, $7) RETURNING *",
+        "INSERT INTO job (number, account, kind, backup, instance, state, not_before, created_at, asked, \
+         target) VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6, $7, $8) RETURNING *",
     )
     .bind(rows::signed(number))
     .bind(new.account.as_str())
@@ -46,6 +74,7 @@ pub(super) async fn add(
     .bind(new.instance.as_str())
     .bind(micros(now))
     .bind(new.order.as_ref().map(rows::to_json).transpose()?)
+    .bind(&new.target)
     .fetch_one(&mut **tx)
     .await
     .map_err(|error| failed(&error))?;
@@ -287,20 +316,24 @@ pub(super) async fn cancel(
     if job.kind == JobKind::RemoveBackup {
         return Err(conflict(format!("the job {number} removes a backup and cannot be stopped")));
     }
-    // A waiting job ends here; a running one is told at its next heartbeat.
+    // A waiting job ends here; a running one is told at its next heartbeat. A restore that has begun and waits again
+    // may have left its target changed: the worker that claims it next puts that right, and then ends it.
+    let ends = matches!(job.state, JobState::Queued)
+        && !(matches!(job.kind, JobKind::Restore) && job.outcome.is_some());
     let row = sqlx::query(
-        "UPDATE job SET cancel_requested = 1, ended_at = CASE state WHEN 'queued' THEN $2 ELSE ended_at END, \
-         state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END \
+        "UPDATE job SET cancel_requested = 1, ended_at = CASE $3 WHEN 1 THEN $2 ELSE ended_at END, \
+         state = CASE $3 WHEN 1 THEN 'cancelled' ELSE state END \
          WHERE number = $1 AND state IN ('queued', 'running') RETURNING *",
     )
     .bind(rows::signed(number))
     .bind(micros(now))
+    .bind(i64::from(ends))
     .fetch_optional(&mut *tx)
     .await
     .map_err(|error| failed(&error))?
     .ok_or_else(|| conflict(format!("the job {number} has ended already")))?;
     let job = rows::job(&row)?;
-    if job.state == crate::model::JobState::Cancelled && job.kind == JobKind::TakeBackup {
+    if job.state == JobState::Cancelled && job.kind == JobKind::TakeBackup {
         let failure = Failure {
             code: "CANCELLED".to_owned(),
             message: "the backup was stopped before it began".to_owned(),

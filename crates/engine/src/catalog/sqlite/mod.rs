@@ -48,6 +48,7 @@ const MIGRATIONS: &[Change] = &[
     (2, "places and nonces", include_str!("../migrations/sqlite/0002_places_and_nonces.sql")),
     (3, "parts in their backup", include_str!("../migrations/sqlite/0003_parts_in_their_backup.sql")),
     (4, "restore and drill", include_str!("../migrations/sqlite/0004_restore_and_drill.sql")),
+    (5, "one restore a target", include_str!("../migrations/sqlite/0005_one_restore_a_target.sql")),
 ];
 
 impl SqliteCatalog {

@@ -7,6 +7,7 @@ mod set;
 mod uncompressed;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ use crate::redis::{Address, Choice, Connection, Login, Severity, Timeouts, look,
 use crate::vault::ObjectWriter;
 use proof::Proven;
 pub(super) use set::{CapturedSet, Hosts, SetOrder};
+pub(super) use uncompressed::Turns;
 use uncompressed::Uncompressed;
 
 /// How often a node that is saving is looked at again, once a second, before it is taken for busy.
@@ -44,6 +46,7 @@ pub(super) struct ShardOrder<'a> {
     /// A folder for what does not fit into memory.
     pub(super) spool: PathBuf,
     pub(super) catalog: &'a dyn Catalog,
+    pub(super) turns: &'a Arc<Turns>,
     pub(super) clock: &'a Clock,
     /// Set once the node has forked for us.
     pub(super) forked: &'a AtomicBool,
@@ -173,7 +176,7 @@ impl ShardOrder<'_> {
         if method == CaptureMethod::Logical {
             return self.by_keys(choice, connection, server, create, gauge, warnings);
         }
-        match self.by_replication(choice, connection, create, gauge, cancel, warnings) {
+        match self.by_replication(choice, connection, create, gauge, warnings) {
             Err(error) if method == CaptureMethod::Auto && hides_replication(&error) => {
                 warnings.push(format!(
                     "taken key by key, each at its own moment, because replication is refused: {error}"
@@ -193,12 +196,13 @@ impl ShardOrder<'_> {
         connection: Connection,
         create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
         gauge: &Gauge<'_>,
-        cancel: &CancellationToken,
         warnings: &mut Vec<String>,
     ) -> Result<(Came, Box<dyn ObjectWriter>)> {
         let options = &self.instance.capture;
         let uncompressed = if options.uncompressed {
-            Uncompressed::switch(self.connect(choice, cancel)?, self.catalog, self.instance)?
+            // To put it back is the last that is left out when somebody asks to stop.
+            let own = self.connect(choice, &CancellationToken::new())?;
+            Uncompressed::switch(own, self.catalog, self.turns, self.instance)?
         } else {
             None
         };

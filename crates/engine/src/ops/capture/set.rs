@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Captured, ShardOrder, Source};
+use super::{Captured, ShardOrder, Source, Turns};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
@@ -38,6 +38,7 @@ pub(in crate::ops) struct SetOrder {
     pub(in crate::ops) catalog: Arc<dyn Catalog>,
     pub(in crate::ops) clock: Clock,
     pub(in crate::ops) hosts: Arc<Hosts>,
+    pub(in crate::ops) turns: Arc<Turns>,
     /// How long lost nodes are looked for.
     pub(in crate::ops) fail_over: Duration,
     pub(in crate::ops) meter: Arc<Meter>,
@@ -47,8 +48,8 @@ pub(in crate::ops) struct SetOrder {
 /// What was captured of an instance.
 pub(in crate::ops) struct CapturedSet {
     pub(in crate::ops) before: Layout,
-    /// The layout afterwards; of a cluster only.
-    pub(in crate::ops) after: Option<Layout>,
+    /// The layout afterwards, or why it could not be had; of a cluster only.
+    pub(in crate::ops) after: Option<Result<Layout>>,
     /// By shard of `before`.
     pub(in crate::ops) shards: Vec<Result<Captured>>,
 }
@@ -92,9 +93,13 @@ impl SetOrder {
             return Err(cancelled());
         }
         let after = match before.topology {
-            Topology::Cluster => Some(self.layout().await?),
+            // What was captured is kept, whether or not the cluster can be looked at again.
+            Topology::Cluster => Some(self.layout_after_fail_over().await),
             Topology::Standalone | Topology::Sentinel => None,
         };
+        if self.cancel.is_cancelled() {
+            return Err(cancelled());
+        }
         Ok(CapturedSet { before, after, shards })
     }
 
@@ -214,6 +219,7 @@ impl SetOrder {
             slots,
             spool: self.spool.clone(),
             catalog: &*self.catalog,
+            turns: &self.turns,
             clock: &self.clock,
             forked,
         };

@@ -100,7 +100,7 @@ impl Engine {
     /// What a restore would do. Looks at the target, changes nothing.
     pub async fn plan_restore(&self, who: &Principal, wanted: &RestoreRequest) -> Result<RestorePlan> {
         let resolved = self.resolve(&who.with(Right::Operate)?, wanted).await?;
-        self.plan(Arc::new(resolved)).await
+        self.plan(Arc::new(resolved)).await.map(|(plan, _)| plan)
     }
 
     /// Plans a restore and adds the job that does it. What the plan refuses is an error here.
@@ -111,7 +111,7 @@ impl Engine {
     ) -> Result<(RestorePlan, Job)> {
         let scope = who.with(Right::Operate)?;
         let resolved = Arc::new(self.resolve(&scope, &wanted).await?);
-        let plan = self.plan(resolved.clone()).await?;
+        let (plan, target) = self.plan(resolved.clone()).await?;
         if let Some(error) = refused(&plan) {
             return Err(error);
         }
@@ -122,6 +122,7 @@ impl Engine {
             instance: resolved.backup.instance.clone(),
             kind: JobKind::Restore,
             order: Some(Order::Restore(Box::new(resolved.order.clone()))),
+            target: Some(target),
         };
         let job = self.catalog.request_job(&new, self.clock.now()).await?;
         self.job_written.notify_one();
@@ -158,8 +159,7 @@ impl Engine {
         let attempt = self.attempt(job, &Arc::default(), &CancellationToken::new()).await?;
         let tidied = tokio::task::spawn_blocking(move || {
             let mut outcome = attempt.earlier();
-            let result =
-                if outcome.changed { attempt.tidy_up(&mut outcome).map(|_| ()) } else { Ok(()) };
+            let result = if outcome.changed { attempt.tidy_up(&mut outcome).map(|_| ()) } else { Ok(()) };
             (outcome, result)
         });
         let (outcome, result) =
@@ -230,6 +230,13 @@ impl Engine {
             let instance = found.ok_or_else(|| {
                 Error::new(Kind::NotFound, "INSTANCE_GONE", format!("the instance {id} was deleted"))
             })?;
+            // The plan was made for another server, and nobody has agreed to change this one.
+            if instance.url != order.url {
+                let message =
+                    format!("the instance {id} was at {} and is at {} now", order.url, instance.url);
+                return Err(Error::new(Kind::Conflict, "RESTORE_TARGET_MOVED", message)
+                    .hint("ask for the restore again, if it is to go there"));
+            }
             (instance.url.parse()?, self.login_of(&instance)?)
         } else {
             let place = secrets_place(backup);
@@ -239,7 +246,8 @@ impl Engine {
         Ok(Reach { address, login, timeouts: self.settings.timeouts })
     }
 
-    async fn plan(&self, resolved: Arc<Resolved>) -> Result<RestorePlan> {
+    /// The plan, and what tells its target from every other one.
+    async fn plan(&self, resolved: Arc<Resolved>) -> Result<(RestorePlan, String)> {
         let attempt_parts = (self.vault.clone(), Handle::current(), self.clock.now());
         let planning = tokio::task::spawn_blocking(move || {
             let Resolved { backup, order, reach } = &*resolved;
@@ -256,12 +264,13 @@ impl Engine {
                     plan.refusals.push(Failure::from(&error));
                 }
             }
-            Ok(plan)
+            Ok((plan, survey.identity().unwrap_or_else(|| order.url.clone())))
         });
         planning.await.unwrap_or_else(|error| Err(Error::internal("planning stopped", error)))
     }
 
-    /// Two restores into one target would undo each other.
+    /// Two restores into one target would undo each other. The catalog refuses a second one too; here it is refused
+    /// by its address, so that it is also found where the target was started anew since, and says so more plainly.
     async fn refuse_second(&self, scope: &Scope, url: &str) -> Result<()> {
         let filter = JobFilter {
             kinds: vec![JobKind::Restore],

@@ -112,13 +112,9 @@ impl Planning<'_> {
         }
         if !self.survey.is_empty() && !self.order.wipe && !self.goes_on {
             found.push(
-                Error::new(
-                    Kind::Conflict,
-                    "RESTORE_TARGET_NOT_EMPTY",
-                    "the target would lose what it has",
-                )
-                .because(self.held())
-                .hint("restore with --as commands, or with --wipe if all of it may be lost"),
+                Error::new(Kind::Conflict, "RESTORE_TARGET_NOT_EMPTY", "the target would lose what it has")
+                    .because(self.held())
+                    .hint("restore with --as commands, or with --wipe if all of it may be lost"),
             );
         }
         found

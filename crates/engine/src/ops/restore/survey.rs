@@ -256,6 +256,16 @@ impl Survey {
         run_ids.filter(|run_id| !run_id.is_empty()).collect()
     }
 
+    /// The same for every way to this target: the run ids of its primaries, in order; `None` if one does not tell.
+    pub(super) fn identity(&self) -> Option<String> {
+        // 40 hex digits (`CONFIG_RUN_ID_SIZE` in Redis `src/server.h`).
+        let is_sound = |id: &&str| id.len() == 40 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let ids = self.primaries.iter().map(|primary| Some(primary.run_id.as_str()).filter(is_sound));
+        let mut ids = ids.collect::<Option<Vec<_>>>()?;
+        ids.sort_unstable();
+        Some(ids.join(","))
+    }
+
     /// The first primary, which speaks for all in matters of version.
     pub(super) fn first(&self) -> &Primary {
         &self.primaries[0]

@@ -91,6 +91,7 @@ impl Engine {
             catalog: self.catalog.clone(),
             clock: self.clock.clone(),
             hosts: self.hosts.clone(),
+            turns: self.turns.clone(),
             fail_over: self.settings.fail_over,
             meter: meter.clone(),
             cancel: cancel.clone(),

@@ -16,7 +16,7 @@ pub(super) struct Record {
     pub(super) server: ServerFacts,
     pub(super) origin: BackupOrigin,
     pub(super) parts: Vec<SealedPart>,
-    /// Slots changed hands meanwhile: their keys may be in two parts or in none.
+    /// Slots changed hands meanwhile: their keys may be in two parts or in none, and another attempt may do better.
     pub(super) is_unsettled: bool,
 }
 
@@ -37,7 +37,7 @@ impl Record {
                 .unwrap_or_else(|| Error::internal("nothing was captured", "no shard")));
         };
         let unsettled = unsettled_slots(set);
-        let is_unsettled = unsettled.is_some();
+        let is_unsettled = unsettled.is_some() && matches!(set.after, Some(Ok(_)));
         let missing = missing(set, unsettled);
         let doubt = captured.iter().find_map(|(_, captured)| captured.doubt.as_ref());
         let (state, failure) = match (missing.first(), doubt) {
@@ -70,9 +70,11 @@ impl Record {
     }
 }
 
-/// Slots that changed hands or were between two nodes; `None` if the cluster stood still.
+/// Slots that changed hands or were between two nodes, all if that is not known; `None` if the cluster stood still.
 fn unsettled_slots(set: &CapturedSet) -> Option<Slots> {
-    let after = set.after.as_ref()?;
+    let Ok(after) = set.after.as_ref()? else {
+        return Some(Slots::new([(0, SLOT_COUNT - 1)]));
+    };
     if set.before.same_owners(after) {
         return None;
     }
@@ -128,11 +130,17 @@ fn missing(set: &CapturedSet, unsettled: Option<Slots>) -> Vec<Missing> {
         });
     }
     if let Some(slots) = unsettled {
+        let what = match &set.after {
+            Some(Err(error)) => {
+                format!("the cluster could not be looked at again after the backup ({error})")
+            }
+            _ => "the cluster changed during the backup".to_owned(),
+        };
         missing.push(Missing {
             slots,
             failure: note(
                 super::TOPOLOGY_CHANGED,
-                "the cluster changed during the backup; keys of these slots may be in two parts or in none",
+                &format!("{what}; keys of these slots may be in two parts or in none"),
                 "take the backup again when the resharding or fail-over is over",
             ),
         });
@@ -210,5 +218,35 @@ fn snapshot_report(captured: &Captured) -> SnapshotReport {
         replication_offset: captured.replication.as_ref().map(|(_, offset)| *offset),
         not_compared: report.not_compared.keys + report.not_compared.members,
         doubt: captured.doubt.as_ref().map(ToString::to_string),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Kind;
+    use crate::model::Topology;
+
+    fn cluster(epoch: u64) -> Layout {
+        Layout {
+            topology: Topology::Cluster,
+            shards: Vec::new(),
+            epoch: Some(epoch),
+            uncovered: Slots::default(),
+            moving: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_cluster_that_cannot_be_looked_at_again_leaves_every_slot_in_doubt() {
+        let set = |after| CapturedSet { before: cluster(1), after: Some(after), shards: Vec::new() };
+        let still = set(Ok(cluster(1)));
+        assert!(unsettled_slots(&still).is_none() && missing(&still, None).is_empty());
+        let gone = set(Err(Error::new(Kind::Unreachable, "CLUSTER_UNREACHABLE", "nobody answers")));
+        let noted = missing(&gone, unsettled_slots(&gone));
+        assert_eq!(noted.len(), 1);
+        assert_eq!(noted[0].slots.to_string(), "0-16383");
+        assert_eq!(noted[0].failure.code, "TOPOLOGY_CHANGED");
+        assert!(noted[0].failure.message.contains("nobody answers"), "{}", noted[0].failure.message);
     }
 }

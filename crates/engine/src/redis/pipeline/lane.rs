@@ -151,7 +151,10 @@ impl Lane {
                 // What comes behind a piece that was refused must be refused as well: it may not overtake it.
                 Verdict::Done if is_stuck => {
                     flight.settled = true;
-                    shared.fail(half_done("a piece of it was refused, and a later one taken", &shown_key(command)));
+                    shared.fail(half_done(
+                        "a piece of it was refused, and a later one taken",
+                        &shown_key(command),
+                    ));
                 }
                 _ if flight.settled => {}
                 Verdict::Done if is_last && item.is_last => {
