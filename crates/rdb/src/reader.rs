@@ -12,7 +12,7 @@ use crate::{
     limits::{Limits, NotCompared},
     opcode,
     part::{Head, Out, Visitor, Want},
-    source::{Source, give_back},
+    source::{GROWTH_BYTES, Source, give_back},
     text::Texts,
     value::{self, Seen, Value},
 };
@@ -313,11 +313,46 @@ impl<R: BufRead> Reader<R> {
         self.keys.add(self.database, &self.key, start).map_err(|twice| self.twice(twice))?;
         let attributes = std::mem::take(&mut self.attributes);
         let want = if V::SEES { visitor.begin(&self.head(encoding, attributes)?) } else { Want::Nothing };
+        if V::SEES
+            && want == Want::Raw
+            && let Some(value) = self.whole_value(encoding, visitor)?
+        {
+            self.latest = Latest { encoding, start, attributes, value };
+            return Ok(Step::Entry);
+        }
         let value = with_tap(&mut self.source, Out { visitor, want }, |source, out| {
             value::check(encoding, source, &mut self.seen, out)
         })?;
         self.latest = Latest { encoding, start, attributes, value };
         Ok(Step::Entry)
+    }
+
+    /// Reads a value of which the bytes are wanted and that lies in one buffer, as most do: then they need not be kept
+    /// on the way. `None` when it does not, is long, or when anything is wrong with it.
+    fn whole_value<V: Visitor>(
+        &mut self,
+        encoding: Encoding,
+        visitor: &mut V,
+    ) -> Result<Option<Value>, Box<Reason>> {
+        let not_compared = self.seen.not_compared();
+        let mut decoded = std::mem::take(&mut self.source.decoded);
+        let window = self.source.window()?;
+        // Bytes are handed out in steps of that size.
+        let window = &window[..window.len().min(GROWTH_BYTES)];
+        let mut slice = Slice::new(window, &mut decoded, self.limits.max_blob_bytes);
+        let mut out = Out { visitor: &mut (), want: Want::Nothing };
+        let read = value::check(encoding, &mut slice, &mut self.seen, &mut out);
+        let taken = window.len() - slice.left();
+        if read.is_ok() {
+            visitor.raw(&window[..taken]).map_err(|error| Reason::output(&error))?;
+        }
+        self.source.decoded = decoded;
+        let Ok(value) = read else {
+            self.seen.set_not_compared(not_compared);
+            return Ok(None);
+        };
+        self.source.advance(taken);
+        Ok(Some(value))
     }
 
     fn head(&self, encoding: Encoding, attributes: Attributes) -> Result<Head<'_>, Box<Reason>> {
