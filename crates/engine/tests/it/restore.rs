@@ -8,6 +8,7 @@ use keystow_engine::model::{
 };
 use keystow_engine::ops::{NewLogin, RestoreRequest, Target};
 
+use crate::fake;
 use crate::lab::{Server, fill_with_everything};
 use crate::world::{World, code, eventually};
 
@@ -265,6 +266,22 @@ async fn expiries_are_kept_shifted_stripped_or_dropped() {
             // Sent as they are, they are dropped by a server whose clock says the same.
             let sent = method == RestoreMethod::Commands && ttl == TtlPolicy::Keep;
             assert_eq!(outcome.expired, u64::from(sent || ttl == TtlPolicy::DropExpired), "{case}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_collections_are_left_out_as_servers_do() {
+    let world = World::new().await;
+    let file = fake::summed(b"REDIS0009\xfe\x00\x00\x03key\x05value\x02\x05empty\x00\xff".to_vec());
+    world.add("src", &fake::primary(fake::with_length(&file))).await.unwrap();
+    let backup = world.take("src").await;
+    for method in [RestoreMethod::Primary, RestoreMethod::Commands] {
+        for ttl in [TtlPolicy::Keep, TtlPolicy::Strip] {
+            let target = Server::start(&[]);
+            let request = RestoreRequest { ttl, ..by(method, to(&backup, &target.url())) };
+            let outcome = done(restored(&world, request).await);
+            assert_eq!((outcome.restored, outcome.keys_after), (1, 1), "{method} {ttl}");
         }
     }
 }

@@ -35,13 +35,15 @@ pub struct RestoreOptions {
     /// the server; servers take no more than `proto-max-bulk-len`, 512 MiB by default. Values may be over it by as
     /// much as one string of theirs.
     pub max_value_bytes: u64,
+    /// The same for a module's value, which only one command can restore.
+    pub max_module_bytes: u64,
 }
 
 impl RestoreOptions {
     /// Everything, with the usual limits; keys that are there stay.
     pub fn new(to: Format) -> Self {
         let (changes, limits) = (Changes::default(), Limits::default());
-        Self { to, changes, replace: false, limits, max_value_bytes: 64 << 20 }
+        Self { to, changes, replace: false, limits, max_value_bytes: 64 << 20, max_module_bytes: 512 << 20 }
     }
 }
 
@@ -101,7 +103,7 @@ pub struct RestoreEntry<'a> {
 /// time: `UNLINK`, then `SET` and `APPEND`, `RPUSH`, `SADD`, `HSET`, `ZADD` or `XADD` and what belongs to it, and
 /// `PEXPIREAT` at last. Clients see it grow; it loses how often it was used, and a stream what is pending of entries
 /// that are not there. These commands need [`RestoreOptions::replace`], for they would add to a key that is there;
-/// without it, and for a module's value, such a value is an error.
+/// without it such a value is an error, and so is a module's of more than [`RestoreOptions::max_module_bytes`].
 ///
 /// Not restored are empty collections, which servers leave out as well, and what [`NotRestored`] counts. Memory is
 /// bounded by twice the largest value that is restored by one command, and twice the longest string of a larger one.

@@ -180,7 +180,7 @@ impl<'o, S: RestoreSink> Restorer<'o, S> {
         }
         match self.way {
             Way::Refused { why, bytes, .. } => {
-                return Err(self.too_large(why, bytes, self.options.max_value_bytes));
+                return Err(self.too_large(why, bytes, self.longest_value()));
             }
             Way::Keep | Way::Convert => self.give(entry)?,
             Way::Outgrown | Way::Turning => {

@@ -131,6 +131,8 @@ pub struct Rewritten {
     pub to: Format,
     /// Keys by kind.
     pub kinds: BTreeMap<Kind, Moves>,
+    /// Empty collections among the keys in the output, which servers leave out when they load it.
+    pub empty: u64,
     /// Function libraries that were kept.
     pub functions: u64,
     /// Records that were left out.

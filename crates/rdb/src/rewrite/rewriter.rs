@@ -61,6 +61,7 @@ pub(super) struct Rewriter<'o, W: Write> {
     in_keys: bool,
     from: Format,
     moves: [Moves; Kind::ALL.len()],
+    empty: u64,
     kept_functions: u64,
     dropped: Dropped,
     bytes_read: u64,
@@ -113,6 +114,7 @@ impl<'o, W: Write> Rewriter<'o, W> {
             in_keys: false,
             from: Format::default(),
             moves: Default::default(),
+            empty: 0,
             kept_functions: 0,
             dropped: Dropped::default(),
             bytes_read: 0,
@@ -179,6 +181,7 @@ impl<'o, W: Write> Rewriter<'o, W> {
         let mut rewritten = Rewritten {
             from: self.from,
             to: self.writer.format(),
+            empty: self.empty,
             functions: self.kept_functions,
             dropped: self.dropped,
             changes: self.changer.counts(),
@@ -297,6 +300,7 @@ impl<'o, W: Write> Rewriter<'o, W> {
             }
             Way::Keep => {
                 moves.kept += 1;
+                self.empty += u64::from(entry.is_skipped_by_servers());
                 0
             }
             Way::Convert | Way::Hold(_) => {
@@ -305,6 +309,7 @@ impl<'o, W: Write> Rewriter<'o, W> {
                     moves.left_out += 1;
                 } else {
                     moves.converted += 1;
+                    self.empty += u64::from(entry.is_skipped_by_servers());
                     self.converter.end(self.writer.gathered());
                     self.writer.settle()?;
                 }

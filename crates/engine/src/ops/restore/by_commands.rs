@@ -11,7 +11,7 @@ use super::attempt::Attempt;
 use super::pour::Pour;
 use super::survey::{Primary, Survey};
 use crate::error::{Error, Result};
-use crate::model::{OnConflict, Part, Phase, RestoreOutcome};
+use crate::model::{OnConflict, Part, Phase, RestoreMethod, RestoreOutcome};
 use crate::redis::{Fleet, Pipeline, Reply, WhenBusy};
 
 /// How long a target is looked for that has died, fails over or moves slots.
@@ -78,7 +78,7 @@ impl Attempt {
         if self.order.wipe && !survey.is_empty() {
             // What is thrown away for a backup that turns out to be damaged is lost.
             self.meter.enter(Phase::Checking);
-            self.parts().try_all(survey.format(), &self.cancel)?;
+            self.parts().try_all(RestoreMethod::Commands, survey.format(), &self.cancel)?;
         }
         self.touch(outcome)?;
         if self.order.wipe {
@@ -120,7 +120,6 @@ impl Attempt {
         let to = survey
             .format()
             .ok_or_else(|| Error::internal("a target of no known version", "it was planned for"))?;
-        let replace = self.order.on_conflict == OnConflict::Replace || self.order.wipe;
         let when_busy = match self.order.on_conflict {
             OnConflict::Skip => WhenBusy::Skip,
             OnConflict::Fail if !goes_on => WhenBusy::Fail,
@@ -139,7 +138,7 @@ impl Attempt {
         self.meter.follow(index, Box::new(move || safe + gauge.safe()));
         let mut pour =
             Pour::new(self, pipeline, functions, (index, safe), outcome.restored + outcome.skipped, goes_on);
-        let options = self.parts().options(part, to, replace)?;
+        let options = self.parts().options(part, to)?;
         let read = self.parts().read(part, &options, &mut pour, Pour::failure);
         let (finished, counts) = pour.finish();
         self.wrote.fetch_or(counts.wrote, Ordering::Relaxed);
@@ -173,7 +172,11 @@ fn add(read: &Restored, outcome: &mut RestoreOutcome, lost: &mut NotRestored) {
     outcome.restored -= dropped;
     outcome.expired += dropped + changes.dropped_expired;
     outcome.with_expiry += changes.with_expiry;
-    outcome.left_out += changes.filtered_out + changes.other_slots + read.empty;
+    outcome.left_out += changes.filtered_out + changes.other_slots;
+    if read.empty > 0 {
+        let text = format!("{} keys without a member were left out, as servers do", read.empty);
+        outcome.warnings.push(text);
+    }
     lost.functions += read.not_restored.functions;
     lost.module_aux += read.not_restored.module_aux;
     lost.key_meta += read.not_restored.key_meta;

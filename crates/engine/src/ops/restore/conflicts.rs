@@ -26,7 +26,7 @@ impl Attempt {
         let askers = opened.collect::<Result<Vec<_>>>().map_err(at_target)?;
         let mut asking = Asking { route, askers, found: 0, names: Vec::new(), failure: None };
         for part in &self.backup.parts {
-            let options = self.parts().options(part, to, true)?;
+            let options = self.parts().options(part, to)?;
             self.parts().read(part, &options, &mut asking, |asking| asking.failure.take())?;
         }
         asking.ask_all()?;

@@ -260,7 +260,7 @@ impl Engine {
             if readable && planning.needs_trial(plan.method) {
                 let (vault, runtime, now) = attempt_parts;
                 let parts = wanted::Parts { vault: &*vault, runtime: &runtime, backup, order, now };
-                if let Err(error) = parts.try_all(survey.format(), &cancel) {
+                if let Err(error) = parts.try_all(plan.method, survey.format(), &cancel) {
                     plan.refusals.push(Failure::from(&error));
                 }
             }

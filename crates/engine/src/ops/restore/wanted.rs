@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, KeyChoice, Part, RestoreOrder, TtlPolicy};
+use crate::model::{Backup, KeyChoice, OnConflict, Part, RestoreMethod, RestoreOrder, TtlPolicy};
 use crate::ops::part_reader::PartReader;
 use crate::vault::{AttemptKey, ObjectKey, Vault};
 
@@ -133,18 +133,26 @@ impl Parts<'_> {
     }
 
     /// Reads every part as for servers of that format, for nothing but to know that it can be done.
-    pub(super) fn try_all(&self, to: Option<Format>, cancel: &CancellationToken) -> Result<()> {
+    pub(super) fn try_all(
+        &self,
+        method: RestoreMethod,
+        to: Option<Format>,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
         let Some(to) = to else { return Ok(()) };
         for part in &self.backup.parts {
-            let options = self.options(part, to, true)?;
+            let mut options = self.options(part, to)?;
+            // A primary's snapshot has no bound on its values.
+            options.replace |= method == RestoreMethod::Primary;
             self.read(part, &options, &mut Nowhere(cancel), |sink| sink.0.is_cancelled().then(stopped))?;
         }
         Ok(())
     }
 
     /// How a part becomes commands.
-    pub(super) fn options(&self, part: &Part, to: Format, replace: bool) -> Result<RestoreOptions> {
-        // Larger values go in pieces, which only works where they may replace what is there.
+    pub(super) fn options(&self, part: &Part, to: Format) -> Result<RestoreOptions> {
+        let replace = self.order.on_conflict == OnConflict::Replace || self.order.wipe;
+        // Larger values go in pieces, which only works where they may replace what is there, and not for a module's.
         let max_value_bytes = if replace { 64 << 20 } else { 512 << 20 };
         Ok(RestoreOptions {
             to,
@@ -152,6 +160,7 @@ impl Parts<'_> {
             replace,
             limits: Limits::default(),
             max_value_bytes,
+            max_module_bytes: 512 << 20,
         })
     }
 }

@@ -23,7 +23,16 @@ impl<S: RestoreSink> Restorer<'_, S> {
     /// Whether the payload is too long for one command.
     #[inline]
     pub(super) fn has_outgrown(&self) -> bool {
-        (self.command.value().len() + self.converter.held_bytes()) as u64 > self.options.max_value_bytes
+        (self.command.value().len() + self.converter.held_bytes()) as u64 > self.longest_value()
+    }
+
+    /// Most bytes of this value that one command may restore.
+    #[inline]
+    pub(super) fn longest_value(&self) -> u64 {
+        match self.heading.kind {
+            Kind::Module => self.options.max_module_bytes,
+            _ => self.options.max_value_bytes,
+        }
     }
 
     /// Finds a way for a value that is too large for one command.
