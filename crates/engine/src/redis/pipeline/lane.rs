@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::batch::Batch;
+use super::load::Load;
 use super::verdict::{Verdict, judge, shown_key};
 use crate::error::{Error, Kind, Result};
 use crate::redis::{Connection, Door, Reply};
@@ -41,6 +42,8 @@ pub(super) struct Lane {
     flights: VecDeque<Flight>,
     bytes: usize,
     items: usize,
+    /// Bytes that wait for this lane or are under way on it.
+    load: Arc<Load>,
     /// The number of a key that goes in piece by piece, and of which a piece was refused for now.
     stuck: Option<u64>,
 }
@@ -49,7 +52,7 @@ impl Lane {
     pub(super) fn new(
         door: Door,
         shared: Arc<Shared>,
-        spare: Sender<Batch>,
+        (spare, load): (Sender<Batch>, Arc<Load>),
         cancel: CancellationToken,
     ) -> Self {
         Self {
@@ -62,6 +65,7 @@ impl Lane {
             flights: VecDeque::new(),
             bytes: 0,
             items: 0,
+            load,
             stuck: None,
         }
     }
@@ -102,6 +106,7 @@ impl Lane {
     fn send(&mut self, batch: Batch) -> Result<()> {
         if self.shared.failed.load(Ordering::Acquire) {
             // Nothing is added to a restore that has failed.
+            self.load.shed(batch.bytes.len());
             return Ok(());
         }
         let selects = batch.database != self.database;
@@ -151,7 +156,10 @@ impl Lane {
                 // What comes behind a piece that was refused must be refused as well: it may not overtake it.
                 Verdict::Done if is_stuck => {
                     flight.settled = true;
-                    shared.fail(half_done("a piece of it was refused, and a later one taken", &shown_key(command)));
+                    shared.fail(half_done(
+                        "a piece of it was refused, and a later one taken",
+                        &shown_key(command),
+                    ));
                 }
                 _ if flight.settled => {}
                 Verdict::Done if is_last && item.is_last => {
@@ -193,12 +201,14 @@ impl Lane {
 
     /// The first batch under way is answered in full.
     fn land(&mut self) {
-        let Some(Flight { batch, .. }) = self.flights.pop_front() else { return };
+        let Some(Flight { mut batch, .. }) = self.flights.pop_front() else { return };
         self.bytes -= batch.bytes.len();
+        self.load.shed(batch.bytes.len());
         self.items -= batch.items.len();
         if !self.shared.trouble.load(Ordering::Acquire) && !self.shared.failed.load(Ordering::Acquire) {
             self.shared.end(batch.first);
         }
+        batch.empty();
         // Its user may be gone.
         let _ = self.spare.send(batch);
     }
@@ -207,10 +217,11 @@ impl Lane {
     fn give_up(mut self, error: Error, waiting: &Receiver<Batch>) {
         let flights = std::mem::take(&mut self.flights);
         self.connection = None;
+        self.load.shed(self.bytes);
         if error.kind != Kind::Unreachable {
             self.shared.fail(error);
             // Taken, so that nobody waits for it.
-            waiting.iter().for_each(drop);
+            waiting.iter().for_each(|batch| self.load.shed(batch.bytes.len()));
             return;
         }
         let (mut left, mut half) = (Vec::new(), None);
@@ -231,6 +242,7 @@ impl Lane {
         }
         self.shared.leave(left, error.clone());
         for batch in waiting {
+            self.load.shed(batch.bytes.len());
             self.shared.leave(batch.leave(0, false), error.clone());
         }
     }

@@ -90,13 +90,15 @@ fn in_pieces(node: Node, pieces: &'static [[&'static str; 2]]) -> (Result<()>, C
     pipeline.finish()
 }
 
-const PIECES: &[[&str; 2]] = &[["UNLINK k", "RPUSH k 1"], ["RPUSH k 2", "RPUSH k 3"], ["RPUSH k 4", "PEXPIREAT k 9"]];
+const PIECES: &[[&str; 2]] =
+    &[["UNLINK k", "RPUSH k 1"], ["RPUSH k 2", "RPUSH k 3"], ["RPUSH k 4", "PEXPIREAT k 9"]];
 
 #[test]
 fn pieces_go_again_in_their_order_when_all_were_refused() {
     // A node that is not the slot's, then one that is; and one to which the slot moves.
     for text in ["-CLUSTERDOWN x\r\n", "-ASK 0 127.0.0.1:1\r\n"] {
-        let (node, log) = server(move |index, _| if index < 6 { text.to_owned() } else { ":1\r\n".to_owned() });
+        let (node, log) =
+            server(move |index, _| if index < 6 { text.to_owned() } else { ":1\r\n".to_owned() });
         let (result, counts) = in_pieces(node, PIECES);
         result.unwrap();
         assert_eq!((counts.done, counts.mended), (1, 1));
@@ -110,9 +112,12 @@ fn pieces_go_again_in_their_order_when_all_were_refused() {
 fn a_piece_that_overtakes_a_refused_one_fails_the_restore() {
     for refused in 0..5 {
         // Just this one, as a server does that is busy for a moment.
-        let (node, _) = server(move |index, _| {
-            if index == refused { "-BUSY script\r\n".to_owned() } else { ":1\r\n".to_owned() }
-        });
+        let (node, _) =
+            server(
+                move |index, _| {
+                    if index == refused { "-BUSY script\r\n".to_owned() } else { ":1\r\n".to_owned() }
+                },
+            );
         let (result, counts) = in_pieces(node, PIECES);
         let error = result.unwrap_err();
         assert_eq!((error.code, counts.done, counts.wrote), ("RESTORE_HALF_DONE", 0, true), "{refused}");
