@@ -9,7 +9,7 @@ use crate::model::{
     Backup, BackupState, Failure, OnConflict, RestoreMethod, RestoreOrder, RestorePlan, SnapshotReport,
     TargetFacts, Topology, TtlPolicy,
 };
-use crate::redis::Address;
+use crate::redis::{Address, Node};
 
 /// Everything that a plan is made of.
 pub(super) struct Planning<'a> {
@@ -99,6 +99,9 @@ impl Planning<'_> {
         if !first.may_follow {
             found.push(no("the user may not use REPLICAOF, or the server hides it"));
         }
+        if self.goes_over_tls() && self.order.method != RestoreMethod::Primary {
+            found.push(no("the target is reached over TLS, and a snapshot would go to it in clear"));
+        }
         if first.replicates_with_tls {
             found.push(no("the target's tls-replication is on"));
         }
@@ -112,16 +115,16 @@ impl Planning<'_> {
         }
         if !self.survey.is_empty() && !self.order.wipe && !self.goes_on {
             found.push(
-                Error::new(
-                    Kind::Conflict,
-                    "RESTORE_TARGET_NOT_EMPTY",
-                    "the target would lose what it has",
-                )
-                .because(self.held())
-                .hint("restore with --as commands, or with --wipe if all of it may be lost"),
+                Error::new(Kind::Conflict, "RESTORE_TARGET_NOT_EMPTY", "the target would lose what it has")
+                    .because(self.held())
+                    .hint("restore with --as commands, or with --wipe if all of it may be lost"),
             );
         }
         found
+    }
+
+    fn goes_over_tls(&self) -> bool {
+        matches!(self.survey.first().node, Node::Tcp { tls: true, .. })
     }
 
     fn method(&self, obstacles: &[Error]) -> (RestoreMethod, String) {
@@ -302,6 +305,16 @@ impl Planning<'_> {
         if functions > 0 && !has_functions && !self.order.choice.without_functions {
             warnings
                 .push(format!("{functions} function libraries are left out: the target has no functions"));
+        }
+        if method == RestoreMethod::Primary && self.goes_over_tls() {
+            warnings.push(
+                "the snapshot, and a password for it, go to the target in clear, without TLS".to_owned(),
+            );
+        }
+        if let Some((from, to)) = &self.order.choice.prefix {
+            warnings.push(format!(
+                "where \"{from}\" becomes \"{to}\", two keys may get one name, and one of them is lost: nothing tells"
+            ));
         }
         if method == RestoreMethod::Commands && !self.modules().is_empty() {
             warnings.push("what modules keep outside of keys is left out: no command carries it".to_owned());
