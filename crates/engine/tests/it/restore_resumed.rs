@@ -53,7 +53,10 @@ async fn a_target_that_still_follows_is_let_go_and_restored() {
     target.connect().run(&format!("SET half 1\nCONFIG SET masterauth once\nREPLICAOF 127.0.0.1 {port}"));
     let outcome = done(gone_on_with(&world, &asked).await);
     assert_eq!((target.digest(), role(&target).as_str()), (source.digest(), "master"));
-    assert_eq!((outcome.followed, outcome.borrowed, setting(&target, "masterauth")), (None, vec![], "".into()));
+    assert_eq!(
+        (outcome.followed, outcome.borrowed, setting(&target, "masterauth")),
+        (None, vec![], "".into())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,7 +110,8 @@ async fn keys_that_a_new_run_of_the_target_may_have_lost_are_sent_again() {
     let backup = backup_of(&world, &source).await;
     for on_conflict in [OnConflict::Fail, OnConflict::Replace, OnConflict::Skip] {
         let target = Server::start(&[]);
-        let request = RestoreRequest { on_conflict, ..by(RestoreMethod::Commands, to(&backup, &target.url())) };
+        let request =
+            RestoreRequest { on_conflict, ..by(RestoreMethod::Commands, to(&backup, &target.url())) };
         let noted = RestoreOutcome {
             method: RestoreMethod::Commands,
             changed: true,

@@ -237,8 +237,7 @@ fn what_cannot_be_made_in_pieces_is_refused_with_its_size() {
     ] {
         let original = Rdb::new().raw(&[254, 2]).record(encoding, value).end();
         let (max_value_bytes, max_module_bytes) = (1000, 1000);
-        let options =
-            RestoreOptions { max_value_bytes, max_module_bytes, replace, ..to(Format::REDIS_9) };
+        let options = RestoreOptions { max_value_bytes, max_module_bytes, replace, ..to(Format::REDIS_9) };
         for capacity in [100, 100_000] {
             let Err(RestoreError::TooLarge(refused)) =
                 restored(BufReader::with_capacity(capacity, &original[..]), &options)

@@ -12,7 +12,9 @@ use super::wanted::Parts;
 use super::{Meter, at_target};
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, Job, OnConflict, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy};
+use crate::model::{
+    Backup, Job, OnConflict, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy,
+};
 use crate::redis::{Address, Door, Info, Ledger, Node, leader, let_go};
 use crate::vault::Vault;
 
@@ -62,8 +64,9 @@ impl Attempt {
     fn pick_up(&mut self, outcome: &mut RestoreOutcome) -> Result<bool> {
         if outcome.method == RestoreMethod::Primary && !self.tidy_up(outcome)? {
             let RestoreOutcome { mut warnings, borrowed, took_ms, .. } = std::mem::take(outcome);
-            warnings.push("the target does not follow Keystow as an attempt before this one left it".to_owned());
-            *outcome = RestoreOutcome { warnings, borrowed, took_ms, ..RestoreOutcome::default() };
+            warnings
+                .push("the target does not follow Keystow as an attempt before this one left it".to_owned());
+            *outcome = RestoreOutcome { took_ms, warnings, borrowed, ..RestoreOutcome::default() };
             return Ok(false);
         }
         // What was begun in one way can only be gone on with in the same.
@@ -87,7 +90,8 @@ impl Attempt {
             outcome.keys_before = survey.keys();
         }
         // Before a wipe it is tried in any case.
-        let wipes = plan.method == RestoreMethod::Commands && self.order.wipe && !goes_on && !survey.is_empty();
+        let wipes =
+            plan.method == RestoreMethod::Commands && self.order.wipe && !goes_on && !survey.is_empty();
         if planning.needs_trial(plan.method) && !wipes {
             self.parts().try_all(plan.method, survey.format(), &self.cancel)?;
         }

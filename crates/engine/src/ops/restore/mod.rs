@@ -158,8 +158,7 @@ impl Engine {
         let attempt = self.attempt(job, &Arc::default(), &CancellationToken::new()).await?;
         let tidied = tokio::task::spawn_blocking(move || {
             let mut outcome = attempt.earlier();
-            let result =
-                if outcome.changed { attempt.tidy_up(&mut outcome).map(|_| ()) } else { Ok(()) };
+            let result = if outcome.changed { attempt.tidy_up(&mut outcome).map(|_| ()) } else { Ok(()) };
             (outcome, result)
         });
         let (outcome, result) =
