@@ -147,50 +147,7 @@ impl Lane {
             let reply = connection.reply()?;
             let (command, item) = (flight.batch.command(flight.next), flight.batch.items[flight.next]);
             let verdict = judge(&reply, connection.node(), command, item.again, shared.when_busy);
-            let is_last = flight.replies <= 1;
-            if matches!(verdict, Verdict::Done) {
-                shared.wrote.store(true, Ordering::Relaxed);
-            }
-            let is_stuck = !item.repeatable && *stuck == Some(item.number);
-            match verdict {
-                // What comes behind a piece that was refused must be refused as well: it may not overtake it.
-                Verdict::Done if is_stuck => {
-                    flight.settled = true;
-                    shared.fail(half_done(
-                        "a piece of it was refused, and a later one taken",
-                        &shown_key(command),
-                    ));
-                }
-                _ if flight.settled => {}
-                Verdict::Done if is_last && item.is_last => {
-                    shared.done.fetch_add(1, Ordering::Relaxed);
-                }
-                Verdict::Done => {}
-                Verdict::Ours => shared.take_for_ours(),
-                Verdict::Skipped => {
-                    flight.settled = true;
-                    shared.skipped.fetch_add(1, Ordering::Relaxed);
-                }
-                // Some of its commands were carried out here, and cannot be taken back.
-                Verdict::Later(_, reason) if !item.repeatable && flight.replies < item.replies => {
-                    flight.settled = true;
-                    *stuck = Some(item.number);
-                    shared.fail(half_done(&reason, &shown_key(command)));
-                }
-                Verdict::Later(ask, reason) => {
-                    flight.settled = true;
-                    // Pieces wait until their slot has moved: half of a value would be at each node.
-                    let ask = if item.repeatable { ask } else { None };
-                    if !item.repeatable {
-                        *stuck = Some(item.number);
-                    }
-                    shared.leave([flight.batch.take_out(flight.next, ask)], reason);
-                }
-                Verdict::Fatal(error) => {
-                    flight.settled = true;
-                    shared.fail(error);
-                }
-            }
+            flight.note(verdict, shared, stuck);
             flight.answered();
         }
         if flight.next == flight.batch.items.len() {
@@ -221,7 +178,9 @@ impl Lane {
         if error.kind != Kind::Unreachable {
             self.shared.fail(error);
             // Taken, so that nobody waits for it.
-            waiting.iter().for_each(|batch| self.load.shed(batch.bytes.len()));
+            for batch in waiting {
+                self.load.shed(batch.bytes.len());
+            }
             return;
         }
         let (mut left, mut half) = (Vec::new(), None);
@@ -261,6 +220,47 @@ impl Flight {
     fn skip(&mut self, orders: usize) {
         self.next += orders;
         self.replies = self.batch.items.get(self.next).map_or(0, |item| item.replies);
+    }
+
+    /// Notes what one reply means for the next order. `stuck`: the key of which a piece was refused.
+    fn note(&mut self, verdict: Verdict, shared: &Shared, stuck: &mut Option<u64>) {
+        let item = self.batch.items[self.next];
+        let key = || shown_key(self.batch.command(self.next));
+        if matches!(verdict, Verdict::Done) {
+            shared.wrote.store(true, Ordering::Relaxed);
+        }
+        let is_stuck = !item.repeatable && *stuck == Some(item.number);
+        match verdict {
+            // What comes behind a piece that was refused must be refused as well: it may not overtake it.
+            Verdict::Done if is_stuck => {
+                shared.fail(half_done("a piece of it was refused, and a later one taken", &key()));
+            }
+            _ if self.settled => return,
+            Verdict::Done => {
+                let is_whole = self.replies <= 1 && item.is_last;
+                shared.done.fetch_add(u64::from(is_whole), Ordering::Relaxed);
+                return;
+            }
+            Verdict::Ours => return shared.take_for_ours(),
+            Verdict::Skipped => {
+                shared.skipped.fetch_add(1, Ordering::Relaxed);
+            }
+            // Some of its commands were carried out here, and cannot be taken back.
+            Verdict::Later(_, reason) if !item.repeatable && self.replies < item.replies => {
+                *stuck = Some(item.number);
+                shared.fail(half_done(&reason, &key()));
+            }
+            // Pieces wait until their slot has moved: half of a value would be at each node.
+            Verdict::Later(_, reason) if !item.repeatable => {
+                *stuck = Some(item.number);
+                shared.leave([self.batch.take_out(self.next, None)], reason);
+            }
+            Verdict::Later(ask, reason) => {
+                shared.leave([self.batch.take_out(self.next, ask)], reason);
+            }
+            Verdict::Fatal(error) => shared.fail(error),
+        }
+        self.settled = true;
     }
 
     /// One reply to the next order has come.
