@@ -7,6 +7,7 @@
 
 mod batch;
 mod lane;
+mod load;
 mod mend;
 mod verdict;
 
@@ -22,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Item, Leftover};
 use self::lane::Lane;
+use self::load::Load;
 use self::mend::Patience;
 use super::{Door, Login, Node, Timeouts};
 use crate::error::{Error, Result};
@@ -207,6 +209,7 @@ impl Gauge {
 struct Feed {
     batches: SyncSender<Batch>,
     spare: Receiver<Batch>,
+    load: Arc<Load>,
     /// The batch that is being filled.
     filling: Option<Batch>,
     thread: JoinHandle<()>,
@@ -315,7 +318,9 @@ impl Pipeline {
         for node in self.route.primaries.clone() {
             let (batches, waiting) = sync_channel(WAITING);
             let (spare, returned): (Sender<Batch>, _) = channel();
-            let lane = Lane::new(self.fleet.door(&node), self.shared.clone(), spare, self.cancel.clone());
+            let load = Arc::new(Load::default());
+            let fed = (spare, load.clone());
+            let lane = Lane::new(self.fleet.door(&node), self.shared.clone(), fed, self.cancel.clone());
             let runtime = runtime.clone();
             let thread = thread::Builder::new()
                 .name("restore-lane".to_owned())
@@ -324,7 +329,7 @@ impl Pipeline {
                     lane.run(&waiting);
                 })
                 .map_err(|error| Error::internal("no thread for the target", error))?;
-            self.feeds.push(Feed { batches, spare: returned, filling: None, thread });
+            self.feeds.push(Feed { batches, spare: returned, load, filling: None, thread });
         }
         Ok(())
     }
@@ -350,6 +355,7 @@ impl Pipeline {
     fn flush(&mut self, lane: usize) -> Result<()> {
         let feed = &mut self.feeds[lane];
         if let Some(batch) = feed.filling.take() {
+            feed.load.add(batch.bytes.len(), &|| feed.thread.is_finished());
             // A lane takes batches until its feed ends, whatever happens to it.
             feed.batches
                 .send(batch)
@@ -382,7 +388,7 @@ impl Pipeline {
     /// Brings all lanes to rest: what is under way is answered or left over.
     fn rest(&mut self) {
         for feed in self.feeds.drain(..) {
-            let Feed { batches, spare, filling, thread } = feed;
+            let Feed { batches, spare, filling, thread, .. } = feed;
             drop((batches, spare));
             if let Some(batch) = filling {
                 lock(&self.shared.leftovers).extend(batch.leave(0, false));

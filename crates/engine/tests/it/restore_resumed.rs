@@ -55,7 +55,7 @@ async fn a_target_that_still_follows_is_let_go_and_restored() {
     assert_eq!((target.digest(), role(&target).as_str()), (source.digest(), "master"));
     assert_eq!(
         (outcome.followed, outcome.borrowed, setting(&target, "masterauth")),
-        (None, vec![], "".into())
+        (None, vec![], String::new())
     );
 }
 

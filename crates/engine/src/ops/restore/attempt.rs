@@ -66,7 +66,7 @@ impl Attempt {
             let RestoreOutcome { mut warnings, borrowed, took_ms, .. } = std::mem::take(outcome);
             warnings
                 .push("the target does not follow Keystow as an attempt before this one left it".to_owned());
-            *outcome = RestoreOutcome { warnings, borrowed, took_ms, ..RestoreOutcome::default() };
+            *outcome = RestoreOutcome { took_ms, warnings, borrowed, ..RestoreOutcome::default() };
             return Ok(false);
         }
         // What was begun in one way can only be gone on with in the same.

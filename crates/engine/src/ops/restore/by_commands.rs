@@ -98,13 +98,11 @@ impl Attempt {
             }
             _ => self.wrote.fetch_or(primary.functions > 0, Ordering::Relaxed),
         };
-        match control.call(&[b"FLUSHALL", b"ASYNC"]).map_err(at_target)? {
-            Reply::Error(text) => Err(at_target(control.refusal("throw its keys away (FLUSHALL)", &text))),
-            _ => {
-                self.wrote.store(true, Ordering::Relaxed);
-                Ok(())
-            }
+        if let Reply::Error(text) = control.call(&[b"FLUSHALL", b"ASYNC"]).map_err(at_target)? {
+            return Err(at_target(control.refusal("throw its keys away (FLUSHALL)", &text)));
         }
+        self.wrote.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Restores one part, from the key on that comes behind those that are safe. Tells how often the target was lost.

@@ -9,7 +9,7 @@ use crate::model::{
     Backup, BackupState, Failure, OnConflict, RestoreMethod, RestoreOrder, RestorePlan, SnapshotReport,
     TargetFacts, Topology, TtlPolicy,
 };
-use crate::redis::Address;
+use crate::redis::{Address, Node};
 
 /// Everything that a plan is made of.
 pub(super) struct Planning<'a> {
@@ -69,9 +69,9 @@ impl Planning<'_> {
     fn held(&self) -> String {
         let (keys, functions) = (self.survey.keys(), self.survey.functions());
         if functions > 0 {
-            format!("it holds {keys} keys and {functions} function libraries")
+            format!("the target holds {keys} keys and {functions} function libraries")
         } else {
-            format!("it holds {keys} keys")
+            format!("the target holds {keys} keys")
         }
     }
 
@@ -99,6 +99,9 @@ impl Planning<'_> {
         if !first.may_follow {
             found.push(no("the user may not use REPLICAOF, or the server hides it"));
         }
+        if self.goes_over_tls() && self.order.method != RestoreMethod::Primary {
+            found.push(no("the target is reached over TLS, and a snapshot would go to it in clear"));
+        }
         if first.replicates_with_tls {
             found.push(no("the target's tls-replication is on"));
         }
@@ -118,6 +121,10 @@ impl Planning<'_> {
             );
         }
         found
+    }
+
+    fn goes_over_tls(&self) -> bool {
+        matches!(self.survey.first().node, Node::Tcp { tls: true, .. })
     }
 
     fn method(&self, obstacles: &[Error]) -> (RestoreMethod, String) {
@@ -276,8 +283,10 @@ impl Planning<'_> {
                 steps.push("its keys are counted, and it is made a primary of its own again".to_owned());
             }
             _ => {
-                steps
-                    .push(format!("RESTORE commands to {} for {parts} part(s)", self.survey.primaries.len()));
+                steps.push(format!(
+                    "RESTORE commands: parts {parts}, primaries of the target {}",
+                    self.survey.primaries.len()
+                ));
             }
         }
         match order.ttl {
@@ -298,6 +307,16 @@ impl Planning<'_> {
         if functions > 0 && !has_functions && !self.order.choice.without_functions {
             warnings
                 .push(format!("{functions} function libraries are left out: the target has no functions"));
+        }
+        if method == RestoreMethod::Primary && self.goes_over_tls() {
+            warnings.push(
+                "the snapshot, and a password for it, go to the target in clear, without TLS".to_owned(),
+            );
+        }
+        if let Some((from, to)) = &self.order.choice.prefix {
+            warnings.push(format!(
+                "where \"{from}\" becomes \"{to}\", two keys may get one name, and one of them is lost: nothing tells"
+            ));
         }
         if method == RestoreMethod::Commands && !self.modules().is_empty() {
             warnings.push("what modules keep outside of keys is left out: no command carries it".to_owned());

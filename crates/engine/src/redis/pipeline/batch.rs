@@ -50,10 +50,15 @@ pub(super) struct Leftover {
 impl Batch {
     /// An empty one in the same buffers.
     pub(super) fn begin(mut self, database: u64, first: u64) -> Self {
+        self.empty();
+        Self { database, first, ..self }
+    }
+
+    /// Forgets its orders. It is kept for others, and huge buffers of several lanes add up.
+    pub(super) fn empty(&mut self) {
         self.bytes.clear();
         self.bytes.shrink_to(KEPT_BYTES);
         self.items.clear();
-        Self { database, first, ..self }
     }
 
     pub(super) fn add(&mut self, item: Item, command: &[u8]) {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use super::batch::Batch;
+use super::load::Load;
 use super::verdict::{Verdict, judge, shown_key};
 use crate::error::{Error, Kind, Result};
 use crate::redis::{Connection, Door, Reply};
@@ -41,6 +42,8 @@ pub(super) struct Lane {
     flights: VecDeque<Flight>,
     bytes: usize,
     items: usize,
+    /// Bytes that wait for this lane or are under way on it.
+    load: Arc<Load>,
     /// The number of a key that goes in piece by piece, and of which a piece was refused for now.
     stuck: Option<u64>,
 }
@@ -49,7 +52,7 @@ impl Lane {
     pub(super) fn new(
         door: Door,
         shared: Arc<Shared>,
-        spare: Sender<Batch>,
+        (spare, load): (Sender<Batch>, Arc<Load>),
         cancel: CancellationToken,
     ) -> Self {
         Self {
@@ -62,6 +65,7 @@ impl Lane {
             flights: VecDeque::new(),
             bytes: 0,
             items: 0,
+            load,
             stuck: None,
         }
     }
@@ -102,6 +106,7 @@ impl Lane {
     fn send(&mut self, batch: Batch) -> Result<()> {
         if self.shared.failed.load(Ordering::Acquire) {
             // Nothing is added to a restore that has failed.
+            self.load.shed(batch.bytes.len());
             return Ok(());
         }
         let selects = batch.database != self.database;
@@ -142,50 +147,7 @@ impl Lane {
             let reply = connection.reply()?;
             let (command, item) = (flight.batch.command(flight.next), flight.batch.items[flight.next]);
             let verdict = judge(&reply, connection.node(), command, item.again, shared.when_busy);
-            let is_last = flight.replies <= 1;
-            if matches!(verdict, Verdict::Done) {
-                shared.wrote.store(true, Ordering::Relaxed);
-            }
-            let is_stuck = !item.repeatable && *stuck == Some(item.number);
-            match verdict {
-                // What comes behind a piece that was refused must be refused as well: it may not overtake it.
-                Verdict::Done if is_stuck => {
-                    flight.settled = true;
-                    shared.fail(half_done(
-                        "a piece of it was refused, and a later one taken",
-                        &shown_key(command),
-                    ));
-                }
-                _ if flight.settled => {}
-                Verdict::Done if is_last && item.is_last => {
-                    shared.done.fetch_add(1, Ordering::Relaxed);
-                }
-                Verdict::Done => {}
-                Verdict::Ours => shared.take_for_ours(),
-                Verdict::Skipped => {
-                    flight.settled = true;
-                    shared.skipped.fetch_add(1, Ordering::Relaxed);
-                }
-                // Some of its commands were carried out here, and cannot be taken back.
-                Verdict::Later(_, reason) if !item.repeatable && flight.replies < item.replies => {
-                    flight.settled = true;
-                    *stuck = Some(item.number);
-                    shared.fail(half_done(&reason, &shown_key(command)));
-                }
-                Verdict::Later(ask, reason) => {
-                    flight.settled = true;
-                    // Pieces wait until their slot has moved: half of a value would be at each node.
-                    let ask = if item.repeatable { ask } else { None };
-                    if !item.repeatable {
-                        *stuck = Some(item.number);
-                    }
-                    shared.leave([flight.batch.take_out(flight.next, ask)], reason);
-                }
-                Verdict::Fatal(error) => {
-                    flight.settled = true;
-                    shared.fail(error);
-                }
-            }
+            flight.note(verdict, shared, stuck);
             flight.answered();
         }
         if flight.next == flight.batch.items.len() {
@@ -196,12 +158,14 @@ impl Lane {
 
     /// The first batch under way is answered in full.
     fn land(&mut self) {
-        let Some(Flight { batch, .. }) = self.flights.pop_front() else { return };
+        let Some(Flight { mut batch, .. }) = self.flights.pop_front() else { return };
         self.bytes -= batch.bytes.len();
+        self.load.shed(batch.bytes.len());
         self.items -= batch.items.len();
         if !self.shared.trouble.load(Ordering::Acquire) && !self.shared.failed.load(Ordering::Acquire) {
             self.shared.end(batch.first);
         }
+        batch.empty();
         // Its user may be gone.
         let _ = self.spare.send(batch);
     }
@@ -210,10 +174,13 @@ impl Lane {
     fn give_up(mut self, error: Error, waiting: &Receiver<Batch>) {
         let flights = std::mem::take(&mut self.flights);
         self.connection = None;
+        self.load.shed(self.bytes);
         if error.kind != Kind::Unreachable {
             self.shared.fail(error);
             // Taken, so that nobody waits for it.
-            waiting.iter().for_each(drop);
+            for batch in waiting {
+                self.load.shed(batch.bytes.len());
+            }
             return;
         }
         let (mut left, mut half) = (Vec::new(), None);
@@ -234,6 +201,7 @@ impl Lane {
         }
         self.shared.leave(left, error.clone());
         for batch in waiting {
+            self.load.shed(batch.bytes.len());
             self.shared.leave(batch.leave(0, false), error.clone());
         }
     }
@@ -252,6 +220,47 @@ impl Flight {
     fn skip(&mut self, orders: usize) {
         self.next += orders;
         self.replies = self.batch.items.get(self.next).map_or(0, |item| item.replies);
+    }
+
+    /// Notes what one reply means for the next order. `stuck`: the key of which a piece was refused.
+    fn note(&mut self, verdict: Verdict, shared: &Shared, stuck: &mut Option<u64>) {
+        let item = self.batch.items[self.next];
+        let key = || shown_key(self.batch.command(self.next));
+        if matches!(verdict, Verdict::Done) {
+            shared.wrote.store(true, Ordering::Relaxed);
+        }
+        let is_stuck = !item.repeatable && *stuck == Some(item.number);
+        match verdict {
+            // What comes behind a piece that was refused must be refused as well: it may not overtake it.
+            Verdict::Done if is_stuck => {
+                shared.fail(half_done("a piece of it was refused, and a later one taken", &key()));
+            }
+            _ if self.settled => return,
+            Verdict::Done => {
+                let is_whole = self.replies <= 1 && item.is_last;
+                shared.done.fetch_add(u64::from(is_whole), Ordering::Relaxed);
+                return;
+            }
+            Verdict::Ours => return shared.take_for_ours(),
+            Verdict::Skipped => {
+                shared.skipped.fetch_add(1, Ordering::Relaxed);
+            }
+            // Some of its commands were carried out here, and cannot be taken back.
+            Verdict::Later(_, reason) if !item.repeatable && self.replies < item.replies => {
+                *stuck = Some(item.number);
+                shared.fail(half_done(&reason, &key()));
+            }
+            // Pieces wait until their slot has moved: half of a value would be at each node.
+            Verdict::Later(_, reason) if !item.repeatable => {
+                *stuck = Some(item.number);
+                shared.leave([self.batch.take_out(self.next, None)], reason);
+            }
+            Verdict::Later(ask, reason) => {
+                shared.leave([self.batch.take_out(self.next, ask)], reason);
+            }
+            Verdict::Fatal(error) => shared.fail(error),
+        }
+        self.settled = true;
     }
 
     /// One reply to the next order has come.
