@@ -1,9 +1,13 @@
 //! Tells whether the service is well.
 
+use tokio_util::sync::CancellationToken;
+
 use super::Engine;
+use super::instances::InstanceTest;
 use crate::access::Principal;
-use crate::error::Result;
-use crate::model::{InstanceFilter, Page, Right};
+use crate::error::{Error, Result};
+use crate::model::{CaptureMethod, Instance, InstanceFilter, Page, Right};
+use crate::redis::{Connection, check_replication};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone)]
@@ -41,7 +45,12 @@ impl Engine {
         let filter = InstanceFilter { page: Page { offset: 0, limit: 100 }, ..InstanceFilter::default() };
         for instance in self.instances(who, filter).await?.rows {
             let subject = format!("instance {}", instance.id);
-            findings.push(match self.test_instance(who, &instance.id).await {
+            let found = self.test_instance(who, &instance.id).await;
+            let allowed = match found {
+                Ok(found) => self.check_rights(&instance, &found).await.map(|()| found),
+                Err(error) => Err(error),
+            };
+            findings.push(match allowed {
                 Ok(found) => {
                     let server = if found.facts.valkey { "valkey" } else { "redis" };
                     let detail = format!("{server} {}", found.facts.version);
@@ -51,6 +60,23 @@ impl Engine {
             });
         }
         Ok(Health { findings })
+    }
+
+    /// Whether the user of an instance may do what its backups do, at the server that would be asked first.
+    async fn check_rights(&self, instance: &Instance, found: &InstanceTest) -> Result<()> {
+        let choice =
+            found.layout.shards.iter().find_map(|shard| shard.candidates(found.prefer).into_iter().next());
+        let Some(choice) = choice.filter(|_| instance.capture.method != CaptureMethod::Logical) else {
+            return Ok(());
+        };
+        let source = self.source(instance)?;
+        tokio::task::spawn_blocking(move || {
+            let cancel = CancellationToken::new();
+            let mut connection = Connection::open(&choice.node, &source.login, source.timeouts, cancel)?;
+            check_replication(&mut connection)
+        })
+        .await
+        .unwrap_or_else(|error| Err(Error::internal("the look at rights stopped", error)))
     }
 
     async fn check_catalog(&self) -> Finding {

@@ -72,6 +72,22 @@ async fn a_missing_right_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_check_names_a_missing_right_before_a_backup_does() {
+    let source = Server::start(&[]);
+    let world = World::new().await;
+    let url = format!("redis://keystow:word@127.0.0.1:{}", source.port);
+    source.connect().run("ACL SETUSER keystow on >word +replconf +ping +info +acl|whoami +acl|dryrun");
+    world.add("crs-1", &url).await.unwrap();
+    let finding = world.engine.check(&world.admin).await.unwrap().findings.pop().unwrap();
+    assert!(!finding.ok && finding.detail.contains("PSYNC"), "{finding:?}");
+    assert!(finding.hint.unwrap().contains("+psync +replconf +ping"));
+    source.connect().run("ACL SETUSER keystow +psync");
+    let finding = world.engine.check(&world.admin).await.unwrap().findings.pop().unwrap();
+    assert!(finding.ok, "{finding:?}");
+    assert!(source.connect().command(&["INFO", "replication"]).text().contains("connected_slaves:0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_was_changed_fails_the_backup() {
     let source = Server::start(&["--requirepass", "old-password"]);
     let world = World::new().await;
