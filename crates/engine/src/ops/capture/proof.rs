@@ -20,6 +20,9 @@ pub(super) const CHUNK_BYTES: usize = 512 * 1024;
 /// Chunks in all: what waits between the two threads is bounded by it.
 const CHUNKS: usize = 8;
 
+/// The priority of the reader's thread (`nice`).
+const NICE: i32 = 10;
+
 /// Bytes that are in the writer's hands, and what the reader thought of them.
 pub(super) struct Proven {
     /// SHA-256 of the bytes, lower-case hex.
@@ -48,7 +51,10 @@ pub(super) fn prove<T>(
         }
         let reader = thread::Builder::new()
             .name("rdb-reader".to_owned())
-            .spawn_scoped(scope, || judge(ChunkReader::new(taken, spare), slots, gauge))
+            .spawn_scoped(scope, || {
+                step_back();
+                judge(ChunkReader::new(taken, spare), slots, gauge)
+            })
             .map_err(|error| Error::internal("no thread for the reader", error))?;
         let mut chunks = Chunks { writer, gauge, full, empties, brought: 0 };
         let result = bring(&mut chunks);
@@ -58,6 +64,14 @@ pub(super) fn prove<T>(
         let verdict = reader.join().map_err(|_| Error::internal("the reader stopped", "it panicked"))?;
         Ok((result?, verdict.accept(brought)?))
     })
+}
+
+/// Lowers this thread's priority: where the source runs on the same host, it and its clients come first. The thread
+/// ends with the capture, so nothing has to be raised again, which would take a right.
+fn step_back() {
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE) {
+        tracing::debug!(%error, "the reader keeps its priority");
+    }
 }
 
 /// Where chunks come from and go to.
