@@ -76,6 +76,11 @@ impl Error {
         Self::new(Kind::Internal, "INTERNAL", message).because(cause)
     }
 
+    /// The end of work that somebody stopped.
+    pub fn cancelled() -> Self {
+        Self::new(Kind::Cancelled, "CANCELLED", "stopped on request")
+    }
+
     /// A failed file operation; a full disk becomes [`Kind::NoSpace`].
     pub fn io(message: impl Into<Cow<'static, str>>, cause: &std::io::Error) -> Self {
         use std::io::ErrorKind::{QuotaExceeded, StorageFull};

@@ -273,7 +273,7 @@ impl Drill {
         let (mut hash, mut copied) = (Context::new(&SHA256), 0);
         loop {
             if self.cancel.is_cancelled() {
-                return Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"));
+                return Err(Error::cancelled());
             }
             let chunk = runtime.block_on(reader.read_at(copied, CHUNK_BYTES))?;
             if chunk.is_empty() {

@@ -221,7 +221,7 @@ impl Follower<'_> {
         let mut next = Instant::now();
         loop {
             if cancel.is_cancelled() {
-                return Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"));
+                return Err(Error::cancelled());
             }
             if is_over() {
                 return Err(lost());

@@ -127,7 +127,7 @@ impl Primary {
         let mut strangers = 0u32;
         loop {
             if stop.is_cancelled() {
-                return Err(stopped());
+                return Err(Error::cancelled());
             }
             match self.listener.accept() {
                 Ok((socket, from)) => {
@@ -270,10 +270,6 @@ pub(super) fn random_hex(bytes: usize) -> Result<String> {
     let mut random = vec![0; bytes];
     aws_lc_rs::rand::fill(&mut random).map_err(|error| Error::internal("no random bytes", error))?;
     Ok(crate::model::hex(&random))
-}
-
-fn stopped() -> Error {
-    Error::new(Kind::Cancelled, "CANCELLED", "stopped on request")
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ fn confirmed(search: &Search<'_>, mut named: Vec<Seen>, sentinel: &Node) -> Resu
     }
     standings.extend(together(replicas, ask));
     if search.cancel.is_cancelled() {
-        return Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"));
+        return Err(Error::cancelled());
     }
     let helpful = standings.iter().any(|standing| matches!(standing, Some(Ok(own)) if own.trouble.is_none()));
     for (seen, standing) in named.iter_mut().zip(standings) {

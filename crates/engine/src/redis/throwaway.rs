@@ -140,7 +140,7 @@ impl Throwaway {
     /// Waits a moment, unless the server has ended, its time is up, or somebody says stop.
     fn pause(&mut self, cancel: &CancellationToken) -> Result<()> {
         if cancel.is_cancelled() {
-            return Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"));
+            return Err(Error::cancelled());
         }
         if let Ok(Some(status)) = self.group.0.try_wait() {
             return Err(self.ended(status));

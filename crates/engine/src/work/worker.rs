@@ -80,7 +80,7 @@ async fn do_job(
     } else if job.cancel_requested {
         // Asked while the worker before this one was dying.
         abandon(engine, job).await;
-        Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"))
+        Err(Error::cancelled())
     } else {
         // Side by side: a heartbeat that waits for the catalog must not keep the work from finishing its own write.
         tokio::select! {

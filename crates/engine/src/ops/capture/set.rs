@@ -90,7 +90,7 @@ impl SetOrder {
             }
         }
         if self.cancel.is_cancelled() {
-            return Err(cancelled());
+            return Err(Error::cancelled());
         }
         let after = match before.topology {
             // What was captured is kept, whether or not the cluster can be looked at again.
@@ -98,7 +98,7 @@ impl SetOrder {
             Topology::Standalone | Topology::Sentinel => None,
         };
         if self.cancel.is_cancelled() {
-            return Err(cancelled());
+            return Err(Error::cancelled());
         }
         Ok(CapturedSet { before, after, shards })
     }
@@ -147,7 +147,7 @@ impl SetOrder {
     async fn pause(&self) -> Result<()> {
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => Ok(()),
-            () = self.cancel.cancelled() => Err(cancelled()),
+            () = self.cancel.cancelled() => Err(Error::cancelled()),
         }
     }
 
@@ -183,7 +183,7 @@ impl SetOrder {
         let place = self.hosts.place(choice.node.host().to_owned());
         let one_at_a_time = tokio::select! {
             permit = place.acquire_owned() => permit.map_err(|error| Error::internal("no place on a host", error))?,
-            () = self.cancel.cancelled() => return Err(cancelled()),
+            () = self.cancel.cancelled() => return Err(Error::cancelled()),
         };
         let forked = Arc::new(AtomicBool::new(false));
         let (order, slots, index) = (self.clone(), shard.slots.clone(), shard.index);
@@ -230,10 +230,6 @@ impl SetOrder {
 fn not_run() -> Error {
     Error::new(Kind::Unreachable, "SHARD_UNREACHABLE", "the shard has no node that could be asked")
         .hint("look at the cluster's nodes: keystow instance test")
-}
-
-fn cancelled() -> Error {
-    Error::new(Kind::Cancelled, "CANCELLED", "stopped on request")
 }
 
 #[cfg(test)]

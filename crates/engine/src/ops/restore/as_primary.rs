@@ -9,7 +9,7 @@ use keystow_rdb::{Format, RewriteError, RewriteOptions, RewriteSource, Rewritten
 use super::at_target;
 use super::attempt::{Attempt, Owed, lock};
 use super::survey::Survey;
-use super::wanted::{impossible, stopped};
+use super::wanted::impossible;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Part, Phase, RestoreOutcome};
 use crate::ops::part_reader::PartReader;
@@ -131,7 +131,7 @@ fn rewrite(
             Error::new(Kind::Corrupt, "RESTORE_UNSOUND", format!("{name} is not sound")).because(fault)
         }
         // The link has the reason; this is not shown.
-        RewriteError::Output(_) => stopped(),
+        RewriteError::Output(_) => Error::cancelled(),
         RewriteError::Impossible(why) => impossible(&part.sealed.file_name, why),
     })
 }

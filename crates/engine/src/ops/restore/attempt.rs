@@ -142,7 +142,7 @@ impl Attempt {
     }
 
     pub(super) fn check_cancel(&self) -> Result<()> {
-        if self.cancel.is_cancelled() { Err(super::wanted::stopped()) } else { Ok(()) }
+        if self.cancel.is_cancelled() { Err(Error::cancelled()) } else { Ok(()) }
     }
 
     /// Whether the target's keys could be counted.

@@ -143,7 +143,7 @@ impl RestoreSink for Pour<'_> {
             let poured = self.pour(&entry);
             self.or_keep(poured)?;
         } else if self.attempt.cancel.is_cancelled() {
-            self.or_keep(Err(super::wanted::stopped()))?;
+            self.or_keep(Err(Error::cancelled()))?;
         }
         self.at_start = entry.is_last;
         self.keys += u64::from(entry.is_last);

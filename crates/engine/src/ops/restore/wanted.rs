@@ -144,7 +144,9 @@ impl Parts<'_> {
             let mut options = self.options(part, to)?;
             // A primary's snapshot has no bound on its values.
             options.replace |= method == RestoreMethod::Primary;
-            self.read(part, &options, &mut Nowhere(cancel), |sink| sink.0.is_cancelled().then(stopped))?;
+            self.read(part, &options, &mut Nowhere(cancel), |sink| {
+                sink.0.is_cancelled().then(Error::cancelled)
+            })?;
         }
         Ok(())
     }
@@ -163,10 +165,6 @@ impl Parts<'_> {
             max_module_bytes: 512 << 20,
         })
     }
-}
-
-pub(super) fn stopped() -> Error {
-    Error::new(Kind::Cancelled, "CANCELLED", "stopped on request")
 }
 
 /// Why a part cannot be restored.

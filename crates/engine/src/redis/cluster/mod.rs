@@ -99,7 +99,7 @@ fn confirmed(search: &Search<'_>, mut view: View) -> Result<Layout> {
     let mut rest = ask_all(&mut view.groups, true);
     rest.extend(ask_all(&mut view.groups, false));
     if search.cancel.is_cancelled() {
-        return Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"));
+        return Err(Error::cancelled());
     }
 
     let (uncovered, claimed_twice) = holes_and_overlaps(view.groups.iter().map(|group| &group.slots));

@@ -173,7 +173,7 @@ fn connect(node: &Node, tls: &TlsOptions, limit: Duration, cancel: &Cancellation
     };
     let socket = connected.map_err(|error| {
         if cancel.is_cancelled() {
-            return cancelled();
+            return Error::cancelled();
         }
         Error::new(Kind::Unreachable, "SOURCE_UNREACHABLE", format!("cannot connect to {node}"))
             .because(error)
@@ -186,8 +186,4 @@ fn connect(node: &Node, tls: &TlsOptions, limit: Duration, cancel: &Cancellation
         }
         (_, socket) => Ok(socket),
     }
-}
-
-fn cancelled() -> Error {
-    Error::new(Kind::Cancelled, "CANCELLED", "stopped on request")
 }

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use super::{Connection, cancelled, tls};
+use super::{Connection, tls};
 use crate::error::{Error, Kind};
 use crate::redis::Node;
 
@@ -27,7 +27,7 @@ impl Connection {
 
     pub(super) fn lost(&self, error: &std::io::Error) -> Error {
         if self.cancel.is_cancelled() {
-            return cancelled();
+            return Error::cancelled();
         }
         if let Some(failure) = tls::failure(&self.node, error) {
             return failure;

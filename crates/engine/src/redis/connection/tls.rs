@@ -115,7 +115,7 @@ pub(super) fn shake_hands(
         Ok(())
     })
     .map_err(|error| match error.kind() {
-        _ if cancel.is_cancelled() => super::cancelled(),
+        _ if cancel.is_cancelled() => Error::cancelled(),
         // A server without TLS takes the greeting for the start of a command and waits for its end.
         ErrorKind::TimedOut => failed(node, "did not answer the TLS handshake in time", Kind::Unreachable)
             .hint("check that the port speaks TLS: redis:// reaches one that does not"),

@@ -61,7 +61,7 @@ impl Pipeline {
                 return Err(failure);
             }
             if self.cancel.is_cancelled() {
-                return Err(Error::new(Kind::Cancelled, "CANCELLED", "stopped on request"));
+                return Err(Error::cancelled());
             }
             if !self.patience.wait(self.gauge().answered(), &self.cancel) {
                 let reason = lock(&self.shared.reason).clone();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Guest, stopped};
+use super::Guest;
 use crate::error::{Error, Kind, Result};
 
 /// How often a wait looks whether it is over.
@@ -133,7 +133,7 @@ impl Link {
         let mut deadline = Instant::now() + self.silence;
         while !bytes.is_empty() {
             if self.stop.is_cancelled() {
-                return Err(stopped());
+                return Err(Error::cancelled());
             }
             match self.socket.write(bytes) {
                 Ok(0) => return Err(closed()),
@@ -155,7 +155,7 @@ impl Link {
                 return Ok(command);
             }
             if self.stop.is_cancelled() {
-                return Err(stopped());
+                return Err(Error::cancelled());
             }
             if Instant::now() >= deadline {
                 return Err(lost(&ErrorKind::TimedOut.into()));
