@@ -19,8 +19,9 @@ use crate::model::{
     Backup, BackupRef, DrillOrder, DrillOutcome, DrilledPart, EventKind, Failure, Job, JobKind, NewJob,
     Order, Outcome, Part, Phase, Right, SealedPart, hex,
 };
+use crate::redis::Info;
 use crate::redis::programs::{Program, Version, Wanted};
-use crate::redis::throwaway::{SNAPSHOT, Throwaway, digest, fresh_folder, keyspace};
+use crate::redis::throwaway::{SNAPSHOT, Throwaway, digest, fresh_folder};
 use crate::vault::{AttemptKey, ObjectKey, ObjectReader, Vault};
 
 /// The folder of throw-away servers in the work folder.
@@ -238,7 +239,8 @@ impl Drill {
         let mut connection = loaded.map_err(|error| name_modules(error, part))?;
         let load_ms = millis(server.started().elapsed());
         seen.took = first.elapsed();
-        let counted = keyspace(&mut connection).map_err(|error| server.explain(error))?;
+        let info = Info::ask(&mut connection).map_err(|error| server.explain(error))?.unwrap_or_default();
+        let counted = info.key_counts();
         let digest = digest(&mut connection).map_err(|error| server.explain(error))?;
         seen.parts.push(DrilledPart { shard: part.shard, load_ms, databases: counted.clone(), digest });
         compare(part, &counted)

@@ -65,6 +65,6 @@ fn put_back(source: &Source, debt: &Debt) -> Result<bool> {
         return Ok(false);
     };
     let mut connection = Connection::open(&member.node, &source.login, source.timeouts, never)?;
-    write_setting(&mut connection, &debt.setting, &debt.value)?;
+    write_setting(&mut connection, &debt.setting, debt.value.as_bytes())?;
     Ok(true)
 }

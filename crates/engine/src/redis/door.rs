@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
 use super::info::Info;
-use super::settings::read_setting;
+use super::settings::{read_setting, write_setting};
 use super::{Connection, Login, Node, Reply, Timeouts};
 use crate::error::{Kind, Result};
 
@@ -47,8 +47,10 @@ impl Connection {
 
     /// Changes a setting. Whether it did.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<bool> {
-        let reply = self.call(&[b"CONFIG", b"SET", name.as_bytes(), value])?;
-        Ok(matches!(reply, Reply::Simple(_)))
+        match write_setting(self, name, value) {
+            Err(error) if error.kind == Kind::Denied => Ok(false),
+            other => other.map(|()| true),
+        }
     }
 
     /// Whether the user may run a command, which must be one that fails for another reason: rights are looked at before
@@ -66,6 +68,11 @@ impl Connection {
 }
 
 impl Info {
+    /// Keys of the databases that hold some.
+    pub fn key_counts(&self) -> BTreeMap<u64, u64> {
+        self.keyspace().into_iter().map(|(index, space)| (index, space.keys)).collect()
+    }
+
     /// Databases that hold something, such as `db0:keys=1,expires=0,avg_ttl=0`.
     pub fn keyspace(&self) -> BTreeMap<u64, Keyspace> {
         let database = |line: &str| {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Reply, encode};
+use super::info::Info;
 use super::pace::Pace;
 use crate::error::Result;
 use crate::model::ServerFacts;
@@ -66,12 +67,10 @@ fn granted(connection: &Connection, action: &str, reply: Reply) -> Result<Reply>
 
 /// The databases that hold keys. Where INFO is not allowed, all that can be selected.
 pub fn databases(connection: &mut Connection) -> Result<Vec<u64>> {
-    let reply = connection.call(&[b"INFO", b"keyspace"])?;
-    let Some(text) = reply.text() else {
-        return selectable(connection);
-    };
-    let number = |line: &str| line.strip_prefix("db")?.split_once(':')?.0.parse().ok();
-    Ok(text.lines().filter_map(number).collect())
+    match Info::ask(connection)? {
+        Some(info) => Ok(info.keyspace().into_keys().collect()),
+        None => selectable(connection),
+    }
 }
 
 fn selectable(connection: &mut Connection) -> Result<Vec<u64>> {
@@ -281,7 +280,7 @@ mod tests {
 
     #[test]
     fn databases_come_from_info() {
-        let mut server = scripted("$43\r\n# Keyspace\r\ndb0:keys=1,expires=0\r\ndb11:keys=2\r\n\r\n");
+        let mut server = scripted("$47\r\n# Keyspace\r\ndb0:keys=1,expires=0\r\ndb11:keys=2\r\n\r\n");
         assert_eq!(databases(&mut server).unwrap(), [0, 11]);
         let mut server = scripted("-NOPERM no\r\n+OK\r\n+OK\r\n-ERR DB index is out of range\r\n");
         assert_eq!(databases(&mut server).unwrap(), [0, 1]);

@@ -13,8 +13,8 @@ pub fn read_setting(connection: &mut Connection, name: &str) -> Result<Option<St
 }
 
 /// Sets a setting.
-pub fn write_setting(connection: &mut Connection, name: &str, value: &str) -> Result<()> {
-    match connection.call(&[b"CONFIG", b"SET", name.as_bytes(), value.as_bytes()])? {
+pub fn write_setting(connection: &mut Connection, name: &str, value: &[u8]) -> Result<()> {
+    match connection.call(&[b"CONFIG", b"SET", name.as_bytes(), value])? {
         Reply::Error(text) => Err(denied(connection, "set", name, &text)),
         _ => Ok(()),
     }

@@ -1,7 +1,6 @@
 //! A server of our own that loads one snapshot and is thrown away: it listens on a Unix socket in its own folder only,
 //! saves nothing, and ends with the value that holds it.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsRawFd;
@@ -15,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Reply, Timeouts};
+use super::info::Info;
 use super::programs::{Program, Version, command};
 use super::{Login, Node};
 use crate::error::{Error, Kind, Result};
@@ -112,11 +112,11 @@ impl Throwaway {
     ) -> Result<Connection> {
         let mut connection = self.connect(cancel)?;
         loop {
-            let info = info(&mut connection, b"persistence").map_err(|error| self.explain(error))?;
-            let number = |name: &str| field(&info, name).and_then(|text| text.parse().ok()).unwrap_or(0);
-            if field(&info, "loading") == Some("0") {
+            let info = Info::ask(&mut connection).map_err(|error| self.explain(error))?.unwrap_or_default();
+            if info.text("loading") == "0" {
                 return Ok(connection);
             }
+            let number = |name| info.number(name).unwrap_or(0);
             told(number("loading_loaded_bytes"), number("loading_total_bytes"));
             self.pause(cancel)?;
         }
@@ -214,36 +214,12 @@ fn says_nothing(status: ExitStatus, log: &str) -> bool {
     status.success() || told || log.contains("Out Of Memory")
 }
 
-/// Keys by database, as a server counts them; databases without keys are not there.
-pub fn keyspace(connection: &mut Connection) -> Result<BTreeMap<u64, u64>> {
-    Ok(info(connection, b"keyspace")?
-        .lines()
-        .filter_map(|line| {
-            let (database, facts) = line.trim().strip_prefix("db")?.split_once(':')?;
-            let keys = facts.split(',').find_map(|fact| fact.strip_prefix("keys="))?;
-            Some((database.parse().ok()?, keys.parse().ok()?))
-        })
-        .collect())
-}
-
 /// What all keys and values come to, as the server itself sums it up; `None` where it does not offer that.
 pub fn digest(connection: &mut Connection) -> Result<Option<String>> {
     Ok(match connection.call(&[b"DEBUG", b"DIGEST"])? {
         Reply::Simple(text) if text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit()) => Some(text),
         _ => None,
     })
-}
-
-fn info(connection: &mut Connection, section: &[u8]) -> Result<String> {
-    match connection.call(&[b"INFO", section])? {
-        Reply::Error(text) => Err(connection.refusal("describe itself", &text)),
-        reply => Ok(reply.text().unwrap_or_default()),
-    }
-}
-
-/// The value of a line `name:value`.
-fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
 }
 
 /// The last lines of a log, without dates and control characters, in one.
@@ -333,15 +309,6 @@ mod tests {
             assert!(!says_nothing(status, "Bad file format reading the append only file"), "{status}");
         }
         assert!(says_nothing(by(Signal::ABORT), "Out Of Memory allocating 4096 bytes!"));
-    }
-
-    #[test]
-    fn keys_are_counted_by_database() {
-        let info = "# Keyspace\r\ndb0:keys=18,expires=1,avg_ttl=0\r\ndb9:keys=1,expires=0\r\ndbx:keys=3\r\n";
-        let reply = format!("${}\r\n{info}\r\n", info.len()).into_bytes();
-        let counted = keyspace(&mut Connection::scripted([reply], Timeouts::default())).unwrap();
-        assert_eq!(counted, BTreeMap::from([(0, 18), (9, 1)]));
-        assert_eq!((field(info, "db9"), field(info, "db1")), (Some("keys=1,expires=0"), None));
     }
 
     #[test]

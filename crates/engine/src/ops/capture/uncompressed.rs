@@ -70,7 +70,7 @@ impl<'a> Uncompressed<'a> {
         };
         Handle::current().block_on(catalog.owe(&debt))?;
         let mut switched = Self { connection, catalog, debt, is_back: false, _turn: turn };
-        write_setting(&mut switched.connection, SETTING, "no")?;
+        write_setting(&mut switched.connection, SETTING, b"no")?;
         Ok(Some(switched))
     }
 
@@ -81,7 +81,7 @@ impl<'a> Uncompressed<'a> {
 
     fn restore(&mut self) -> Result<()> {
         if !self.is_back {
-            write_setting(&mut self.connection, &self.debt.setting, &self.debt.value)?;
+            write_setting(&mut self.connection, &self.debt.setting, self.debt.value.as_bytes())?;
             self.is_back = true;
             Handle::current().block_on(self.catalog.settle_debt(&self.debt))?;
         }

@@ -146,7 +146,7 @@ fn look(connection: &mut Connection, slots: Slots) -> Result<Primary> {
     let info = Info::ask(connection)?.unwrap_or_default();
     let databases = match facts.role.as_str() {
         "" => count_databases(connection)?,
-        _ => info.keyspace().into_iter().map(|(index, space)| (index, space.keys)).collect(),
+        _ => info.key_counts(),
     };
     let functions = match connection.call(&[b"FUNCTION", b"LIST"])? {
         Reply::Array(Some(libraries)) => libraries.len() as u64,
@@ -290,7 +290,7 @@ pub(super) fn count_keys(reach: &Reach, route: &Route, cancel: &CancellationToke
     let count = |node: &Node| -> Result<u64> {
         let mut connection = reach.door(node).open(cancel)?;
         Ok(match Info::ask(&mut connection)? {
-            Some(info) => info.keyspace().values().map(|space| space.keys).sum(),
+            Some(info) => info.key_counts().values().sum(),
             None => count_databases(&mut connection)?.values().sum(),
         })
     };
