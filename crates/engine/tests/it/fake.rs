@@ -48,6 +48,7 @@ fn serve(socket: TcpStream, info: &str, pieces: &[Vec<u8>]) -> std::io::Result<(
             "INFO" => write!(out, "${}\r\n{info}\r\n", info.len())?,
             "CONFIG" => out.write_all(b"*0\r\n")?,
             "REPLCONF" => out.write_all(b"+OK\r\n")?,
+            "ACL" => out.write_all(b"-ERR unknown command 'ACL'\r\n")?,
             "PSYNC" => {
                 for piece in pieces {
                     out.write_all(piece)?;
