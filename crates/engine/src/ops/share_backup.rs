@@ -87,6 +87,7 @@ impl Engine {
             return Err(no_backup(BackupRef::Id(backup.id)));
         }
         check(backup, order, self.settings.longest_link)?;
+        self.parts.check_readable(&backup.parts).await?;
         let now = self.clock.now();
         let ends = Timestamp::from_second(now.as_second()).unwrap_or(now) + order.ttl;
         let mut links = Vec::new();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, Vault};
 use crate::error::Kind;
-use crate::model::{AccountId, BackupId};
+use crate::model::{AccountId, BackupId, Encoding};
 
 fn attempt(number: u32) -> AttemptKey {
     AttemptKey {
@@ -40,7 +40,7 @@ pub(super) async fn run(vault: &dyn Vault) {
 }
 
 async fn a_sealed_object_reads_back(vault: &dyn Vault) {
-    let key = ObjectKey::Part(attempt(1), 0);
+    let key = ObjectKey::Part(attempt(1), 0, Encoding::PLAIN);
     let mut writer = vault.create(&key).unwrap();
     writer.write(b"hello ").unwrap();
     writer.write(b"world, and more than one read").unwrap();
@@ -51,7 +51,7 @@ async fn a_sealed_object_reads_back(vault: &dyn Vault) {
 }
 
 async fn nothing_is_visible_before_it_is_sealed(vault: &dyn Vault) {
-    let key = ObjectKey::Part(attempt(1), 3);
+    let key = ObjectKey::Part(attempt(1), 3, Encoding::PLAIN);
     let mut writer = vault.create(&key).unwrap();
     writer.write(b"half").unwrap();
     assert!(vault.open(&key).await.unwrap().is_none());
@@ -70,7 +70,7 @@ async fn an_object_is_never_overwritten(vault: &dyn Vault) {
 
 async fn a_removed_attempt_is_gone_but_open_readers_go_on(vault: &dyn Vault) {
     let attempt = attempt(4);
-    let part = ObjectKey::Part(attempt.clone(), 0);
+    let part = ObjectKey::Part(attempt.clone(), 0, Encoding::PLAIN);
     vault.put(&part, Bytes::from_static(b"bytes")).await.unwrap();
     vault.put(&ObjectKey::Manifest(attempt.clone()), Bytes::from_static(b"{}")).await.unwrap();
     let reader = vault.open(&part).await.unwrap().unwrap();
@@ -83,7 +83,7 @@ async fn a_removed_attempt_is_gone_but_open_readers_go_on(vault: &dyn Vault) {
 
 async fn attempts_are_listed_with_their_commit_point(vault: &dyn Vault) {
     let (open, closed) = (attempt(1), attempt(2));
-    vault.put(&ObjectKey::Part(open.clone(), 0), Bytes::from_static(b"x")).await.unwrap();
+    vault.put(&ObjectKey::Part(open.clone(), 0, Encoding::PLAIN), Bytes::from_static(b"x")).await.unwrap();
     vault.put(&ObjectKey::Manifest(closed.clone()), Bytes::from_static(b"{}")).await.unwrap();
     let listed = vault.attempts().await.unwrap();
     let find = |key: &AttemptKey| listed.iter().find(|stored| stored.key == *key).unwrap();

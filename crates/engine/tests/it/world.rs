@@ -190,7 +190,8 @@ impl World {
 
     /// The stored bytes of a backup's only part.
     pub(crate) async fn bytes(&self, backup: &Backup) -> Vec<u8> {
-        let key = ObjectKey::Part(attempt(backup, backup.attempt), 0);
+        let encoding = backup.parts[0].sealed.encoding;
+        let key = ObjectKey::Part(attempt(backup, backup.attempt), 0, encoding);
         self.vault.get(&key, u64::MAX).await.unwrap().expect("the part is in the repository")
     }
 }
@@ -257,6 +258,7 @@ fn engine(
             search: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),
             timeout: Duration::from_mins(1),
         },
+        repository,
     };
     Arc::new(Engine::new(catalog, vault, clock, &root, settings).unwrap())
 }

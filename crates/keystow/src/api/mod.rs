@@ -6,6 +6,7 @@ mod instance;
 mod job;
 mod link;
 mod problem;
+mod repository;
 mod restore;
 mod status;
 
@@ -20,6 +21,7 @@ pub(crate) use instance::{
 pub(crate) use job::{JobList, JobRow, ProgressRow};
 pub(crate) use link::{IssuedLinks, LinkList, LinkRow, NewLinkRequest, RememberedLinkRow, RevokeRequest};
 pub(crate) use problem::Problem;
+pub(crate) use repository::{NewRecipientRequest, RecipientRow, RepositoryRow};
 pub(crate) use restore::{
     DrillRow, DrilledPartRow, NewDrillRequest, NewRestoreRequest, OutcomeRow, PlanRow, PrefixRow, RestoreRow,
     RestoreStarted, TargetRow,

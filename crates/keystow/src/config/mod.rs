@@ -78,6 +78,37 @@ pub(crate) struct Catalog {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Repository {
     pub(crate) url: String,
+    pub(crate) compression: Compression,
+    pub(crate) encryption: Encryption,
+    pub(crate) verify: Verify,
+    pub(crate) identity_file: PathBuf,
+    pub(crate) write_only: bool,
+}
+
+/// How new parts are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Compression {
+    Off,
+    Zstd,
+}
+
+/// How new parts are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Encryption {
+    Off,
+    Age,
+}
+
+/// How new parts are proven once they are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verify {
+    /// As what they are stored as needs it.
+    Auto,
+    Readback,
+    Hash,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -224,6 +255,14 @@ impl Config {
     /// The catalog's file.
     pub(crate) fn catalog_path(&self) -> Result<PathBuf> {
         path_of(&self.catalog.url, "sqlite://", "catalog.url", &self.data_dir, "catalog.db")
+    }
+
+    /// The file with this node's identity; `None` if it is to have none.
+    pub(crate) fn identity_file(&self) -> Option<PathBuf> {
+        let file = &self.repository.identity_file;
+        let default = || self.data_dir.join("node.identity");
+        let chosen = if file.as_os_str().is_empty() { default() } else { file.clone() };
+        (!self.repository.write_only).then_some(chosen)
     }
 
     /// The repository's folder.

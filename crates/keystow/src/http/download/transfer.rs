@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use keystow_engine::ops::{Deliverable, Engine};
+use keystow_engine::vault::ObjectStream;
 use rustix::fs::sendfile;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
@@ -47,6 +48,9 @@ impl Transfer {
     }
 
     async fn send_rest(&mut self, to: &mut Peer) -> io::Result<()> {
+        if let Some(stream) = self.part.reader.stream(self.at..self.until) {
+            return self.send_stream(stream, to).await;
+        }
         let mut piece = Vec::new();
         while self.at < self.until {
             let step = (self.until - self.at).min(STEP_BYTES);
@@ -63,6 +67,19 @@ impl Transfer {
                 bytes.len() as u64
             };
             self.sent(sent);
+        }
+        Ok(())
+    }
+
+    /// Sends what is stored otherwise than it is delivered.
+    async fn send_stream(&mut self, mut stream: Box<dyn ObjectStream>, to: &mut Peer) -> io::Result<()> {
+        while self.at < self.until {
+            let piece = stream.next().await.map_err(io::Error::other)?;
+            if piece.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            to.write(piece).await?;
+            self.sent(piece.len() as u64);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod jobs;
 mod links;
 mod openapi;
 pub(super) mod problem;
+mod repository;
 mod restores;
 mod rows;
 mod status;
@@ -43,6 +44,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(restores::routes())
         .merge(jobs::routes())
         .merge(access::routes())
+        .merge(repository::routes())
         .merge(status::routes())
 }
 
