@@ -87,7 +87,16 @@ impl SqliteCatalog {
     /// A transaction that writes. It takes `SQLite`'s lock at once: one that starts by reading and then writes can
     /// fail with a snapshot error that waiting does not cure.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| failed(&error))
+        let begun = match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            // `SQLite` ends a transaction by itself when the disk is full, and the connection counts it as open for ever.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let broken = self.writer.acquire().await.map_err(|error| failed(&error))?;
+                broken.close().await.map_err(|error| failed(&error))?;
+                self.writer.begin_with("BEGIN IMMEDIATE").await
+            }
+            begun => begun,
+        };
+        begun.map_err(|error| failed(&error))
     }
 }
 
@@ -412,6 +421,25 @@ mod tests {
             Arc::new(SqliteCatalog::open(&path).await.unwrap()) as Arc<dyn Catalog>
         })
         .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_disk_is_over_when_there_is_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(&folder.path().join("catalog.db")).await.unwrap();
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&catalog.writer).await.unwrap();
+        let allow = async |pages: i64| {
+            let text = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+            sqlx::query(text).execute(&catalog.writer).await.unwrap();
+        };
+        allow(pages + 10).await;
+        let mut tx = catalog.write().await.unwrap();
+        let large = "INSERT INTO note (name, value) VALUES ('large', hex(zeroblob(4000000)))";
+        let error = failed(&sqlx::query(large).execute(&mut *tx).await.unwrap_err());
+        assert_eq!(error.code, "DISK_FULL");
+        drop(tx);
+        allow(pages + 10_000).await;
+        assert_eq!(catalog.mint_numbers(2).await.unwrap().len(), 2);
     }
 
     #[tokio::test(flavor = "multi_thread")]
