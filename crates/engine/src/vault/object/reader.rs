@@ -1,0 +1,241 @@
+//! An object that is read from a store. Whoever reads on where it stopped gets one long request; anybody else one request
+//! each.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use opendal::FuturesAsyncReader;
+use opendal::options::ReaderOptions;
+use tokio::time::Instant;
+
+use super::fault::{fault, stream_fault};
+use super::{Inner, damaged};
+use crate::error::{Error, Kind, Result};
+use crate::vault::ObjectReader;
+
+/// Most bytes that one request for a range brings into memory.
+const RANGE_BYTES: u64 = 8 * 1024 * 1024;
+/// Most bytes that come out of a stream at a time.
+const STEP_BYTES: usize = 256 * 1024;
+/// Bytes of one long request. One that nobody reads on is a connection less.
+const STREAM_BYTES: u64 = 64 * 1024 * 1024;
+/// Streams that wait for their readers, in the whole process. Each holds what its connection has read ahead.
+const MOST_IDLE: usize = 256;
+/// How long they wait.
+const IDLE: Duration = Duration::from_mins(1);
+/// Ends of reads that are remembered, to know who reads on.
+const MOST_ENDS: usize = 256;
+
+/// An open object.
+pub(super) struct StoreReader {
+    inner: Arc<Inner>,
+    path: String,
+    size_bytes: u64,
+    etag: Option<String>,
+    version: Option<String>,
+    /// Names this reader among the idle streams.
+    id: u64,
+    ends: Mutex<VecDeque<u64>>,
+}
+
+/// A request under way.
+struct Stream {
+    reader: FuturesAsyncReader,
+    at: u64,
+    until: u64,
+}
+
+/// Streams between two reads.
+#[derive(Default)]
+pub(super) struct IdleStreams(Mutex<VecDeque<(u64, Instant, Stream)>>);
+
+impl IdleStreams {
+    /// The stream that stands at `at`.
+    fn take(&self, reader: u64, at: u64) -> Option<Stream> {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let position = idle.iter().position(|(id, _, stream)| *id == reader && stream.at == at)?;
+        idle.remove(position).map(|(_, _, stream)| stream)
+    }
+
+    /// Keeps a stream; the oldest go when there are too many.
+    fn keep(&self, reader: u64, stream: Stream) {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.push_back((reader, Instant::now(), stream));
+        if idle.len() > MOST_IDLE {
+            idle.pop_front();
+        }
+    }
+
+    /// Drops those that nobody came back for, or that belong to a reader that is gone. Returns how many are left.
+    pub(super) fn expire(&self, gone: Option<u64>) -> usize {
+        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|(id, since, _)| Some(*id) != gone && since.elapsed() < IDLE);
+        idle.len()
+    }
+}
+
+impl StoreReader {
+    /// Looks at an object; `None` if it is absent.
+    pub(super) async fn open(inner: &Arc<Inner>, path: String) -> Result<Option<Self>> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let Some(found) = inner.stat(&path).await? else { return Ok(None) };
+        let capability = inner.small.info().capability();
+        Ok(Some(Self {
+            inner: inner.clone(),
+            path,
+            size_bytes: found.content_length(),
+            etag: found.etag().filter(|_| capability.read_with_if_match).map(str::to_owned),
+            version: found.version().filter(|_| capability.read_with_version).map(str::to_owned),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            ends: Mutex::default(),
+        }))
+    }
+
+    /// Asks for `at..until`, of the object as it was when it was opened.
+    async fn request(&self, at: u64, until: u64) -> Result<Stream> {
+        self.inner.breaker.admit()?;
+        let options = ReaderOptions {
+            if_match: self.etag.clone(),
+            version: self.version.clone(),
+            content_length_hint: Some(self.size_bytes),
+            ..ReaderOptions::default()
+        };
+        let failed = |error: opendal::Error| self.failed(&error);
+        let reader = self.inner.small.reader_options(&self.path, options).await.map_err(failed)?;
+        let reader = reader.into_futures_async_read(at..until).await.map_err(failed)?;
+        Ok(Stream { reader, at, until })
+    }
+
+    /// The next bytes of a stream, at most `most`; never none before its end.
+    async fn next(&self, stream: &mut Stream, most: usize) -> Result<Bytes> {
+        let read = stream.reader.read_buffer(most).await;
+        let read = read.map_err(|error| stream_fault(self.message(), &error));
+        self.inner.breaker.learn(read.as_ref().err());
+        let bytes = read.map_err(|error| self.gone(error))?.to_bytes();
+        stream.at += bytes.len() as u64;
+        if stream.at > stream.until || (bytes.is_empty() && stream.at < stream.until) {
+            return Err(damaged(&self.path, stream.at, stream.until));
+        }
+        Ok(bytes)
+    }
+
+    /// Exactly `at..until`, in a request of its own.
+    async fn range(&self, at: u64, until: u64) -> Result<Bytes> {
+        let mut stream = self.request(at, until).await?;
+        let want = usize::try_from(until - at).unwrap_or(usize::MAX);
+        let first = self.next(&mut stream, want).await?;
+        if first.len() == want {
+            self.finish(stream).await?;
+            return Ok(first);
+        }
+        let mut all = Vec::with_capacity(want);
+        all.extend_from_slice(&first);
+        while all.len() < want {
+            all.extend_from_slice(&self.next(&mut stream, want - all.len()).await?);
+        }
+        self.finish(stream).await?;
+        Ok(Bytes::from(all))
+    }
+
+    /// A store that sends more than was asked for did not understand the range, so its bytes are others.
+    async fn finish(&self, mut stream: Stream) -> Result<()> {
+        self.next(&mut stream, 1).await.map(drop)
+    }
+
+    /// Reads on in a long request.
+    async fn read_on(&self, mut stream: Stream, want: u64) -> Result<Bytes> {
+        let want = usize::try_from(want.min(stream.until - stream.at)).unwrap_or(usize::MAX).min(STEP_BYTES);
+        let mut bytes = self.next(&mut stream, want).await?;
+        if bytes.len() < want {
+            let mut all = Vec::with_capacity(want);
+            all.extend_from_slice(&bytes);
+            while all.len() < want {
+                all.extend_from_slice(&self.next(&mut stream, want - all.len()).await?);
+            }
+            bytes = Bytes::from(all);
+        }
+        if stream.at == stream.until {
+            self.finish(stream).await?;
+        } else {
+            self.inner.streams.keep(self.id, stream);
+            Inner::expire_streams(&self.inner);
+        }
+        Ok(bytes)
+    }
+
+    /// Whether somebody's read ended at `at`; remembers that one ends at `end`.
+    fn reads_on(&self, at: u64, end: u64) -> bool {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = ends.iter().position(|end| *end == at);
+        if let Some(before) = before {
+            ends.remove(before);
+        }
+        ends.push_back(end);
+        if ends.len() > MOST_ENDS {
+            ends.pop_front();
+        }
+        before.is_some()
+    }
+
+    fn message(&self) -> String {
+        format!("cannot read {} from {}", self.path, self.inner.shown)
+    }
+
+    fn failed(&self, error: &opendal::Error) -> Error {
+        let error = fault(self.message(), error);
+        self.inner.breaker.learn(Some(&error));
+        self.gone(error)
+    }
+
+    /// An object that was there when it was opened.
+    fn gone(&self, error: Error) -> Error {
+        let missing = error.cause.as_ref().is_some_and(|cause| cause.contains("NoSuchKey"));
+        if !missing {
+            return error;
+        }
+        Error::new(Kind::Corrupt, "OBJECT_CHANGED", self.message())
+            .because("it was removed while it was read")
+            .hint("was its backup deleted?")
+    }
+}
+
+#[async_trait]
+impl ObjectReader for StoreReader {
+    fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    fn read_now(&self, offset: u64, _: &mut [u8]) -> Option<Result<usize>> {
+        (offset >= self.size_bytes).then_some(Ok(0))
+    }
+
+    async fn read_at(&self, offset: u64, len: usize) -> Result<Bytes> {
+        let want = (len as u64).min(self.size_bytes.saturating_sub(offset)).min(RANGE_BYTES);
+        if want == 0 {
+            return Ok(Bytes::new());
+        }
+        if let Some(stream) = self.inner.streams.take(self.id, offset) {
+            let bytes = self.read_on(stream, want).await?;
+            self.reads_on(offset, offset + bytes.len() as u64);
+            return Ok(bytes);
+        }
+        let rest = self.size_bytes - offset;
+        if self.reads_on(offset, offset + want) && rest > want {
+            let stream = self.request(offset, offset + rest.min(STREAM_BYTES)).await?;
+            let bytes = self.read_on(stream, want).await?;
+            self.reads_on(offset + want, offset + bytes.len() as u64);
+            return Ok(bytes);
+        }
+        self.range(offset, offset + want).await
+    }
+}
+
+impl Drop for StoreReader {
+    fn drop(&mut self) {
+        self.inner.streams.expire(Some(self.id));
+    }
+}
