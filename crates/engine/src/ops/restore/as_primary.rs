@@ -10,6 +10,7 @@ use super::at_target;
 use super::attempt::{Attempt, Owed, lock};
 use super::survey::Survey;
 use super::wanted::impossible;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Part, Phase, RestoreOutcome};
 use crate::ops::part_reader::PartReader;
@@ -79,7 +80,12 @@ impl Attempt {
 
     fn tell(&self, step: Step, total: u64) {
         let (phase, bytes) = match step {
-            Step::Sent(bytes) => (Phase::Restoring, bytes),
+            Step::Sent(bytes) => {
+                if bytes > 0 {
+                    crash_point(CrashPoint::RestoreUnderWay);
+                }
+                (Phase::Restoring, bytes)
+            }
             Step::Loaded(bytes) => (Phase::Loading, bytes),
         };
         self.meter.enter(phase);
