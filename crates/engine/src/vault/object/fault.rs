@@ -70,16 +70,6 @@ fn quote(cause: &opendal::Error) -> String {
     said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_QUOTE).collect()
 }
 
-/// The error of a stream, which comes wrapped.
-pub(super) fn stream_fault(message: String, cause: &std::io::Error) -> Error {
-    match cause.get_ref().and_then(|inner| inner.downcast_ref::<opendal::Error>()) {
-        Some(inner) => fault(message, inner),
-        None => Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", message)
-            .because(cause)
-            .hint("check the store and the network to it; Keystow goes on by itself"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use opendal::options::{ListOptions, ReadOptions, WriteOptions};
-use opendal::{ErrorKind, Metadata, Operator};
+use opendal::raw::BoxedStaticFuture;
+use opendal::{ErrorKind, Execute, Executor, Metadata, Operator};
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
@@ -29,7 +30,7 @@ use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, ObjectWriter, Stored
 use crate::error::{Error, Kind, Result};
 use crate::model::Network;
 use breaker::Breaker;
-use fault::{fault, stream_fault};
+use fault::fault;
 use reader::{IdleStreams, StoreReader};
 pub use store::Credentials;
 use store::{Patience, Place, patient};
@@ -84,8 +85,15 @@ struct Inner {
 impl ObjectVault {
     /// A client of the store, which is not asked yet. Only on a tokio runtime.
     pub fn open(options: StoreOptions) -> Result<Self> {
+        // The client library's HTTP; once is enough, and more does no harm.
+        opendal::install_default();
         let place = Place::parse(&options.url)?;
+        let runtime = Handle::try_current().map_err(|error| Error::internal("no runtime here", error))?;
+        let tasks = TaskTracker::new();
         let client = place.client(&options.credentials)?;
+        let on_runtime = Executor::with(OnRuntime { tasks: tasks.clone(), runtime: runtime.clone() });
+        let context = client.base_context().with_executor(on_runtime);
+        let client = client.with_context(context);
         let presigner = |endpoint: &Option<String>| {
             let presigner = match endpoint {
                 Some(endpoint) => place.through(endpoint)?.client(&options.credentials)?,
@@ -102,9 +110,21 @@ impl ObjectVault {
             breaker: Breaker::default(),
             streams: IdleStreams::default(),
             expires_streams: AtomicBool::new(false),
-            tasks: TaskTracker::new(),
-            runtime: Handle::try_current().map_err(|error| Error::internal("no runtime here", error))?,
+            tasks,
+            runtime,
         })))
+    }
+}
+
+/// Where the client library sends parts side by side.
+struct OnRuntime {
+    tasks: TaskTracker,
+    runtime: Handle,
+}
+
+impl Execute for OnRuntime {
+    fn execute(&self, work: BoxedStaticFuture<()>) {
+        self.tasks.spawn_on(work, &self.runtime);
     }
 }
 
@@ -136,28 +156,23 @@ impl Inner {
 
     /// The whole of a small object.
     async fn get(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>> {
-        let opened = async { self.small.reader(path).await?.into_futures_async_read(..).await };
-        let Some(mut reader) = self.call("read", path, opened).await? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        loop {
-            let piece = match reader.read_buffer(usize::MAX).await {
-                Ok(piece) if piece.is_empty() => return Ok(Some(bytes)),
-                Ok(piece) => piece,
-                Err(error) => {
-                    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<opendal::Error>());
-                    if bytes.is_empty() && inner.is_some_and(|inner| inner.kind() == ErrorKind::NotFound) {
-                        return Ok(None);
-                    }
-                    let error = stream_fault(format!("cannot read {path} from {}", self.shown), &error);
-                    self.breaker.learn(Some(&error));
-                    return Err(error);
+        let read = async {
+            let mut pieces = self.small.reader(path).await?.into_stream(..).await?;
+            let mut bytes = Vec::new();
+            while let Some(piece) = pieces.try_next().await? {
+                if (bytes.len() + piece.len()) as u64 > limit {
+                    return Ok(None);
                 }
-            };
-            if (bytes.len() + piece.len()) as u64 > limit {
-                let message = format!("{path} is larger than it can be");
-                return Err(Error::new(Kind::Corrupt, "OBJECT_TOO_LARGE", message));
+                bytes.extend_from_slice(&piece.to_bytes());
             }
-            bytes.extend_from_slice(&piece.to_bytes());
+            Ok(Some(bytes))
+        };
+        match self.call("read", path, read).await? {
+            Some(None) => {
+                let message = format!("{path} is larger than it can be");
+                Err(Error::new(Kind::Corrupt, "OBJECT_TOO_LARGE", message))
+            }
+            found => Ok(found.flatten()),
         }
     }
 
@@ -293,9 +308,18 @@ impl Vault for ObjectVault {
         Ok(0)
     }
 
-    /// A store does not tell; that it answers is found out.
+    /// A store does not tell; that it answers, and with a repository, is found out.
     async fn free_bytes(&self) -> Result<Option<u64>> {
-        self.0.get(&path(&ObjectKey::Repository), 64 * 1024).await.map(|_| None)
+        let mark = path(&ObjectKey::Repository);
+        match self.0.get(&mark, 64 * 1024).await? {
+            Some(_) => Ok(None),
+            None => Err(Error::new(
+                Kind::NotFound,
+                "REPOSITORY_MISSING",
+                format!("there is no {mark} in {}", self.0.shown),
+            )
+            .hint("check repository.url; does the bucket exist?")),
+        }
     }
 
     async fn presigned(

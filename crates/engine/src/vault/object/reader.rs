@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use opendal::FuturesAsyncReader;
+use futures_util::TryStreamExt;
 use opendal::options::ReaderOptions;
+use opendal::{Buffer, BufferStream, ErrorKind};
 use tokio::time::Instant;
 
-use super::fault::{fault, stream_fault};
+use super::fault::fault;
 use super::{Inner, damaged};
 use crate::error::{Error, Kind, Result};
 use crate::vault::ObjectReader;
@@ -44,7 +45,9 @@ pub(super) struct StoreReader {
 
 /// A request under way.
 struct Stream {
-    reader: FuturesAsyncReader,
+    answer: BufferStream,
+    /// What came and was not asked for yet.
+    rest: Buffer,
     at: u64,
     until: u64,
 }
@@ -88,7 +91,7 @@ impl StoreReader {
             inner: inner.clone(),
             path,
             size_bytes: found.content_length(),
-            etag: found.etag().filter(|_| capability.read_with_if_match).map(str::to_owned),
+            etag: found.etag().map(str::to_owned),
             version: found.version().filter(|_| capability.read_with_version).map(str::to_owned),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             ends: Mutex::default(),
@@ -98,24 +101,37 @@ impl StoreReader {
     /// Asks for `at..until`, of the object as it was when it was opened.
     async fn request(&self, at: u64, until: u64) -> Result<Stream> {
         self.inner.breaker.admit()?;
+        let capability = self.inner.small.info().capability();
         let options = ReaderOptions {
-            if_match: self.etag.clone(),
+            if_match: self.etag.clone().filter(|_| capability.read_with_if_match),
             version: self.version.clone(),
             content_length_hint: Some(self.size_bytes),
             ..ReaderOptions::default()
         };
         let failed = |error: opendal::Error| self.failed(&error);
         let reader = self.inner.small.reader_options(&self.path, options).await.map_err(failed)?;
-        let reader = reader.into_futures_async_read(at..until).await.map_err(failed)?;
-        Ok(Stream { reader, at, until })
+        let mut answer = reader.into_stream(at..until).await.map_err(failed)?;
+        let said = match answer.metadata().await {
+            Err(error) if error.kind() == ErrorKind::Unsupported => None,
+            said => said.map_err(failed)?.etag().map(str::to_owned),
+        };
+        // Not every store knows the condition.
+        if let (Some(was), Some(is)) = (&self.etag, &said)
+            && was != is
+        {
+            return Err(self.changed("it was written anew while it was read"));
+        }
+        Ok(Stream { answer, rest: Buffer::new(), at, until })
     }
 
     /// The next bytes of a stream, at most `most`; never none before its end.
     async fn next(&self, stream: &mut Stream, most: usize) -> Result<Bytes> {
-        let read = stream.reader.read_buffer(most).await;
-        let read = read.map_err(|error| stream_fault(self.message(), &error));
-        self.inner.breaker.learn(read.as_ref().err());
-        let bytes = read.map_err(|error| self.gone(error))?.to_bytes();
+        if stream.rest.is_empty() {
+            let more = stream.answer.try_next().await.map_err(|error| self.failed(&error))?;
+            self.inner.breaker.learn(None);
+            stream.rest = more.unwrap_or_default();
+        }
+        let bytes = stream.rest.split_to(stream.rest.len().min(most)).to_bytes();
         stream.at += bytes.len() as u64;
         if stream.at > stream.until || (bytes.is_empty() && stream.at < stream.until) {
             return Err(damaged(&self.path, stream.at, stream.until));
@@ -186,20 +202,19 @@ impl StoreReader {
     }
 
     fn failed(&self, error: &opendal::Error) -> Error {
+        if error.kind() == ErrorKind::NotFound {
+            return self.changed("it was removed while it was read");
+        }
         let error = fault(self.message(), error);
         self.inner.breaker.learn(Some(&error));
-        self.gone(error)
+        error
     }
 
-    /// An object that was there when it was opened.
-    fn gone(&self, error: Error) -> Error {
-        let missing = error.cause.as_ref().is_some_and(|cause| cause.contains("NoSuchKey"));
-        if !missing {
-            return error;
-        }
+    /// The object is not the one that was opened.
+    fn changed(&self, why: &str) -> Error {
         Error::new(Kind::Corrupt, "OBJECT_CHANGED", self.message())
-            .because("it was removed while it was read")
-            .hint("was its backup deleted?")
+            .because(why)
+            .hint("was its backup deleted? else somebody else writes to the bucket")
     }
 }
 

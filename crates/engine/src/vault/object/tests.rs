@@ -28,7 +28,7 @@ impl Store {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, path) = (listener.local_addr().unwrap(), folder.path().to_owned());
         let task = tokio::spawn(async move {
-            server::serve(listener, &path, "AK", "SK").await.unwrap();
+            server::serve(listener, &path, "AKtests", "SKtestsecret").await.unwrap();
         });
         Self { address, folder, task }
     }
@@ -47,7 +47,7 @@ impl Drop for Store {
 fn vault(url: &str, secret: &str, work_dir: &Path) -> ObjectVault {
     ObjectVault::open(StoreOptions {
         url: url.to_owned(),
-        credentials: Credentials::Keys { id: "AK".to_owned(), secret: Secret::new(secret), session_token: None },
+        credentials: Credentials::Keys { id: "AKtests".to_owned(), secret: Secret::new(secret), session_token: None },
         direct_links: true,
         public_endpoint: None,
         intranet_endpoint: Some("http://in.example:1".to_owned()),
@@ -76,7 +76,7 @@ fn leftovers(folder: &Path) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract() {
     let store = Store::start().await;
-    contract::run(Arc::new(store.vault("SK"))).await;
+    contract::run(Arc::new(store.vault("SKtestsecret"))).await;
     assert_eq!(leftovers(store.folder.path()), [""; 0], "dropped uploads are aborted");
 }
 
@@ -86,9 +86,9 @@ async fn a_wrong_key_a_missing_bucket_and_a_dead_store_are_told_apart() {
     let denied = store.vault("wrong").put(&part(), Bytes::from_static(b"x")).await.unwrap_err();
     assert_eq!(denied.code, "REPOSITORY_DENIED", "{denied}");
     let url = format!("s3://nowhere?endpoint=http://{}", store.address);
-    let missing = vault(&url, "SK", store.folder.path());
+    let missing = vault(&url, "SKtestsecret", store.folder.path());
     assert_eq!(missing.free_bytes().await.unwrap_err().code, "REPOSITORY_MISSING");
-    let dead = vault("s3://b?endpoint=http://127.0.0.1:1", "SK", store.folder.path());
+    let dead = vault("s3://b?endpoint=http://127.0.0.1:1", "SKtestsecret", store.folder.path());
     for _ in 0..4 {
         let lost = dead.free_bytes().await.unwrap_err();
         assert!(lost.code == "REPOSITORY_UNREACHABLE" && lost.worth_retrying(), "{lost:?}");
@@ -101,7 +101,7 @@ async fn a_wrong_key_a_missing_bucket_and_a_dead_store_are_told_apart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_changes_under_its_reader_is_an_error() {
     let store = Store::start().await;
-    let vault = store.vault("SK");
+    let vault = store.vault("SKtestsecret");
     let key = part();
     vault.put(&key, Bytes::from(vec![1; 600_000])).await.unwrap();
     let reader = vault.open(&key).await.unwrap().unwrap();
@@ -114,7 +114,7 @@ async fn an_object_that_changes_under_its_reader_is_an_error() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_presigned_url_delivers_the_bytes_and_names_the_right_endpoint() {
     let store = Store::start().await;
-    let vault = store.vault("SK");
+    let vault = store.vault("SKtestsecret");
     let key = part();
     vault.put(&key, Bytes::from_static(b"bytes")).await.unwrap();
     let life = Duration::from_mins(1);
@@ -141,7 +141,7 @@ impl Rclone {
         std::fs::create_dir(folder.path().join("backups")).unwrap();
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = std::process::Command::new(program)
-            .args(["serve", "s3", "--auth-key", "AK,SK", "--addr", &address.to_string()])
+            .args(["serve", "s3", "--auth-key", "AKtests,SKtestsecret", "--addr", &address.to_string()])
             .arg(folder.path())
             .env("RCLONE_CONFIG", "/dev/null")
             .stderr(std::process::Stdio::null())
@@ -169,5 +169,5 @@ impl Drop for Rclone {
 async fn keeps_the_contract_on_a_store_that_ignores_conditions() {
     let rclone = Rclone::start().await;
     let url = format!("s3://backups/some/prefix?endpoint=http://{}", rclone.address);
-    contract::run(Arc::new(vault(&url, "SK", rclone.folder.path()))).await;
+    contract::run(Arc::new(vault(&url, "SKtestsecret", rclone.folder.path()))).await;
 }
