@@ -1,6 +1,6 @@
 """S3 servers of our own on free ports of 127.0.0.1, and a proxy before them that does what networks and bad stores do.
 
-Two kinds: `s3s`, the example `s3_server` of the engine, and `rclone`, which ignores conditions. A bucket is a folder.
+Two kinds: `s3s`, the example `s3_server` of the engine, and `rclone`, which ignores conditions. A bucket is a folder; keys are long because rclone refuses short ones.
 """
 
 import http.client
@@ -16,7 +16,7 @@ from redisserver import LabError, free_port, stop, wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 KINDS = ("s3s", "rclone")
-KEY, SECRET, BUCKET = "AKkeystowtests", "SKkeystowtests0123456789"
+KEY, SECRET, BUCKET = "AKkeystowtests", "SKkeystowtests0123456789", "backups"
 
 
 def _command(kind, port, folder):
@@ -66,18 +66,13 @@ class Store:
         stop(self.process)
 
     def config(self, port=None, **more):
-        """A configuration file whose repository is here, or behind a proxy's port; `more` is [links] mode and such."""
+        """A configuration file whose repository is here, or behind a proxy's port; `more` is links__mode and such."""
         url = f"s3://{BUCKET}/pre/fix?endpoint=http://127.0.0.1:{port or self.port}"
+        settings = {"repository.url": url, "repository.access_key_id": KEY,
+                    "repository.secret_file": str(self.secret_file)}
+        settings |= {name.replace("__", "."): value for name, value in more.items()}
         file = self._lab.dir("config") / "keystow.toml"
-        lines = ["[repository]", f'url = "{url}"', f'access_key_id = "{KEY}"',
-                 f'secret_file = "{self.secret_file}"']
-        for name, value in more.items():
-            table, _, setting = name.partition("__")
-            lines += [f"{table}.{setting} = \"{value}\""] if table == "repository" else []
-        lines = [line.removeprefix("repository.") for line in lines]
-        lines += [f"[{name.partition('__')[0]}]\n{name.partition('__')[2]} = \"{value}\""
-                  for name, value in more.items() if not name.startswith("repository__")]
-        file.write_text("\n".join(lines) + "\n")
+        file.write_text("".join(f'{name} = "{value}"\n' for name, value in settings.items()))
         return file
 
     def objects(self):
@@ -86,8 +81,8 @@ class Store:
         return sorted(str(path.relative_to(self.bucket)) for path in files)
 
     def leftovers(self):
-        """What an unfinished upload left beside the buckets."""
-        return [path.name for path in self.folder.iterdir() if path.is_file()]
+        """What unfinished uploads left beside the buckets; rclone has them in memory."""
+        return [path.name for path in self.folder.iterdir() if path.name.startswith(".upload")]
 
 
 class Proxy:

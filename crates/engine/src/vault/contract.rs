@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::task::JoinSet;
 
 use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, Vault};
 use crate::error::{Kind, Result};
@@ -90,22 +91,19 @@ async fn every_range_reads_back(vault: &Arc<dyn Vault>) {
         }
     }
     // Many who read on, side by side.
-    let readers: Vec<_> = (0..20)
-        .map(|from| {
-            let (reader, bytes) = (reader.clone(), bytes.clone());
-            tokio::spawn(async move {
-                let mut at = from * 1000;
-                while at < bytes.len() {
-                    let read = reader.read_at(at as u64, 30_000 + from).await.unwrap();
-                    assert!(bytes[at..].starts_with(&read) && !read.is_empty());
-                    at += read.len();
-                }
-            })
-        })
-        .collect();
-    for reader in readers {
-        reader.await.unwrap();
+    let mut readers = JoinSet::new();
+    for from in 0..20 {
+        let (reader, bytes) = (reader.clone(), bytes.clone());
+        readers.spawn(async move {
+            let mut at = from * 1000;
+            while at < bytes.len() {
+                let read = reader.read_at(at as u64, 30_000 + from).await.unwrap();
+                assert!(bytes[at..].starts_with(&read) && !read.is_empty());
+                at += read.len();
+            }
+        });
     }
+    readers.join_all().await;
 }
 
 async fn nothing_is_visible_before_it_is_sealed(vault: &Arc<dyn Vault>) {
@@ -216,7 +214,7 @@ async fn what_happened_to_a_backup_is_kept_beside_its_attempts(vault: &Arc<dyn V
 async fn all_of_many_attempts_are_listed(vault: &Arc<dyn Vault>) {
     let before = vault.attempts().await.unwrap().len();
     let key = attempt(1);
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for worker in 0..10 {
         let (vault, key) = (vault.clone(), key.clone());
         tasks.spawn(async move {
@@ -226,9 +224,7 @@ async fn all_of_many_attempts_are_listed(vault: &Arc<dyn Vault>) {
             }
         });
     }
-    while let Some(done) = tasks.join_next().await {
-        done.unwrap();
-    }
+    tasks.join_all().await;
     let listed = vault.attempts().await.unwrap();
     assert_eq!(listed.len(), before + 1500);
     let ours = listed.iter().filter(|stored| stored.key.backup == key.backup && stored.has_manifest);

@@ -32,7 +32,7 @@ class Faults(Story):
             rows = [self.back_up(keystow) for _ in range(BACKUPS)]
             good = [row for row in rows if row["state"] == "available"]
             print(f"  {store.kind}: {len(good)} of {BACKUPS} backups, {len(proxy.done)} faults", flush=True)
-            self.assertGreater(len(proxy.done), 10)
+            self.assertGreater(len(proxy.done), 3)
             self.assertGreaterEqual(len(good), BACKUPS - 1)
             for row in rows:
                 if row["state"] != "available":

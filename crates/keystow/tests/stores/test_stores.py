@@ -4,6 +4,7 @@ import socket
 import urllib.parse
 
 import s3
+from lab import wait_until
 from world import CAPTURE_MIB, INSTANCE, Story, digest, get, high_water_mib, link
 
 MIB = 1 << 20
@@ -46,7 +47,6 @@ class Stores(Story):
         self.assertEqual(part["sha256"], digest(target.read_bytes()))
 
     def wait_for_removal(self, store):
-        from lab import wait_until
         wait_until(lambda: not any("accounts" in name for name in store.objects()), 30, "the removal")
 
     def test_two_hundred_downloads_take_little_memory(self):

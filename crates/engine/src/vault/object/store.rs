@@ -70,7 +70,7 @@ impl Place {
         let (bucket, prefix) = path.split_once('/').unwrap_or((path, ""));
         let names = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
         if bucket.is_empty() || !bucket.chars().all(names) {
-            return Err(invalid(format!("repository.url names no bucket: '{scheme}://{bucket}'"))
+            return Err(invalid("repository.url names no bucket, or one with a name that none has")
                 .hint("keys are not part of the URL: repository.access_key_id, repository.secret_file"));
         }
         if prefix.split('/').any(|name| name == "." || name == "..") {
@@ -96,7 +96,7 @@ impl Place {
                     place.virtual_host = value == "virtual";
                 }
                 _ => {
-                    return Err(invalid(format!("'{pair}' in repository.url is not known"))
+                    return Err(invalid(format!("'{name}' in repository.url is not known, or has no such value"))
                         .hint("endpoint=https://…, region=…, addressing=path|virtual"));
                 }
             }

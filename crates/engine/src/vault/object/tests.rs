@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::model::{AccountId, BackupId, Secret};
@@ -18,7 +18,7 @@ mod server;
 struct Store {
     address: SocketAddr,
     folder: TempDir,
-    task: JoinHandle<()>,
+    _server: JoinSet<()>,
 }
 
 impl Store {
@@ -27,20 +27,15 @@ impl Store {
         std::fs::create_dir(folder.path().join("backups")).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, path) = (listener.local_addr().unwrap(), folder.path().to_owned());
-        let task = tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
             server::serve(listener, &path, "AKtests", "SKtestsecret").await.unwrap();
         });
-        Self { address, folder, task }
+        Self { address, folder, _server: tasks }
     }
 
     fn vault(&self, secret: &str) -> ObjectVault {
         vault(&format!("s3://backups/some/prefix?endpoint=http://{}", self.address), secret, self.folder.path())
-    }
-}
-
-impl Drop for Store {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

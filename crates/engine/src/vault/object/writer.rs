@@ -9,7 +9,7 @@ use opendal::Buffer;
 use super::fault::fault;
 use super::spool::{Closed, Spool};
 use super::{Inner, exists};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::vault::ObjectWriter;
 
 /// Bytes of the first parts. Stores take 5 MiB or more.
@@ -104,7 +104,10 @@ impl Upload {
             .await
             .map_err(|error| self.failed("begin", &error))?;
         let done = self.send(&mut writer).await;
-        self.inner.breaker.learn(done.as_ref().err());
+        let failure = done.as_ref().err();
+        if failure.is_none_or(|error| error.kind != Kind::Cancelled) {
+            self.inner.breaker.learn(failure);
+        }
         if done.is_err()
             && let Err(error) = writer.abort().await
         {
@@ -165,7 +168,7 @@ impl Upload {
             (_, Err(error)) => Err(self.failed("finish", &error)),
             (Some(stored), Ok(_)) => Err(super::damaged(&self.path, stored, size_bytes)),
             (None, Ok(_)) => Err(Error::new(
-                crate::error::Kind::Corrupt,
+                Kind::Corrupt,
                 "OBJECT_DAMAGED",
                 format!("the store took {} and does not have it", self.path),
             )
