@@ -165,15 +165,8 @@ impl StoreReader {
     /// Reads on in a long request.
     async fn read_on(&self, mut stream: Stream, want: u64) -> Result<Bytes> {
         let want = usize::try_from(want.min(stream.until - stream.at)).unwrap_or(usize::MAX).min(STEP_BYTES);
-        let mut bytes = self.next(&mut stream, want).await?;
-        if bytes.len() < want {
-            let mut all = Vec::with_capacity(want);
-            all.extend_from_slice(&bytes);
-            while all.len() < want {
-                all.extend_from_slice(&self.next(&mut stream, want - all.len()).await?);
-            }
-            bytes = Bytes::from(all);
-        }
+        // What came together goes out together: joining pieces would cost memory for each of many downloads.
+        let bytes = self.next(&mut stream, want).await?;
         if stream.at == stream.until {
             self.finish(stream).await?;
         } else {

@@ -18,7 +18,7 @@ const STEP_BYTES: u64 = 2 * 1024 * 1024;
 /// The longest transfer that is sent in one piece with its headers.
 const SMALL_BYTES: u64 = 64 * 1024;
 /// Bytes that are in memory at a time for a part that lies in no file.
-const STORE_BYTES: u64 = 256 * 1024;
+const STORE_BYTES: u64 = 128 * 1024;
 /// Bytes that are encrypted at a time: eight records.
 const PIECE_BYTES: u64 = 128 * 1024;
 
