@@ -31,7 +31,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Network;
 use breaker::Breaker;
 use fault::fault;
-use reader::{IdleStreams, StoreReader};
+use reader::{StoreReader, Streams};
 pub use store::Credentials;
 use store::{Patience, Place, patient};
 use writer::StoreWriter;
@@ -43,7 +43,7 @@ const BULK: Patience = Patience { timeout: Duration::from_mins(2), retries: 6 };
 /// Longest life of a presigned URL; the stores allow no more.
 const LONGEST_PRESIGNED: Duration = Duration::from_hours(7 * 24);
 /// How often idle streams are looked through.
-const EXPIRY: Duration = Duration::from_secs(30);
+const EXPIRY: Duration = Duration::from_secs(10);
 
 /// What an operator says about a store.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ struct Inner {
     /// The place, for people.
     shown: String,
     breaker: Breaker,
-    streams: IdleStreams,
+    streams: Streams,
     expires_streams: AtomicBool,
     tasks: TaskTracker,
     runtime: Handle,
@@ -108,7 +108,7 @@ impl ObjectVault {
             shown: place.shown(),
             options,
             breaker: Breaker::default(),
-            streams: IdleStreams::default(),
+            streams: Streams::default(),
             expires_streams: AtomicBool::new(false),
             tasks,
             runtime,

@@ -2,7 +2,7 @@
 //! each.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,10 +24,11 @@ const RANGE_BYTES: u64 = 8 * 1024 * 1024;
 const STEP_BYTES: usize = 256 * 1024;
 /// Bytes of one long request. One that nobody reads on is a connection less.
 const STREAM_BYTES: u64 = 64 * 1024 * 1024;
-/// Streams that wait for their readers, in the whole process. Each holds what its connection has read ahead.
-const MOST_IDLE: usize = 256;
-/// How long they wait.
-const IDLE: Duration = Duration::from_mins(1);
+/// Streams at once, in the whole process: each holds what its connection has read ahead, up to about 600 KiB if its
+/// reader is slow. More readers than that make a request for each piece.
+const MOST_STREAMS: usize = 48;
+/// How long a stream waits for its reader.
+const IDLE: Duration = Duration::from_secs(10);
 /// Ends of reads that are remembered, to know who reads on.
 const MOST_ENDS: usize = 256;
 
@@ -50,32 +51,52 @@ struct Stream {
     rest: Buffer,
     at: u64,
     until: u64,
+    /// Its place among the long ones.
+    _place: Option<StreamPlace>,
 }
 
-/// Streams between two reads.
-#[derive(Default)]
-pub(super) struct IdleStreams(Mutex<VecDeque<(u64, Instant, Stream)>>);
+/// One of [`MOST_STREAMS`], given back when dropped.
+struct StreamPlace(Arc<AtomicUsize>);
 
-impl IdleStreams {
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Long requests, and those of them that are between two reads.
+#[derive(Default)]
+pub(super) struct Streams {
+    open: Arc<AtomicUsize>,
+    idle: Mutex<VecDeque<(u64, Instant, Stream)>>,
+}
+
+impl Streams {
     /// The stream that stands at `at`.
     fn take(&self, reader: u64, at: u64) -> Option<Stream> {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let position = idle.iter().position(|(id, _, stream)| *id == reader && stream.at == at)?;
         idle.remove(position).map(|(_, _, stream)| stream)
     }
 
-    /// Keeps a stream; the oldest go when there are too many.
+    /// Keeps a stream for its next read.
     fn keep(&self, reader: u64, stream: Stream) {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.push_back((reader, Instant::now(), stream));
-        if idle.len() > MOST_IDLE {
-            idle.pop_front();
+    }
+
+    /// A place for one more, if there is one.
+    fn place(&self) -> Option<StreamPlace> {
+        if self.open.load(Ordering::Relaxed) >= MOST_STREAMS {
+            self.expire(None);
         }
+        let place = StreamPlace(self.open.clone());
+        (self.open.fetch_add(1, Ordering::Relaxed) < MOST_STREAMS).then_some(place)
     }
 
     /// Drops those that nobody came back for, or that belong to a reader that is gone. Returns how many are left.
     pub(super) fn expire(&self, gone: Option<u64>) -> usize {
-        let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|(id, since, _)| Some(*id) != gone && since.elapsed() < IDLE);
         idle.len()
     }
@@ -99,7 +120,7 @@ impl StoreReader {
     }
 
     /// Asks for `at..until`, of the object as it was when it was opened.
-    async fn request(&self, at: u64, until: u64) -> Result<Stream> {
+    async fn request(&self, at: u64, until: u64, place: Option<StreamPlace>) -> Result<Stream> {
         self.inner.breaker.admit()?;
         let capability = self.inner.small.info().capability();
         let options = ReaderOptions {
@@ -121,7 +142,7 @@ impl StoreReader {
         {
             return Err(self.changed("it was written anew while it was read"));
         }
-        Ok(Stream { answer, rest: Buffer::new(), at, until })
+        Ok(Stream { answer, rest: Buffer::new(), at, until, _place: place })
     }
 
     /// The next bytes of a stream, at most `most`; never none before its end.
@@ -141,7 +162,7 @@ impl StoreReader {
 
     /// Exactly `at..until`, in a request of its own.
     async fn range(&self, at: u64, until: u64) -> Result<Bytes> {
-        let mut stream = self.request(at, until).await?;
+        let mut stream = self.request(at, until, None).await?;
         let want = usize::try_from(until - at).unwrap_or(usize::MAX);
         let first = self.next(&mut stream, want).await?;
         if first.len() == want {
@@ -232,8 +253,11 @@ impl ObjectReader for StoreReader {
             return Ok(bytes);
         }
         let rest = self.size_bytes - offset;
-        if self.reads_on(offset, offset + want) && rest > want {
-            let stream = self.request(offset, offset + rest.min(STREAM_BYTES)).await?;
+        if self.reads_on(offset, offset + want)
+            && rest > want
+            && let Some(place) = self.inner.streams.place()
+        {
+            let stream = self.request(offset, offset + rest.min(STREAM_BYTES), Some(place)).await?;
             let bytes = self.read_on(stream, want).await?;
             self.reads_on(offset + want, offset + bytes.len() as u64);
             return Ok(bytes);
