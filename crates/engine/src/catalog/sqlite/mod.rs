@@ -1,6 +1,8 @@
 //! The catalog in one `SQLite` file: WAL, one writer, several readers.
 
+mod access_log;
 mod accounts;
+mod audit;
 mod backups;
 mod debts;
 mod instances;
@@ -26,7 +28,8 @@ use sqlx::{Sqlite, Transaction};
 use super::{AttemptOutcome, Catalog, SealedBackup};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Debt, Instance, InstanceFilter,
+    AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
+    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, Debt, Instance, InstanceFilter,
     InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Number,
     Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
 };
@@ -49,6 +52,8 @@ const MIGRATIONS: &[Change] = &[
     (3, "parts in their backup", include_str!("../migrations/sqlite/0003_parts_in_their_backup.sql")),
     (4, "restore and drill", include_str!("../migrations/sqlite/0004_restore_and_drill.sql")),
     (5, "one restore a target", include_str!("../migrations/sqlite/0005_one_restore_a_target.sql")),
+    (7, "audit and access", include_str!("../migrations/sqlite/0007_audit_and_access.sql")),
+    (8, "links with limits", include_str!("../migrations/sqlite/0008_links_with_limits.sql")),
 ];
 
 impl SqliteCatalog {
@@ -392,6 +397,34 @@ impl Catalog for SqliteCatalog {
 
     async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()> {
         links::settle(self, link, reserved, sent).await
+    }
+
+    async fn append_audit(&self, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead> {
+        audit::append(self, facts, chain).await
+    }
+
+    async fn audit_head(&self) -> Result<AuditHead> {
+        audit::head(self).await
+    }
+
+    async fn audit_after(&self, sequence: u64, limit: u64) -> Result<Vec<AuditEntry>> {
+        audit::after(self, sequence, limit).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Listed<AuditEntry>> {
+        audit::list(self, filter).await
+    }
+
+    async fn record_access(&self, records: &[AccessRecord]) -> Result<()> {
+        access_log::record(self, records).await
+    }
+
+    async fn access_log(&self, account: &AccountId, filter: &AccessFilter) -> Result<Listed<AccessRecord>> {
+        access_log::list(self, account, filter).await
+    }
+
+    async fn prune_access(&self, before: Timestamp) -> Result<u64> {
+        access_log::prune(self, before).await
     }
 }
 
