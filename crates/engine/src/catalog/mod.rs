@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
-    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
-    Debt, Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed,
-    ListedJob, Method, NewBackup, NewJob, Number, Outcome, Page, Part, Progress, Project, ProjectId,
-    RememberedLink, RevocationScope, SealedPart, ServerFacts,
+    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState, Debt,
+    Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob,
+    Method, NewBackup, NewJob, Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink,
+    RevocationScope, SealedPart, ServerFacts,
 };
 
 pub use sqlite::SqliteCatalog;

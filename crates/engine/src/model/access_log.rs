@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{BackupId, InstanceId, Network, Number, Page, ProjectId};
+use super::{AccountId, BackupId, InstanceId, Network, Number, Page, ProjectId};
 
 /// What a record of the access log is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +39,8 @@ impl std::str::FromStr for AccessKind {
 /// A record of the access log. Like ones of a second are one record with a count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessRecord {
+    /// Its number, given when it is kept; later ones are higher.
+    pub number: u64,
     /// When it ended; of several, the last.
     pub at: Timestamp,
     /// What it is about.
@@ -76,6 +78,8 @@ pub struct AccessRecord {
 /// Which records to list.
 #[derive(Debug, Clone, Default)]
 pub struct AccessFilter {
+    /// Of this account; the caller's own if absent.
+    pub account: Option<AccountId>,
     /// At or after.
     pub since: Option<Timestamp>,
     /// Before.

@@ -29,7 +29,8 @@ pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{
-    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, RememberedLink, RevocationScope, Throughput,
+    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, RememberedLink, RevocationScope,
+    Throughput,
 };
 pub use place::Place;
 pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, SnapshotReport};

@@ -104,6 +104,7 @@ impl Journal {
         let mut parts: Vec<Number> = links.iter().map(|link| link.part).collect();
         parts.dedup();
         self.push(Note::Links(Box::new(AccessRecord {
+            number: 0,
             at: self.clock.now(),
             kind: AccessKind::Links,
             account: backup.account.to_string(),
@@ -196,7 +197,7 @@ impl Engine {
     /// Records of the access log, newest first. A key that is bound to a project sees those of its project only. The
     /// last second or two may be missing.
     pub async fn access_log(&self, who: &Principal, filter: AccessFilter) -> Result<Listed<AccessRecord>> {
-        let scope = who.with(Right::Operate)?;
+        let scope = who.with_in(Right::Operate, filter.account.as_ref())?;
         let project = scope.project.or(filter.project.clone());
         self.catalog.access_log(&scope.account, &AccessFilter { project, ..filter }).await
     }
@@ -245,6 +246,7 @@ fn merged(notes: &[Note]) -> Vec<AccessRecord> {
 fn record(download: &Download) -> AccessRecord {
     let claims = &download.claims;
     AccessRecord {
+        number: 0,
         at: download.at,
         kind: AccessKind::Download,
         account: claims.account.to_string(),
@@ -267,6 +269,7 @@ fn record(download: &Download) -> AccessRecord {
 /// The record of those that there was no room for. It is nobody's in particular, so that the first account has it.
 fn loss(lost: u64, now: Timestamp) -> AccessRecord {
     AccessRecord {
+        number: 0,
         at: now,
         kind: AccessKind::Lost,
         account: AccountId::default().to_string(),

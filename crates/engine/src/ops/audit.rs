@@ -73,12 +73,8 @@ impl Engine {
         deed: Deed,
         change: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        let actor = Actor {
-            who: who.key_id(),
-            account: who.account(),
-            address: who.address(),
-            via: who.via(),
-        };
+        let actor =
+            Actor { who: who.key_id(), account: who.account(), address: who.address(), via: who.via() };
         let facts = self.facts(&actor, &deed);
         if let Err(error) = who.with(deed.right) {
             self.append_quietly(AuditFacts {

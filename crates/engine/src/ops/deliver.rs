@@ -135,7 +135,9 @@ impl Engine {
         if part.backup != claims.backup || part.account != claims.account {
             return Err(DeliveryFault::Gone);
         }
-        if part.links_from.is_some_and(|from| claims.issued_at <= from) || self.key_has_ended(claims, now).await? {
+        if part.links_from.is_some_and(|from| claims.issued_at <= from)
+            || self.key_has_ended(claims, now).await?
+        {
             return Err(DeliveryFault::Revoked);
         }
         let (throughput, counted) = match &claims.remembered {
@@ -146,11 +148,7 @@ impl Engine {
     }
 
     /// Whether a remembered link is still good: how fast it delivers, and whether its deliveries are counted.
-    async fn check_remembered(
-        &self,
-        id: &str,
-        now: Timestamp,
-    ) -> Result<(Throughput, bool), DeliveryFault> {
+    async fn check_remembered(&self, id: &str, now: Timestamp) -> Result<(Throughput, bool), DeliveryFault> {
         let link = if let Some(link) = self.links.get(id, now) {
             link
         } else {

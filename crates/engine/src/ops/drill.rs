@@ -61,7 +61,8 @@ impl Engine {
         which: BackupRef,
         server: Option<String>,
     ) -> Result<Job> {
-        let deed = Deed::new(Right::Operate, "drill.create", "backup", which).with(json!({"program": server}));
+        let deed =
+            Deed::new(Right::Operate, "drill.create", "backup", which).with(json!({"program": server}));
         self.audited(who, deed, async {
             let scope = who.with(Right::Operate)?;
             let backup = self.visible_backup(&scope, which).await?;

@@ -92,7 +92,7 @@ impl Passage {
         rates.map(burst).fold(wanted, u64::min)
     }
 
-    /// Pays for bytes that are about to be sent; says how long to wait first. Time that passed unused counts for one
+    /// Pays for bytes that were sent; says how long to wait before the next. Time that passed unused counts for one
     /// burst at most.
     pub fn pay(&self, bytes: u64, now: Instant) -> Duration {
         self.0.iter().map(|gate| gate.pay(bytes, now)).max().unwrap_or_default()

@@ -54,8 +54,11 @@ impl Engine {
         let deed = Deed::new(Right::Administer, "key.create", "key", &id)
             .with(json!({"role": Role::Admin, "first": true}));
         self.audited_as_service(deed, async {
-            let account =
-                Account { id: AccountId::default(), name: "default".to_owned(), created_at: self.clock.now() };
+            let account = Account {
+                id: AccountId::default(),
+                name: "default".to_owned(),
+                created_at: self.clock.now(),
+            };
             self.catalog.add_account(&account).await?;
             self.store_key(new, account.id, None).await.map(Some)
         })

@@ -42,9 +42,7 @@ use crate::access::Sealer;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::links::LinkSigner;
-use crate::model::{
-    AccessKey, AuditChain, Instance, LinkRestriction, Number, RememberedLink, Throughput,
-};
+use crate::model::{AccessKey, AuditChain, Instance, LinkRestriction, Number, RememberedLink, Throughput};
 use crate::redis::Timeouts;
 use crate::redis::programs::Programs;
 use crate::vault::Vault;

@@ -12,8 +12,8 @@ use crate::vault::{AttemptKey, BackupKey};
 impl Engine {
     /// Keeps a backup whatever retention says, or no longer.
     pub async fn protect_backup(&self, who: &Principal, which: BackupRef, protect: bool) -> Result<Backup> {
-        let deed = Deed::new(Right::Operate, "backup.protect", "backup", which)
-            .with(json!({"protect": protect}));
+        let deed =
+            Deed::new(Right::Operate, "backup.protect", "backup", which).with(json!({"protect": protect}));
         self.audited(who, deed, async {
             let scope = who.with(Right::Operate)?;
             let backup = self.visible_backup(&scope, which).await?;

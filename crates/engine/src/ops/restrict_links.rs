@@ -28,8 +28,7 @@ impl Engine {
         region: &str,
         restriction: &LinkRestriction,
     ) -> Result<()> {
-        let deed =
-            Deed::new(Right::Operate, "link.restrict", "region", region).with(json!(restriction));
+        let deed = Deed::new(Right::Operate, "link.restrict", "region", region).with(json!(restriction));
         self.audited(who, deed, async {
             let scope = who.with(Right::Operate)?;
             if scope.project.is_some() {

@@ -111,6 +111,10 @@ impl LinkTtl {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
+    /// 0 = no limit.
+    pub(crate) client_downloads: u32,
+    /// 0 = no limit.
+    pub(crate) client_bytes_per_second: u64,
     pub(crate) body_bytes: usize,
     pub(crate) header_timeout: Period,
     pub(crate) idle_timeout: Period,
@@ -152,6 +156,7 @@ pub(crate) struct Restore {
 pub(crate) struct Log {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+    pub(crate) access_keep: Period,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

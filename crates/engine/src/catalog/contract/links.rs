@@ -38,7 +38,10 @@ fn link(name: &str, backup: &Backup, deliveries: Option<u32>) -> RememberedLink 
             sent_bytes: 0,
             reserved_bytes: 0,
         }),
-        throughput: Throughput { bytes_per_second: deliveries.map(|_| 5_000_000_000), connections: deliveries },
+        throughput: Throughput {
+            bytes_per_second: deliveries.map(|_| 5_000_000_000),
+            connections: deliveries,
+        },
         usage: LinkUsage::default(),
     }
 }

@@ -77,7 +77,8 @@ pub(super) async fn record(catalog: &SqliteCatalog, records: &[AccessRecord]) ->
 /// each other.
 fn usages(records: &[AccessRecord]) -> BTreeMap<&str, LinkUsage> {
     let mut usages: BTreeMap<&str, LinkUsage> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.kind == AccessKind::Download && record.range.is_some())
+    for record in
+        records.iter().filter(|record| record.kind == AccessKind::Download && record.range.is_some())
     {
         let Some(link) = &record.link else { continue };
         let usage = usages.entry(link).or_default();

@@ -329,6 +329,7 @@ pub(super) fn audit(row: &impl Columns) -> Result<AuditEntry> {
 pub(super) fn access(row: &impl Columns) -> Result<AccessRecord> {
     let range = (unsigned_option(row, "range_from")?, unsigned_option(row, "range_end")?);
     Ok(AccessRecord {
+        number: unsigned(row, "number")?,
         at: moment(row, "at")?,
         kind: parsed(row, "kind")?,
         account: owned(row, "account")?,

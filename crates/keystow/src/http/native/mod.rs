@@ -1,6 +1,7 @@
 //! The native REST API under `/api/v1`: what the CLI and the console use, and nothing else does more.
 
 mod access;
+mod audit;
 mod backups;
 mod caller;
 mod instances;
@@ -43,6 +44,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(restores::routes())
         .merge(jobs::routes())
         .merge(access::routes())
+        .merge(audit::routes())
         .merge(status::routes())
 }
 
