@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
-    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState, Debt,
-    Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob,
-    Method, NewBackup, NewJob, Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink,
-    RevocationScope, SealedPart, ServerFacts,
+    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
+    CatalogVitals, Debt, Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease,
+    LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Number, Outcome, Page, Part, Progress,
+    Project, ProjectId, RememberedLink, RevocationScope, SealedPart, ServerFacts,
 };
 
 pub use sqlite::SqliteCatalog;
@@ -186,6 +186,10 @@ pub trait Catalog: Send + Sync {
     async fn access_log(&self, account: &AccountId, filter: &AccessFilter) -> Result<Listed<AccessRecord>>;
     /// Removes some records from before that moment; 0 = none are left.
     async fn prune_access(&self, before: Timestamp) -> Result<u64>;
+
+    /// How things stand, of one account or project or of all.
+    async fn vitals(&self, account: Option<&AccountId>, project: Option<&ProjectId>)
+    -> Result<CatalogVitals>;
 }
 
 /// An attempt whose bytes are safe in the repository.

@@ -13,6 +13,7 @@ mod place;
 mod report;
 mod restore;
 mod secret;
+mod vitals;
 
 pub use access_log::{AccessFilter, AccessKind, AccessRecord};
 pub use account::{AccessKey, Account, Project, Right, Role};
@@ -39,6 +40,7 @@ pub use restore::{
     RestoreOrder, RestoreOutcome, RestorePlan, TargetFacts, TtlPolicy,
 };
 pub use secret::{Secret, hex};
+pub use vitals::{CatalogVitals, InstanceVitals};
 
 use jiff::Timestamp;
 

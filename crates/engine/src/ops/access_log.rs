@@ -25,6 +25,9 @@ pub(super) struct Journal {
     clock: Clock,
     notes: Mutex<Vec<Note>>,
     lost: AtomicU64,
+    /// Downloads since the process started: done, broken, refused.
+    downloads: [AtomicU64; 3],
+    sent_bytes: AtomicU64,
 }
 
 /// What one request leaves: small, made without asking for memory where a download ends.
@@ -63,6 +66,9 @@ pub struct DeliveryNote {
 
 impl Drop for DeliveryNote {
     fn drop(&mut self) {
+        let broken = self.sent != self.until - self.from;
+        self.journal.downloads[usize::from(broken)].fetch_add(1, Ordering::Relaxed);
+        self.journal.sent_bytes.fetch_add(self.sent, Ordering::Relaxed);
         self.journal.push(Note::Download(Download {
             at: self.journal.clock.now(),
             claims: self.claims.clone(),
@@ -76,7 +82,13 @@ impl Drop for DeliveryNote {
 impl Journal {
     /// Nothing noted yet.
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, notes: Mutex::default(), lost: AtomicU64::new(0) }
+        Self {
+            clock,
+            notes: Mutex::default(),
+            lost: AtomicU64::new(0),
+            downloads: Default::default(),
+            sent_bytes: AtomicU64::new(0),
+        }
     }
 
     fn push(&self, note: Note) {
@@ -126,6 +138,7 @@ impl Journal {
 
     /// A link with a right signature delivered nothing.
     pub(super) fn note_refusal(&self, claims: &Arc<LinkClaims>, address: IpAddr, why: &'static str) {
+        self.downloads[2].fetch_add(1, Ordering::Relaxed);
         self.push(Note::Download(Download {
             at: self.clock.now(),
             claims: claims.clone(),
@@ -146,6 +159,19 @@ impl Journal {
     ) -> DeliveryNote {
         let (claims, instance) = (claims.clone(), instance.clone());
         DeliveryNote { journal: self.clone(), claims, instance, address, from, until, sent: 0 }
+    }
+
+    /// Downloads since the process started (done, broken, refused), and the bytes that they sent.
+    pub(super) fn counted(&self) -> ([u64; 3], u64) {
+        (
+            self.downloads.each_ref().map(|count| count.load(Ordering::Relaxed)),
+            self.sent_bytes.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Notes that wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// All notes so far, and how many there was no room for.

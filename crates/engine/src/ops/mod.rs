@@ -31,6 +31,7 @@ mod sign_in;
 mod sweep;
 mod take_backup;
 mod tokens;
+mod vitals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,6 +68,7 @@ pub use share_backup::{IssuedLink, LinkOrder, MOST_RANGES};
 pub use sweep::Swept;
 pub(crate) use take_backup::TOPOLOGY_CHANGED;
 pub use tokens::Token;
+pub use vitals::{EndedJob, Tally, Vitals};
 
 /// Everything that the verbs need.
 pub struct Engine {
@@ -80,6 +82,7 @@ pub struct Engine {
     audit_chain: AuditChain,
     /// What was accessed, and is not in the catalog yet.
     journal: Arc<Journal>,
+    tally: Tally,
     /// How many downloads may be under way, and how fast.
     gates: Gates,
     /// Server programs that drills may use.
@@ -161,6 +164,7 @@ impl Engine {
             audit_chain: AuditChain::new(&root.derive("audit/1")),
             journal: Arc::new(Journal::new(clock.clone())),
             gates: Gates::new(settings.client),
+            tally: Tally::default(),
             programs: Arc::new(Programs::new(settings.drill.folder.clone(), settings.drill.search.clone())),
             settings,
             clock,

@@ -92,7 +92,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
 
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     greet(&config, admin.as_ref());
-    serve(&engine, listeners, limits(&config), rules(&config), &tracker, &stop);
+    serve(&engine, listeners, limits(&config), rules(&config), config.metrics.open, &tracker, &stop);
     for number in 1..=config.work.workers {
         let settings =
             WorkerSettings { name: format!("{}/{number}", std::process::id()), ..WorkerSettings::default() };

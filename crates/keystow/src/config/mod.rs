@@ -38,6 +38,7 @@ pub(crate) struct Config {
     pub(crate) restore: Restore,
     pub(crate) drill: Drill,
     pub(crate) log: Log,
+    pub(crate) metrics: Metrics,
     /// By the operator's name for the network.
     #[serde(default)]
     pub(crate) networks: BTreeMap<String, NetworkConfig>,
@@ -149,6 +150,13 @@ pub(crate) struct Drill {
 pub(crate) struct Restore {
     /// Empty = the address of the connection to the target.
     pub(crate) advertise: String,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Anybody may read them, without a key.
+    pub(crate) open: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]

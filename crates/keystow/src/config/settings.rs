@@ -186,5 +186,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting("log.level", r#""info""#, "error, warn, info, debug or trace; or a filter such as keystow=debug"),
     setting("log.format", r#""text""#, "text or json"),
+    setting("metrics.open", "false", "let anybody read /metrics, without a key"),
     setting("log.access_keep", r#""90d""#, "how long the access log is kept"),
 ];

@@ -10,6 +10,7 @@ mod diff;
 mod documents;
 mod downloads;
 mod lab;
+mod monitoring;
 mod outputs;
 mod proxies;
 mod relabel;

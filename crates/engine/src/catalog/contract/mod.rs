@@ -10,6 +10,7 @@ mod instances;
 mod jobs;
 mod links;
 mod nonces;
+mod vitals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     debts::run(&open).await;
     audit::run(&open).await;
     access_log::run(&open).await;
+    vitals::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);

@@ -12,6 +12,7 @@ mod nonces;
 mod place;
 mod reader;
 mod rows;
+mod vitals;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -29,9 +30,9 @@ use super::{AttemptOutcome, Catalog, SealedBackup};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
-    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, Debt, Instance, InstanceFilter,
-    InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Number,
-    Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
+    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Instance,
+    InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob,
+    Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
 };
 use reader::Reader;
 
@@ -425,6 +426,14 @@ impl Catalog for SqliteCatalog {
 
     async fn prune_access(&self, before: Timestamp) -> Result<u64> {
         access_log::prune(self, before).await
+    }
+
+    async fn vitals(
+        &self,
+        account: Option<&AccountId>,
+        project: Option<&ProjectId>,
+    ) -> Result<CatalogVitals> {
+        vitals::all(self, account, project).await
     }
 }
 

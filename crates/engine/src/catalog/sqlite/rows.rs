@@ -10,8 +10,9 @@ use sqlx::sqlite::SqliteRow;
 use super::failed;
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, AccessRecord, Account, AuditEntry, AuditFacts, Backup, Debt, DeliveryBudget, Instance, Job,
-    JobKind, JobState, LinkUsage, ListedJob, Number, Project, RememberedLink, Throughput,
+    AccessKey, AccessRecord, Account, AuditEntry, AuditFacts, Backup, Debt, DeliveryBudget, Instance,
+    InstanceVitals, Job, JobKind, JobState, LinkUsage, ListedJob, Number, Project, RememberedLink,
+    Throughput,
 };
 
 /// A row, from either of the two libraries that read the file.
@@ -303,6 +304,22 @@ pub(super) fn link(row: &impl Columns) -> Result<RememberedLink> {
 
 fn unsigned_option(row: &impl Columns, column: &str) -> Result<Option<u64>> {
     row.integer(column)?.map(|value| value.try_into().map_err(|error| damaged(column, error))).transpose()
+}
+
+/// An instance with its newest good backup.
+pub(super) fn vitals(row: &impl Columns) -> Result<InstanceVitals> {
+    let good = (moment_option(row, "good_at")?, unsigned_option(row, "good_bytes")?);
+    Ok(InstanceVitals {
+        account: parsed(row, "account")?,
+        instance: parsed(row, "id")?,
+        added_at: moment(row, "created_at")?,
+        last_good: good.0.map(|at| (at, good.1.unwrap_or(0))),
+    })
+}
+
+/// Kind, state and number of some jobs.
+pub(super) fn job_count(row: &impl Columns) -> Result<(String, String, u64)> {
+    Ok((owned(row, "kind")?, owned(row, "state")?, unsigned(row, "jobs")?))
 }
 
 pub(super) fn audit(row: &impl Columns) -> Result<AuditEntry> {

@@ -17,7 +17,7 @@ use super::problem::Refusal;
 use crate::http::client::Client;
 
 /// A caller that has signed in. A handler that takes none cannot reach the engine's verbs.
-pub(super) struct Caller(pub(super) Principal);
+pub(in crate::http) struct Caller(pub(in crate::http) Principal);
 
 impl FromRequestParts<Native> for Caller {
     type Rejection = Refusal;
