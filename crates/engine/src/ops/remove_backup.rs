@@ -5,6 +5,7 @@ use serde_json::json;
 use super::Engine;
 use super::audit::Deed;
 use crate::access::Principal;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::Result;
 use crate::model::{Backup, BackupRef, Job, Number, RevocationScope, Right};
 use crate::vault::{AttemptKey, BackupKey};
@@ -30,6 +31,7 @@ impl Engine {
             let backup = self.visible_backup(&scope, which).await?;
             let now = self.clock.now();
             let job = self.catalog.expire_backup(&scope.account, backup.id, now).await?;
+            crash_point(CrashPoint::BackupExpired);
             self.job_written.notify_one();
             let links = RevocationScope::Backup(backup.id);
             self.catalog.revoke_links_before(&scope.account, &links, now).await?;
@@ -54,6 +56,7 @@ impl Engine {
         }
         let (account, instance) = (job.account.clone(), job.instance.clone());
         self.vault.remove_events(&BackupKey { account, instance, backup: job.backup }).await?;
+        crash_point(CrashPoint::ObjectsRemoved);
         self.catalog.finish_job(&job.lease(), self.clock.now()).await
     }
 }

@@ -2,7 +2,7 @@
 
 use sqlx::QueryBuilder;
 
-use super::{SqliteCatalog, failed, rows};
+use super::{Store, failed, rows};
 use crate::error::Result;
 use crate::model::{AccountId, CatalogVitals, ProjectId};
 
@@ -13,7 +13,7 @@ const INSTANCES: &str = "SELECT i.account, i.id, i.created_at, b.created_at AS g
      AND c.instance = i.id AND c.state = 'available' ORDER BY c.created_at DESC LIMIT 1) WHERE 1 = 1";
 
 pub(super) async fn all(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: Option<&AccountId>,
     project: Option<&ProjectId>,
 ) -> Result<CatalogVitals> {

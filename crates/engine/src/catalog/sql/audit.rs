@@ -2,17 +2,13 @@
 
 use sqlx::QueryBuilder;
 
-use super::{SqliteCatalog, failed, rows};
+use super::{Db, Store, failed, rows};
 use crate::error::Result;
 use crate::model::{AuditChain, AuditEntry, AuditFacts, AuditFilter, AuditHead, Listed, micros};
 
 /// Adds an entry. Whoever adds one holds the head's row until then, so that numbers have no gaps and each hash follows
 /// the last, whoever else writes.
-pub(super) async fn append(
-    catalog: &SqliteCatalog,
-    facts: &AuditFacts,
-    chain: &AuditChain,
-) -> Result<AuditHead> {
+pub(super) async fn append(catalog: &Store, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead> {
     let mut tx = catalog.write().await?;
     let head = sqlx::query("UPDATE log_head SET last = last + 1 WHERE log = 'audit' RETURNING last, hash")
         .fetch_one(&mut *tx)
@@ -50,7 +46,7 @@ pub(super) async fn append(
     Ok(AuditHead { sequence, hash })
 }
 
-pub(super) async fn head(catalog: &SqliteCatalog) -> Result<AuditHead> {
+pub(super) async fn head(catalog: &Store) -> Result<AuditHead> {
     let head = sqlx::query("SELECT last, hash FROM log_head WHERE log = 'audit'")
         .fetch_one(&catalog.reader)
         .await
@@ -58,7 +54,7 @@ pub(super) async fn head(catalog: &SqliteCatalog) -> Result<AuditHead> {
     Ok(AuditHead { sequence: rows::unsigned(&head, "last")?, hash: rows::text(&head, "hash")?.to_owned() })
 }
 
-pub(super) async fn after(catalog: &SqliteCatalog, sequence: u64, limit: u64) -> Result<Vec<AuditEntry>> {
+pub(super) async fn after(catalog: &Store, sequence: u64, limit: u64) -> Result<Vec<AuditEntry>> {
     let found = sqlx::query("SELECT * FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2")
         .bind(rows::signed(sequence))
         .bind(rows::signed(limit))
@@ -68,7 +64,7 @@ pub(super) async fn after(catalog: &SqliteCatalog, sequence: u64, limit: u64) ->
     found.iter().map(rows::audit).collect()
 }
 
-pub(super) async fn list(catalog: &SqliteCatalog, filter: &AuditFilter) -> Result<Listed<AuditEntry>> {
+pub(super) async fn list(catalog: &Store, filter: &AuditFilter) -> Result<Listed<AuditEntry>> {
     let mut count = QueryBuilder::new("SELECT COUNT(*) FROM audit WHERE 1 = 1");
     matching(&mut count, filter);
     let total: i64 =
@@ -81,7 +77,7 @@ pub(super) async fn list(catalog: &SqliteCatalog, filter: &AuditFilter) -> Resul
     Ok(Listed { total: rows::number(total), rows: found.iter().map(rows::audit).collect::<Result<_>>()? })
 }
 
-fn matching(query: &mut QueryBuilder<sqlx::Sqlite>, filter: &AuditFilter) {
+fn matching(query: &mut QueryBuilder<Db>, filter: &AuditFilter) {
     if let Some(since) = filter.since {
         query.push(" AND at >= ").push_bind(micros(since));
     }

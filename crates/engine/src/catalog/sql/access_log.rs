@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use sqlx::QueryBuilder;
 
-use super::{SqliteCatalog, failed, rows};
+use super::{Db, Store, failed, rows};
 use crate::error::Result;
 use crate::model::{AccessFilter, AccessKind, AccessRecord, AccountId, LinkUsage, Listed, micros};
 
@@ -15,7 +15,7 @@ const ROWS: usize = 500;
 const REMOVED_AT_ONCE: i64 = 10_000;
 
 /// Keeps records, and adds to the usage of the remembered links among them; all at once.
-pub(super) async fn record(catalog: &SqliteCatalog, records: &[AccessRecord]) -> Result<()> {
+pub(super) async fn record(catalog: &Store, records: &[AccessRecord]) -> Result<()> {
     let mut tx = catalog.write().await?;
     let last: i64 =
         sqlx::query_scalar("UPDATE log_head SET last = last + $1 WHERE log = 'access' RETURNING last")
@@ -93,7 +93,7 @@ fn usages(records: &[AccessRecord]) -> BTreeMap<&str, LinkUsage> {
 }
 
 pub(super) async fn list(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     filter: &AccessFilter,
 ) -> Result<Listed<AccessRecord>> {
@@ -109,7 +109,7 @@ pub(super) async fn list(
     Ok(Listed { total: rows::number(total), rows: found.iter().map(rows::access).collect::<Result<_>>()? })
 }
 
-fn matching(query: &mut QueryBuilder<sqlx::Sqlite>, account: &AccountId, filter: &AccessFilter) {
+fn matching(query: &mut QueryBuilder<Db>, account: &AccountId, filter: &AccessFilter) {
     query.push_bind(account.as_str().to_owned());
     if let Some(since) = filter.since {
         query.push(" AND a.at >= ").push_bind(micros(since));
@@ -138,7 +138,7 @@ fn matching(query: &mut QueryBuilder<sqlx::Sqlite>, account: &AccountId, filter:
 }
 
 /// Removes some of the records from before that moment; says how many.
-pub(super) async fn prune(catalog: &SqliteCatalog, before: Timestamp) -> Result<u64> {
+pub(super) async fn prune(catalog: &Store, before: Timestamp) -> Result<u64> {
     let done = sqlx::query(
         "DELETE FROM access WHERE number IN (SELECT number FROM access WHERE at < $1 ORDER BY at LIMIT $2)",
     )
