@@ -1,7 +1,9 @@
 //! What the repository is, and who may decrypt it.
 
 use jiff::Timestamp;
+use serde_json::json;
 
+use super::audit::Deed;
 use super::keyring::{Holder, HolderKind, KeyFacts, generate};
 use super::{Engine, Verify};
 use crate::access::Principal;
@@ -64,7 +66,12 @@ impl Engine {
 
     /// Lets somebody else decrypt all backups, those that are there included.
     pub async fn add_recipient(&self, who: &Principal, new: NewHolder) -> Result<KeyFacts> {
-        who.with(Right::Administer)?;
+        let deed = Deed::new(Right::Administer, "repository.recipient.add", "recipient", new.recipient)
+            .with(json!({"name": new.name, "node": new.node, "passphrase": new.passphrase_key.is_some()}));
+        self.audited(who, deed, self.let_in(new)).await
+    }
+
+    async fn let_in(&self, new: NewHolder) -> Result<KeyFacts> {
         check(&new)?;
         let now = self.clock.now();
         let kind = match (&new.passphrase_key, new.node) {
@@ -96,7 +103,12 @@ impl Engine {
     /// Keeps somebody out of what is wrapped from now on. What it has opened before it may have kept; only another
     /// identity keeps it out of new backups.
     pub async fn remove_recipient(&self, who: &Principal, which: &str) -> Result<KeyFacts> {
-        who.with(Right::Administer)?;
+        let shown: String = which.chars().take(LONGEST_NAME).collect();
+        let deed = Deed::new(Right::Administer, "repository.recipient.remove", "recipient", shown);
+        self.audited(who, deed, self.keep_out(which)).await
+    }
+
+    async fn keep_out(&self, which: &str) -> Result<KeyFacts> {
         let (now, own) = (self.clock.now(), self.ring.node());
         let known = self.ring.change(|known| {
             let mut facts = known.facts.next(now);
@@ -123,7 +135,11 @@ impl Engine {
     /// Gives the repository a new identity. New backups are encrypted to it; the old ones stay readable, and are not
     /// touched.
     pub async fn rotate_identity(&self, who: &Principal) -> Result<KeyFacts> {
-        who.with(Right::Administer)?;
+        let deed = Deed::new(Right::Administer, "repository.identity.rotate", "repository", "identity");
+        self.audited(who, deed, self.rotate()).await
+    }
+
+    async fn rotate(&self) -> Result<KeyFacts> {
         let now = self.clock.now();
         let known = self.ring.change(|known| {
             let identity = generate()?;

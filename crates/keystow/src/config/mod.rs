@@ -5,6 +5,7 @@
 
 mod layers;
 mod naming;
+mod repository;
 mod settings;
 mod tls;
 mod values;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 pub(crate) use layers::Layers;
 pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
+pub(crate) use repository::{Compression, Encryption, Repository, Verify};
 pub(crate) use tls::Tls;
 pub(crate) use values::{Cidr, Period};
 
@@ -38,6 +40,7 @@ pub(crate) struct Config {
     pub(crate) restore: Restore,
     pub(crate) drill: Drill,
     pub(crate) log: Log,
+    pub(crate) metrics: Metrics,
     /// By the operator's name for the network.
     #[serde(default)]
     pub(crate) networks: BTreeMap<String, NetworkConfig>,
@@ -76,48 +79,22 @@ pub(crate) struct Catalog {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Repository {
-    pub(crate) url: String,
-    pub(crate) compression: Compression,
-    pub(crate) encryption: Encryption,
-    pub(crate) verify: Verify,
-    pub(crate) identity_file: PathBuf,
-    pub(crate) write_only: bool,
-}
-
-/// How new parts are compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Compression {
-    Off,
-    Zstd,
-}
-
-/// How new parts are encrypted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Encryption {
-    Off,
-    Age,
-}
-
-/// How new parts are proven once they are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Verify {
-    /// As what they are stored as needs it.
-    Auto,
-    Readback,
-    Hash,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Links {
     pub(crate) public_url: String,
     pub(crate) intranet_url: String,
+    pub(crate) mode: LinkMode,
     pub(crate) max_ttl: Period,
     pub(crate) ttl: LinkTtl,
+}
+
+/// Who serves downloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LinkMode {
+    /// The download listeners.
+    Proxy,
+    /// The object store, where a link has no limits.
+    Direct,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -142,6 +119,10 @@ impl LinkTtl {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
+    /// 0 = no limit.
+    pub(crate) client_downloads: u32,
+    /// 0 = no limit.
+    pub(crate) client_bytes_per_second: u64,
     pub(crate) body_bytes: usize,
     pub(crate) header_timeout: Period,
     pub(crate) idle_timeout: Period,
@@ -180,9 +161,17 @@ pub(crate) struct Restore {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Anybody may read them, without a key.
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Log {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+    pub(crate) access_keep: Period,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -222,6 +211,7 @@ impl Config {
         if self.links.ttl.longest() > self.links.max_ttl.0 {
             return Err(invalid("a links.ttl is longer than links.max_ttl"));
         }
+        self.repository.check(self.links.mode)?;
         naming::check(self)?;
         if self.work.workers == 0 || self.limits.connections == 0 || self.limits.body_bytes == 0 {
             return Err(invalid("work.workers, limits.connections and limits.body_bytes are at least 1"));
@@ -255,19 +245,6 @@ impl Config {
     /// The catalog's file.
     pub(crate) fn catalog_path(&self) -> Result<PathBuf> {
         path_of(&self.catalog.url, "sqlite://", "catalog.url", &self.data_dir, "catalog.db")
-    }
-
-    /// The file with this node's identity; `None` if it is to have none.
-    pub(crate) fn identity_file(&self) -> Option<PathBuf> {
-        let file = &self.repository.identity_file;
-        let default = || self.data_dir.join("node.identity");
-        let chosen = if file.as_os_str().is_empty() { default() } else { file.clone() };
-        (!self.repository.write_only).then_some(chosen)
-    }
-
-    /// The repository's folder.
-    pub(crate) fn repository_path(&self) -> Result<PathBuf> {
-        path_of(&self.repository.url, "file://", "repository.url", &self.data_dir, "repository")
     }
 }
 

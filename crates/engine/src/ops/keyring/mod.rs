@@ -159,7 +159,6 @@ impl KeyRing {
         if let Some(facts) = found {
             newest = Some(self.remember(Known { identities: self.open(&facts).await?, facts }));
         }
-        // A node that could not open it may have become a holder of the very same pair only by its file.
         Ok(newest)
     }
 

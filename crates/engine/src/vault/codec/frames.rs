@@ -16,7 +16,7 @@ const MOST_FRAME_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes of the seek table for each frame, and around them.
 const ENTRY_BYTES: u64 = 8;
 const TABLE_EXTRA_BYTES: u64 = 8 + SEEK_TABLE_INTEGRITY_SIZE as u64;
-/// Compression level: others cost far more than they save (guide figures of bench).
+/// Compression level: higher ones cost far more than they save.
 const LEVEL: i32 = 1;
 
 /// Compresses a stream of bytes.
