@@ -26,7 +26,9 @@ pub(crate) async fn serve(
         let service = service.clone();
         connections.spawn(async move {
             // A client that goes away is not our concern.
-            let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(socket), service)
+                .await;
         });
         while connections.try_join_next().is_some() {}
     }

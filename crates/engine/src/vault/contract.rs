@@ -81,13 +81,18 @@ async fn every_range_reads_back(vault: &Arc<dyn Vault>) {
     let bytes = sample(1_000_003);
     write(vault, &key, bytes.clone()).await.unwrap();
     let reader = vault.open(&key).await.unwrap().unwrap();
-    let edges = [0, 1, 65_535, 65_536, 499_999, 500_000, 1_000_000, 1_000_002, 1_000_003, 1_000_004, 9_000_000];
+    let edges =
+        [0, 1, 65_535, 65_536, 499_999, 500_000, 1_000_000, 1_000_002, 1_000_003, 1_000_004, 9_000_000];
     for offset in edges {
         for length in [0, 1, 2, 65_536, 262_144, 262_145, 1_000_003, 5_000_000] {
             let read = reader.read_at(offset as u64, length).await.unwrap();
-            let expected = &bytes[offset.min(bytes.len())..(offset + length).min(bytes.len()).max(offset.min(bytes.len()))];
+            let expected = &bytes
+                [offset.min(bytes.len())..(offset + length).min(bytes.len()).max(offset.min(bytes.len()))];
             // Less may come, but nothing only at the end.
-            assert!(expected.starts_with(&read) && read.is_empty() == expected.is_empty(), "{offset} {length}");
+            assert!(
+                expected.starts_with(&read) && read.is_empty() == expected.is_empty(),
+                "{offset} {length}"
+            );
         }
     }
     // Many who read on, side by side.

@@ -54,11 +54,12 @@ impl Repository {
         }
         let has_keys = !self.access_key_id.is_empty() && !self.secret_file.is_empty();
         match self.credentials {
-            CredentialSource::Keys if !has_keys => {
-                Err(invalid("an object store needs repository.access_key_id and repository.secret_file").hint(
-                    "or repository.credentials = \"chain\", for the provider's own environment, profile or role",
-                ))
-            }
+            CredentialSource::Keys if !has_keys => Err(invalid(
+                "an object store needs repository.access_key_id and repository.secret_file",
+            )
+            .hint(
+                "or repository.credentials = \"chain\", for the provider's own environment, profile or role",
+            )),
             CredentialSource::Chain if has_keys => {
                 Err(invalid("repository.credentials = \"chain\" and an access key are both set"))
             }
@@ -111,9 +112,9 @@ fn secret(setting: &str, place: &str) -> Result<Secret> {
             .hint("name a file that holds the secret, or env:NAME")
     };
     let bytes = match place.strip_prefix("env:") {
-        Some(name) => {
-            std::env::var_os(name).map(OsStringExt::into_vec).ok_or_else(|| failed("it is not set".to_owned()))?
-        }
+        Some(name) => std::env::var_os(name)
+            .map(OsStringExt::into_vec)
+            .ok_or_else(|| failed("it is not set".to_owned()))?,
         None => std::fs::read(place).map_err(|error| failed(error.to_string()))?,
     };
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);

@@ -102,8 +102,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting("repository.access_key_id", r#""""#, "id of the access key to the object store"),
     setting("repository.secret_file", r#""""#, "file with its secret, or env:NAME"),
-    setting("repository.session_token_file", r#""""#, "file with the session token of a temporary key, or env:NAME"),
-    setting("repository.public_endpoint", r#""""#, "endpoint of the store in direct public links; empty = that of url"),
+    setting(
+        "repository.session_token_file",
+        r#""""#,
+        "file with the session token of a temporary key, or env:NAME",
+    ),
+    setting(
+        "repository.public_endpoint",
+        r#""""#,
+        "endpoint of the store in direct public links; empty = that of url",
+    ),
     setting(
         "repository.intranet_endpoint",
         r#""""#,

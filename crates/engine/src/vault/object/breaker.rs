@@ -32,11 +32,13 @@ impl Breaker {
     fn admit_at(&self, now: Instant) -> Result<()> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match state.down_until {
-            Some(until) if now < until => {
-                Err(Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", "the object store does not answer")
-                    .because(format!("its last {} calls failed; it is asked again soon", state.failures))
-                    .hint("check the store and the network to it; Keystow goes on by itself"))
-            }
+            Some(until) if now < until => Err(Error::new(
+                Kind::Unreachable,
+                "REPOSITORY_UNREACHABLE",
+                "the object store does not answer",
+            )
+            .because(format!("its last {} calls failed; it is asked again soon", state.failures))
+            .hint("check the store and the network to it; Keystow goes on by itself")),
             Some(_) => {
                 state.down_until = Some(now + PAUSE);
                 Ok(())

@@ -9,8 +9,9 @@ use crate::error::{Error, Kind};
 /// Longest quotation of a store.
 const LONGEST_QUOTE: usize = 400;
 
-/// What stores call a bucket without room (MinIO, Ceph and vendors' quotas).
-const FULL: [&str; 5] = ["StorageFull", "QuotaExceeded", "InsufficientCapacity", "EntityTooLarge", "Insufficient Storage"];
+/// What stores call a bucket without room (`MinIO`, Ceph and vendors' quotas).
+const FULL: [&str; 5] =
+    ["StorageFull", "QuotaExceeded", "InsufficientCapacity", "EntityTooLarge", "Insufficient Storage"];
 /// What stores call a clock that is wrong.
 const SKEWED: [&str; 2] = ["RequestTimeTooSkewed", "RequestExpired"];
 
@@ -82,7 +83,10 @@ mod tests {
             (error(ErrorKind::PermissionDenied, "RequestTimeTooSkewed"), "REPOSITORY_DENIED"),
             (error(ErrorKind::ConfigInvalid, "code: NoSuchBucket"), "REPOSITORY_MISSING"),
             (error(ErrorKind::Unexpected, "XMinioStorageFull"), "REPOSITORY_FULL"),
-            (error(ErrorKind::Unexpected, "refused").set_temporary().set_persistent(), "REPOSITORY_UNREACHABLE"),
+            (
+                error(ErrorKind::Unexpected, "refused").set_temporary().set_persistent(),
+                "REPOSITORY_UNREACHABLE",
+            ),
             (error(ErrorKind::RateLimited, "SlowDown"), "REPOSITORY_UNREACHABLE"),
             (error(ErrorKind::ConditionNotMatch, ""), "OBJECT_CHANGED"),
             (error(ErrorKind::Unexpected, "InvalidArgument"), "REPOSITORY_FAILED"),

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crate::error::{Error, Kind, Result};
 
 /// Bytes that wait in memory before the file is used.
-const MEMORY_BYTES: usize = 8 * 1024 * 1024;
+const MEMORY_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes that come back from the file at a time.
 const SEGMENT_BYTES: usize = 1024 * 1024;
 
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn a_writer_goes_on_until_memory_and_file_are_full_and_not_beyond() {
         let spool = spool(1_000_000);
-        let sent = bytes(9_000_000);
+        let sent = bytes(5_000_000);
         for chunk in sent.chunks(1_000_000) {
             spool.push(chunk).unwrap().unwrap();
         }

@@ -96,8 +96,10 @@ impl Place {
                     place.virtual_host = value == "virtual";
                 }
                 _ => {
-                    return Err(invalid(format!("'{name}' in repository.url is not known, or has no such value"))
-                        .hint("endpoint=https://…, region=…, addressing=path|virtual"));
+                    return Err(invalid(format!(
+                        "'{name}' in repository.url is not known, or has no such value"
+                    ))
+                    .hint("endpoint=https://…, region=…, addressing=path|virtual"));
                 }
             }
         }
@@ -110,7 +112,8 @@ impl Place {
     /// The endpoint that follows from the region.
     fn vendors_endpoint(&self) -> Result<Option<String>> {
         let region = self.region.as_deref().ok_or_else(|| {
-            invalid("repository.url has neither region nor endpoint").hint("add ?region=… or ?endpoint=https://…")
+            invalid("repository.url has neither region nor endpoint")
+                .hint("add ?region=… or ?endpoint=https://…")
         });
         Ok(match self.protocol {
             Protocol::S3 => region.map(|_| None)?,
@@ -131,7 +134,8 @@ impl Place {
 
     /// The place for people: nothing in it is secret.
     pub(super) fn shown(&self) -> String {
-        let scheme = PROTOCOLS.iter().find(|(_, protocol)| *protocol == self.protocol).map_or("", |(name, _)| name);
+        let scheme =
+            PROTOCOLS.iter().find(|(_, protocol)| *protocol == self.protocol).map_or("", |(name, _)| name);
         let endpoint = self.endpoint.as_deref().map(|endpoint| format!(" at {endpoint}")).unwrap_or_default();
         match self.prefix.as_str() {
             "" => format!("{scheme}://{}{endpoint}", self.bucket),
@@ -152,9 +156,9 @@ impl Place {
             Protocol::Azblob => Operator::new(self.azblob(credentials)),
         };
         built.map_err(|error| {
-            invalid("repository.url does not fit the store").because(error.message()).hint(
-                "write it as s3://bucket/prefix?endpoint=https://…&region=…; oss, cos and obs alike",
-            )
+            invalid("repository.url does not fit the store")
+                .because(error.message())
+                .hint("write it as s3://bucket/prefix?endpoint=https://…&region=…; oss, cos and obs alike")
         })
     }
 
@@ -181,7 +185,8 @@ impl Place {
     }
 
     fn oss(&self, credentials: &Credentials) -> services::Oss {
-        let builder = services::Oss::default().root(&self.prefix).bucket(&self.bucket).endpoint(self.endpoint());
+        let builder =
+            services::Oss::default().root(&self.prefix).bucket(&self.bucket).endpoint(self.endpoint());
         let Credentials::Keys { id, secret, session_token } = credentials else { return builder };
         let builder = builder.access_key_id(id).access_key_secret(&text(secret));
         match session_token {
@@ -191,7 +196,8 @@ impl Place {
     }
 
     fn cos(&self, credentials: &Credentials) -> services::Cos {
-        let builder = services::Cos::default().root(&self.prefix).bucket(&self.bucket).endpoint(self.endpoint());
+        let builder =
+            services::Cos::default().root(&self.prefix).bucket(&self.bucket).endpoint(self.endpoint());
         let Credentials::Keys { id, secret, session_token } = credentials else { return builder };
         let builder = builder.disable_config_load().secret_id(id).secret_key(&text(secret));
         match session_token {
@@ -201,9 +207,12 @@ impl Place {
     }
 
     fn obs(&self, credentials: &Credentials) -> services::Obs {
-        let builder = services::Obs::default().root(&self.prefix).bucket(&self.bucket).endpoint(self.endpoint());
+        let builder =
+            services::Obs::default().root(&self.prefix).bucket(&self.bucket).endpoint(self.endpoint());
         match credentials {
-            Credentials::Keys { id, secret, .. } => builder.access_key_id(id).secret_access_key(&text(secret)),
+            Credentials::Keys { id, secret, .. } => {
+                builder.access_key_id(id).secret_access_key(&text(secret))
+            }
             Credentials::Chain => builder,
         }
     }
@@ -284,7 +293,8 @@ mod tests {
     #[test]
     fn a_url_names_bucket_prefix_endpoint_and_region() {
         let place =
-            Place::parse("s3://backups/redis/prod/?endpoint=http%3A%2F%2F127.0.0.1%3A9000/&region=eu-1").unwrap();
+            Place::parse("s3://backups/redis/prod/?endpoint=http%3A%2F%2F127.0.0.1%3A9000/&region=eu-1")
+                .unwrap();
         assert_eq!((place.bucket.as_str(), place.prefix.as_str()), ("backups", "redis/prod"));
         assert_eq!(place.endpoint(), "http://127.0.0.1:9000");
         assert_eq!(place.shown(), "s3://backups/redis/prod at http://127.0.0.1:9000");
@@ -308,8 +318,18 @@ mod tests {
     #[test]
     fn what_is_no_store_is_refused() {
         for url in [
-            "", "s3", "ftp://b", "s3://", "s3://b", "oss://b", "s3://id:secret@b?region=x", "s3://b/../c?region=x",
-            "s3://b?region=x&nonsense=1", "s3://b?endpoint=ftp://x", "s3://b?endpoint=http://", "s3://b?addressing=x",
+            "",
+            "s3",
+            "ftp://b",
+            "s3://",
+            "s3://b",
+            "oss://b",
+            "s3://id:secret@b?region=x",
+            "s3://b/../c?region=x",
+            "s3://b?region=x&nonsense=1",
+            "s3://b?endpoint=ftp://x",
+            "s3://b?endpoint=http://",
+            "s3://b?addressing=x",
         ] {
             assert_eq!(Place::parse(url).unwrap_err().code, "CONFIG_INVALID", "{url}");
         }
@@ -322,7 +342,9 @@ mod tests {
             secret: Secret::new("SK"),
             session_token: Some(Secret::new("T")),
         };
-        for url in ["s3://b?region=x&addressing=virtual", "oss://b?region=x", "cos://b?region=x", "obs://b?region=x"] {
+        for url in
+            ["s3://b?region=x&addressing=virtual", "oss://b?region=x", "cos://b?region=x", "obs://b?region=x"]
+        {
             let client = Place::parse(url).unwrap().client(&keys).unwrap();
             assert!(client.info().capability().write_can_multi, "{url}");
         }

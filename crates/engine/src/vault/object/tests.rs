@@ -35,14 +35,22 @@ impl Store {
     }
 
     fn vault(&self, secret: &str) -> ObjectVault {
-        vault(&format!("s3://backups/some/prefix?endpoint=http://{}", self.address), secret, self.folder.path())
+        vault(
+            &format!("s3://backups/some/prefix?endpoint=http://{}", self.address),
+            secret,
+            self.folder.path(),
+        )
     }
 }
 
 fn vault(url: &str, secret: &str, work_dir: &Path) -> ObjectVault {
     ObjectVault::open(StoreOptions {
         url: url.to_owned(),
-        credentials: Credentials::Keys { id: "AKtests".to_owned(), secret: Secret::new(secret), session_token: None },
+        credentials: Credentials::Keys {
+            id: "AKtests".to_owned(),
+            secret: Secret::new(secret),
+            session_token: None,
+        },
         direct_links: true,
         public_endpoint: None,
         intranet_endpoint: Some("http://in.example:1".to_owned()),
@@ -64,7 +72,8 @@ fn part() -> ObjectKey {
 
 /// Files of the server that are no whole objects of ours.
 fn leftovers(folder: &Path) -> Vec<String> {
-    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.contains("upload") || name.contains(".part")).collect()
 }
 

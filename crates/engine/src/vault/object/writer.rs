@@ -152,7 +152,8 @@ impl Upload {
     async fn next_part(&self, want: usize) -> Result<Vec<bytes::Bytes>> {
         let spool = self.spool.clone();
         let taken = tokio::task::spawn_blocking(move || spool.take(want)).await;
-        let taken = taken.unwrap_or_else(|error| Err(Error::internal("the spool's thread ended early", error)))?;
+        let taken =
+            taken.unwrap_or_else(|error| Err(Error::internal("the spool's thread ended early", error)))?;
         taken.map_err(|Closed| Error::cancelled())
     }
 
@@ -161,7 +162,11 @@ impl Upload {
         match (self.inner.size(&self.path).await?, closed) {
             (Some(stored), closed) if stored == size_bytes => {
                 if let Err(error) = closed {
-                    tracing::info!(object = self.path, error = error.message(), "the store kept an object that it refused");
+                    tracing::info!(
+                        object = self.path,
+                        error = error.message(),
+                        "the store kept an object that it refused"
+                    );
                 }
                 Ok(())
             }
