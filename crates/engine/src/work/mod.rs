@@ -1,7 +1,10 @@
-//! Work that outlives a request: workers claim jobs, hold their leases and do them; debts to sources are settled.
+//! Work that outlives a request: workers claim jobs, hold their leases and do them; debts to sources are settled,
+//! the access log is written.
 
 mod debts;
+mod journal;
 mod worker;
 
 pub use debts::collect_debts;
+pub use journal::write_access_log;
 pub use worker::{WorkerSettings, run_worker};

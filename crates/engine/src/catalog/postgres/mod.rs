@@ -58,7 +58,11 @@ fn now_at(told: &'static str) -> String {
 
 /// Every schema change, oldest first. The first is what the first five of `SQLite` come to; then the numbers are the
 /// same.
-pub(super) const CHANGES: &[Change] = &[(1, "first", include_str!("../migrations/postgres/0001_first.sql"))];
+pub(super) const CHANGES: &[Change] = &[
+    (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
+    (7, "audit and access", include_str!("../migrations/postgres/0007_audit_and_access.sql")),
+    (8, "links with limits", include_str!("../migrations/postgres/0008_links_with_limits.sql")),
+];
 
 /// How long a call waits for a connection: long enough for a restart of the server, short enough for a client.
 const ACQUIRE: Duration = Duration::from_secs(3);
