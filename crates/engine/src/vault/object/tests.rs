@@ -130,7 +130,7 @@ async fn a_presigned_url_delivers_the_bytes_and_names_the_right_endpoint() {
     assert!(vault.presigned(&key, Network::Public, LONGEST_PRESIGNED * 2, "a").await.unwrap().is_none());
 }
 
-/// rclone's S3 server on a folder with one bucket. It ignores conditions, and its ETags are its own.
+/// rclone's S3 server on a folder with one bucket. It ignores conditions, and its tags of objects are its own.
 struct Rclone {
     child: std::process::Child,
     address: SocketAddr,
