@@ -161,7 +161,7 @@ impl Engine {
             signer: LinkSigner::new(1, [(1, *root.derive("link/1"))]),
             manifest_key: hmac_key("manifest/1"),
             event_key: hmac_key("event/1"),
-            audit_chain: AuditChain::new(&root.derive("audit/1")),
+            audit_chain: AuditChain::new(&root.derive("audit/1"), &[]),
             journal: Arc::new(Journal::new(clock.clone())),
             gates: Gates::new(settings.client),
             tally: Tally::default(),
