@@ -14,7 +14,6 @@ use keystow_engine::clock::Clock;
 use keystow_engine::model::Throughput;
 use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, Settings};
 use keystow_engine::redis::{Timeouts, throwaway};
-use keystow_engine::vault::LocalVault;
 use keystow_engine::work::{WorkerSettings, collect_debts, run_worker, write_access_log};
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
@@ -197,7 +196,8 @@ fn entrances(config: &Config) -> Result<[Entrance; 3]> {
 async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
     let root = RootKey::load_or_create(&config.data_dir.join("root.key"))?;
     let catalog = Arc::new(SqliteCatalog::open(&config.catalog_path()?).await?);
-    let vault = Arc::new(LocalVault::open(&config.repository_path()?)?);
+    let work_dir = work_dir(config)?;
+    let vault = config.open_vault(&work_dir)?;
     let settings = Settings {
         public_url: config.links.public_url.clone(),
         intranet_url: config.links.intranet_url.clone(),
@@ -208,7 +208,7 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
         },
         timeouts: Timeouts { reply: config.source.reply_timeout.0, silence: config.source.silence_timeout.0 },
         fail_over: config.source.fail_over.0,
-        work_dir: work_dir(config)?,
+        work_dir,
         advertise: Some(config.restore.advertise.clone()).filter(|host| !host.is_empty()),
         drill: DrillSettings {
             folder: Some(config.drill.folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
