@@ -35,6 +35,7 @@ pub(super) struct Deed {
 impl Deed {
     /// A change of the thing of that kind and id, for which its caller needs that right. The action is named after the
     /// command, such as `backup.delete`.
+    #[expect(clippy::needless_pass_by_value, reason = "ids: small, and mostly Copy or a reference already")]
     pub(super) fn new(
         right: Right,
         action: &'static str,
@@ -202,14 +203,12 @@ impl Engine {
 
     /// The entries behind one, up to the first that cannot be read at all; if that is the next one, why.
     async fn readable(&self, last: u64) -> Result<Vec<AuditEntry>, String> {
-        match self.catalog.audit_after(last, STEP).await {
-            Ok(entries) => Ok(entries),
-            Err(_) => {
-                // One of a thousand is damaged; one at a time, the walk comes as far as it.
-                let next = self.catalog.audit_after(last, 1).await;
-                next.map_err(|error| format!("it cannot be read: {error}"))
-            }
+        if let Ok(entries) = self.catalog.audit_after(last, STEP).await {
+            return Ok(entries);
         }
+        // One of a thousand is damaged; one at a time, the walk comes as far as it.
+        let next = self.catalog.audit_after(last, 1).await;
+        next.map_err(|error| format!("it cannot be read: {error}"))
     }
 }
 
