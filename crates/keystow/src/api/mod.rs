@@ -7,6 +7,7 @@ mod instance;
 mod job;
 mod link;
 mod problem;
+mod repository;
 mod restore;
 mod status;
 
@@ -24,6 +25,7 @@ pub(crate) use link::{
     IssuedLinks, LinkList, LinkRow, LinkUsageRow, NewLinkRequest, RememberedLinkRow, RevokeRequest,
 };
 pub(crate) use problem::Problem;
+pub(crate) use repository::{NewRecipientRequest, RecipientRow, RepositoryRow};
 pub(crate) use restore::{
     DrillRow, DrilledPartRow, NewDrillRequest, NewRestoreRequest, OutcomeRow, PlanRow, PrefixRow, RestoreRow,
     RestoreStarted, TargetRow,

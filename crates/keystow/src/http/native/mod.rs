@@ -9,6 +9,7 @@ mod jobs;
 mod links;
 mod openapi;
 pub(super) mod problem;
+mod repository;
 mod restores;
 mod rows;
 mod status;
@@ -53,6 +54,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(restores::routes())
         .merge(jobs::routes())
         .merge(access::routes())
+        .merge(repository::routes())
         .merge(audit::routes())
         .merge(status::routes())
 }
