@@ -7,6 +7,7 @@ mod id;
 mod instance;
 mod job;
 mod link;
+mod node;
 mod place;
 mod report;
 mod restore;
@@ -23,6 +24,7 @@ pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{DeliveryBudget, LinkLimit, LinkRestriction, Network, RememberedLink, RevocationScope};
+pub use node::{Node, NodeRole, SeenNode};
 pub use place::Place;
 pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, SnapshotReport};
 pub use restore::{
@@ -43,7 +45,7 @@ pub struct Listed<T> {
 }
 
 /// Which records of a list to return.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// Records to skip.
     pub offset: u64,

@@ -49,7 +49,11 @@ impl Engine {
         }
         let account =
             Account { id: AccountId::default(), name: "default".to_owned(), created_at: self.clock.now() };
-        self.catalog.add_account(&account).await?;
+        match self.catalog.add_account(&account).await {
+            // Another node was first, and shows the key there.
+            Err(error) if error.kind == Kind::Conflict => return Ok(None),
+            added => added?,
+        }
         self.store_key(NewKey { role: Some(Role::Admin), ..NewKey::default() }, account.id, None)
             .await
             .map(Some)

@@ -15,6 +15,7 @@ mod list;
 mod login;
 mod manifest;
 mod meter;
+mod nodes;
 mod part_reader;
 mod remove_backup;
 mod request_backup;
@@ -28,9 +29,11 @@ mod sign_in;
 mod sweep;
 mod take_backup;
 mod tokens;
+mod turns;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -44,6 +47,7 @@ use crate::redis::Timeouts;
 use crate::redis::programs::Programs;
 use crate::vault::Vault;
 use knowledge::Knowledge;
+use turns::Turns;
 
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
@@ -77,10 +81,12 @@ pub struct Engine {
     links: Knowledge<String, RememberedLink>,
     restrictions: Knowledge<String, LinkRestriction>,
     instances: Knowledge<String, Instance>,
-    /// Where captures wait for each other.
-    hosts: Arc<capture::Hosts>,
-    /// Whose turn it is to change a source's setting, or to put it back.
-    turns: Arc<capture::Turns>,
+    /// Names this run of the process.
+    node: String,
+    /// How many nodes answer APIs.
+    api_nodes: AtomicU32,
+    /// Where this and other nodes wait for each other.
+    turns: Arc<Turns>,
     /// Told when this node has written a job; others find it by looking.
     job_written: Notify,
 }
@@ -134,6 +140,8 @@ impl Engine {
         let hmac_key = |purpose| {
             aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, root.derive(purpose).as_slice())
         };
+        let node = uuid::Uuid::new_v4().simple().to_string();
+        let turns = Arc::new(Turns::new(catalog.clone(), clock.clone(), node.clone()));
         Ok(Self {
             catalog,
             vault,
@@ -149,8 +157,9 @@ impl Engine {
             links: Knowledge::new(MOST_KNOWN),
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
-            hosts: Arc::default(),
-            turns: Arc::default(),
+            turns,
+            node,
+            api_nodes: AtomicU32::new(1),
             job_written: Notify::new(),
         })
     }

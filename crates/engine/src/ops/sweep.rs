@@ -42,6 +42,12 @@ impl Engine {
         Ok(swept)
     }
 
+    /// Sweeps beside other nodes; `None` while one of them does.
+    pub async fn sweep_in_turn(&self) -> Result<Option<Swept>> {
+        let Some(_turn) = self.turns.take("sweep".to_owned()).await? else { return Ok(None) };
+        self.sweep(false).await.map(Some)
+    }
+
     /// An attempt stays if the row names it, or if it is at work now.
     async fn is_wanted(&self, backup: &Backup, stored: &StoredAttempt, alone: bool) -> Result<bool> {
         let same_place = backup.account == stored.key.account && backup.instance == stored.key.instance;

@@ -1,7 +1,10 @@
-//! Work that outlives a request: workers claim jobs, hold their leases and do them; debts to sources are settled.
+//! Work that outlives a request: workers claim jobs, hold their leases and do them; debts to sources are settled,
+//! nodes are kept known.
 
 mod debts;
+mod nodes;
 mod worker;
 
 pub use debts::collect_debts;
+pub use nodes::{keep_seen, keep_swept};
 pub use worker::{WorkerSettings, run_worker};

@@ -5,6 +5,7 @@ mod backup;
 mod instance;
 mod job;
 mod link;
+mod node;
 mod problem;
 mod restore;
 mod status;
@@ -19,6 +20,7 @@ pub(crate) use instance::{
 };
 pub(crate) use job::{JobList, JobRow, ProgressRow};
 pub(crate) use link::{IssuedLinks, LinkList, LinkRow, NewLinkRequest, RememberedLinkRow, RevokeRequest};
+pub(crate) use node::ServiceNodeRow;
 pub(crate) use problem::Problem;
 pub(crate) use restore::{
     DrillRow, DrilledPartRow, NewDrillRequest, NewRestoreRequest, OutcomeRow, PlanRow, PrefixRow, RestoreRow,

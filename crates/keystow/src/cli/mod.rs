@@ -17,6 +17,7 @@ mod key;
 mod link;
 mod login;
 mod new_file;
+mod node;
 mod output;
 mod progress;
 mod project;
@@ -105,6 +106,9 @@ enum Command {
     /// What the workers are doing
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::JobCommand),
+    /// The processes that serve the catalog
+    #[command(subcommand, visible_alias = "nodes")]
+    Node(node::NodeCommand),
     /// Download a backup: parallel, resumable, checked
     Fetch(fetch::FetchArgs),
     /// Put a backup into a server, or make the files that a server starts from
@@ -163,6 +167,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Account(command) => account::run(command, &context).await,
         Command::Project(command) => project::run(command, &context).await,
         Command::Job(command) => job::run(command, &context).await,
+        Command::Node(command) => node::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
         Command::Restore(args) => restore::run(*args, &context).await,
         Command::Drill(args) => drill::run(args, &context).await,
@@ -209,6 +214,7 @@ mod tests {
             "keystow link revoke l-1",
             "keystow key create --id I --secret-file F --session-token-file T --role viewer --account A --project P --expires 7d",
             "keystow job cancel 7",
+            "keystow node list --json",
             "keystow fetch http://h/f?x=1 -o f -j 8",
             "keystow restore b --to redis://h:1 --user u --password-file f --sentinel-user s --sentinel-password-file g",
             "keystow restore b --to rediss://h:1 --tls-ca a --tls-cert c --tls-key k --tls-server-name n --as commands",

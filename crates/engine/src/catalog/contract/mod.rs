@@ -7,6 +7,7 @@ mod debts;
 mod instances;
 mod jobs;
 mod links;
+mod nodes;
 mod nonces;
 
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     backups::run(&open).await;
     jobs::run(&open).await;
     links::run(&open).await;
+    nodes::run(&open).await;
     nonces::run(&open).await;
     debts::run(&open).await;
 }

@@ -42,6 +42,9 @@ type Store = PostgresCatalog;
 type Db = Postgres;
 type Row = PgRow;
 
+/// Whether several nodes may have it open.
+const IS_SHARED: bool = true;
+
 /// The function that finds a text in another, counted from 1; 0 = it is not in there.
 const POSITION: &str = "strpos";
 
@@ -58,7 +61,14 @@ fn now_at(told: &'static str) -> String {
 
 /// Every schema change, oldest first. The first is what the first five of `SQLite` come to; then the numbers are the
 /// same.
-pub(super) const CHANGES: &[Change] = &[(1, "first", include_str!("../migrations/postgres/0001_first.sql"))];
+pub(super) const CHANGES: &[Change] = &[
+    (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
+    (
+        10,
+        "nodes, turns and tallies",
+        include_str!("../migrations/postgres/0010_nodes_turns_and_tallies.sql"),
+    ),
+];
 
 /// How long a call waits for a connection: long enough for a restart of the server, short enough for a client.
 const ACQUIRE: Duration = Duration::from_secs(3);

@@ -9,8 +9,8 @@ use sqlx::Row as _;
 use super::{Row, failed};
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, Account, Backup, Debt, DeliveryBudget, Instance, Job, JobKind, JobState, ListedJob, Number,
-    Project, RememberedLink,
+    AccessKey, Account, Backup, Debt, DeliveryBudget, Instance, Job, JobKind, JobState, ListedJob, Node, Number,
+    Project, RememberedLink, SeenNode,
 };
 
 /// A row, from whichever library read it.
@@ -237,6 +237,24 @@ pub(super) fn job(row: &impl Columns) -> Result<Job> {
         created_at: moment(row, "created_at")?,
         started_at: moment_option(row, "started_at")?,
         ended_at: moment_option(row, "ended_at")?,
+    })
+}
+
+/// A node with the column `alive`.
+pub(super) fn node(row: &impl Columns) -> Result<SeenNode> {
+    let roles = text(row, "roles")?.split(',').filter(|role| !role.is_empty());
+    // A role that only a newer program has is none that this one could speak of.
+    let roles = roles.filter_map(|role| role.parse().ok()).collect();
+    Ok(SeenNode {
+        node: Node {
+            id: owned(row, "id")?,
+            host: owned(row, "host")?,
+            roles,
+            version: owned(row, "version")?,
+            started_at: moment(row, "started_at")?,
+        },
+        seen_at: moment(row, "seen_at")?,
+        alive: flag(row, "alive")?,
     })
 }
 

@@ -30,6 +30,9 @@ type Store = SqliteCatalog;
 type Db = Sqlite;
 type Row = SqliteRow;
 
+/// Whether several nodes may have it open.
+const IS_SHARED: bool = false;
+
 /// The function that finds a text in another, counted from 1; 0 = it is not in there.
 const POSITION: &str = "instr";
 
@@ -50,6 +53,11 @@ pub(super) const CHANGES: &[Change] = &[
     (3, "parts in their backup", include_str!("../migrations/sqlite/0003_parts_in_their_backup.sql")),
     (4, "restore and drill", include_str!("../migrations/sqlite/0004_restore_and_drill.sql")),
     (5, "one restore a target", include_str!("../migrations/sqlite/0005_one_restore_a_target.sql")),
+    (
+        10,
+        "nodes, turns and tallies",
+        include_str!("../migrations/sqlite/0010_nodes_turns_and_tallies.sql"),
+    ),
 ];
 
 impl SqliteCatalog {

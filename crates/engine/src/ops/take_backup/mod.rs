@@ -91,7 +91,6 @@ impl Engine {
             vault: self.vault.clone(),
             catalog: self.catalog.clone(),
             clock: self.clock.clone(),
-            hosts: self.hosts.clone(),
             turns: self.turns.clone(),
             fail_over: self.settings.fail_over,
             meter: meter.clone(),

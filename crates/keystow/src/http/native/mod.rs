@@ -6,6 +6,7 @@ mod caller;
 mod instances;
 mod jobs;
 mod links;
+mod nodes;
 mod openapi;
 pub(super) mod problem;
 mod restores;
@@ -43,6 +44,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(restores::routes())
         .merge(jobs::routes())
         .merge(access::routes())
+        .merge(nodes::routes())
         .merge(status::routes())
 }
 
