@@ -106,11 +106,17 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The host's name, for people.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    name.map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
 /// Starts what nobody asks for: what the node's roles say, and the word to the other nodes that it is there.
 fn work(config: &Config, engine: &Arc<Engine>, is_shared: bool, tracker: &TaskTracker, stop: &CancellationToken) {
     let node = Node {
         id: engine.node_id().to_owned(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: host_name(),
         roles: config.roles.iter().map(|role| role.0).collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: engine.clock().now(),
