@@ -1,6 +1,8 @@
 //! The nouns: no SQL, no HTTP, no bytes.
 
+mod access_log;
 mod account;
+mod audit;
 mod backup;
 mod capture;
 mod id;
@@ -12,8 +14,13 @@ mod place;
 mod report;
 mod restore;
 mod secret;
+mod vitals;
 
+pub use access_log::{AccessFilter, AccessKind, AccessRecord};
 pub use account::{AccessKey, Account, Project, Right, Role};
+pub use audit::{
+    AuditChain, AuditEntry, AuditFacts, AuditFilter, AuditHead, AuditVerdict, BEGUN, FAILED, NO_HASH, REFUSED,
+};
 pub use backup::{
     Backup, BackupFilter, BackupRef, BackupState, Failure, Method, Mode, NewBackup, Part, SealedPart, Unit,
 };
@@ -23,7 +30,10 @@ pub use capture::{
 pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
-pub use link::{DeliveryBudget, LinkLimit, LinkRestriction, Network, RememberedLink, RevocationScope};
+pub use link::{
+    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, RememberedLink, RevocationScope,
+    Throughput,
+};
 pub use node::{Node, NodeRole, SeenNode};
 pub use place::Place;
 pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, SnapshotReport};
@@ -32,6 +42,7 @@ pub use restore::{
     RestoreOrder, RestoreOutcome, RestorePlan, TargetFacts, TtlPolicy,
 };
 pub use secret::{Secret, hex};
+pub use vitals::{CatalogVitals, InstanceVitals};
 
 use jiff::Timestamp;
 

@@ -11,11 +11,12 @@ use clap::Args;
 use keystow_engine::access::RootKey;
 use keystow_engine::catalog::{Catalog, PostgresCatalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
-use keystow_engine::model::{Node, NodeRole};
+use keystow_engine::model::{Node, NodeRole, Throughput};
 use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, Settings};
 use keystow_engine::redis::{Timeouts, throwaway};
-use keystow_engine::vault::LocalVault;
-use keystow_engine::work::{WorkerSettings, collect_debts, keep_seen, keep_swept, run_worker};
+use keystow_engine::work::{
+    WorkerSettings, collect_debts, keep_seen, keep_swept, run_worker, write_access_log,
+};
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -97,11 +98,15 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
 
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     greet(&config, admin.as_ref());
-    serve(&engine, listeners, limits(&config), rules(&config), &tracker, &stop);
+    serve(&engine, listeners, limits(&config), rules(&config), config.metrics.open, &tracker, &stop);
     work(&config, &engine, catalog.is_shared(), &tracker, &stop);
+    tracker.spawn(write_access_log(engine.clone(), config.log.access_keep.0, stop.clone()));
     say("ready");
     wait_for_signal().await?;
     shut_down(&tracker, &stop, config.limits.drain.0).await;
+    if let Err(error) = engine.write_access_log().await {
+        tracing::error!(%error, "the end of the access log is lost");
+    }
     catalog.close().await;
     Ok(())
 }
@@ -267,14 +272,19 @@ impl OpenCatalog {
 async fn open(config: &Config) -> Result<(Arc<Engine>, OpenCatalog)> {
     let root = RootKey::load_or_create(&config.data_dir.join("root.key"))?;
     let catalog = OpenCatalog::open(config).await?;
-    let vault = Arc::new(LocalVault::open(&config.repository_path()?)?);
+    let work_dir = work_dir(config)?;
+    let vault = config.open_vault(&work_dir)?;
     let settings = Settings {
         public_url: config.links.public_url.clone(),
         intranet_url: config.links.intranet_url.clone(),
         longest_link: config.links.max_ttl.0,
+        client: Throughput {
+            bytes_per_second: Some(config.limits.client_bytes_per_second).filter(|rate| *rate > 0),
+            connections: Some(config.limits.client_downloads).filter(|most| *most > 0),
+        },
         timeouts: Timeouts { reply: config.source.reply_timeout.0, silence: config.source.silence_timeout.0 },
         fail_over: config.source.fail_over.0,
-        work_dir: work_dir(config)?,
+        work_dir,
         advertise: Some(config.restore.advertise.clone()).filter(|host| !host.is_empty()),
         drill: DrillSettings {
             folder: Some(config.drill.folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
@@ -297,12 +307,19 @@ fn work_dir(config: &Config) -> Result<PathBuf> {
     };
     // Throw-away servers of a server that was killed may still run there.
     throwaway::sweep(&folder.join(DRILLS))?;
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
+    // What is in it goes; the folder itself may be a disk of its own.
+    match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.flatten().try_for_each(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
+            _ => std::fs::remove_file(entry.path()),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut builder = std::fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700).create(&folder)
+        }
+        Err(error) => Err(error),
     }
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700).create(&folder).map_err(failed)?;
+    .map_err(failed)?;
     Ok(folder)
 }
 

@@ -5,6 +5,7 @@
 
 mod layers;
 mod naming;
+mod repository;
 mod settings;
 mod tls;
 mod values;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 pub(crate) use layers::Layers;
 pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
+pub(crate) use repository::Repository;
 pub(crate) use tls::Tls;
 pub(crate) use values::{Cidr, Period};
 
@@ -41,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) restore: Restore,
     pub(crate) drill: Drill,
     pub(crate) log: Log,
+    pub(crate) metrics: Metrics,
     /// By the operator's name for the network.
     #[serde(default)]
     pub(crate) networks: BTreeMap<String, NetworkConfig>,
@@ -103,17 +106,22 @@ pub(crate) struct Catalog {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Repository {
-    pub(crate) url: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Links {
     pub(crate) public_url: String,
     pub(crate) intranet_url: String,
+    pub(crate) mode: LinkMode,
     pub(crate) max_ttl: Period,
     pub(crate) ttl: LinkTtl,
+}
+
+/// Who serves downloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LinkMode {
+    /// The download listeners.
+    Proxy,
+    /// The object store, where a link has no limits.
+    Direct,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -138,6 +146,10 @@ impl LinkTtl {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
+    /// 0 = no limit.
+    pub(crate) client_downloads: u32,
+    /// 0 = no limit.
+    pub(crate) client_bytes_per_second: u64,
     pub(crate) body_bytes: usize,
     pub(crate) header_timeout: Period,
     pub(crate) idle_timeout: Period,
@@ -177,9 +189,17 @@ pub(crate) struct Restore {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Anybody may read them, without a key.
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Log {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+    pub(crate) access_keep: Period,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -219,6 +239,7 @@ impl Config {
         if self.links.ttl.longest() > self.links.max_ttl.0 {
             return Err(invalid("a links.ttl is longer than links.max_ttl"));
         }
+        self.repository.check(self.links.mode)?;
         naming::check(self)?;
         if self.roles.is_empty() {
             return Err(invalid("roles names none, so this node would do nothing"));
@@ -283,11 +304,6 @@ impl Config {
             password,
             connections: self.catalog.connections,
         }))
-    }
-
-    /// The repository's folder.
-    pub(crate) fn repository_path(&self) -> Result<PathBuf> {
-        path_of(&self.repository.url, "file://", "repository.url", &self.data_dir, "repository")
     }
 }
 

@@ -93,9 +93,45 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("catalog.url", r#""""#, "sqlite:///path or postgres://user@host/database; empty = catalog.db in data_dir"),
     setting("catalog.password_file", r#""""#, "file with the password of the PostgreSQL user"),
     setting("catalog.connections", "10", "connections to PostgreSQL at most"),
-    setting("repository.url", r#""""#, "file:///path; empty = repository in data_dir"),
+    setting(
+        "repository.url",
+        r#""""#,
+        "file:///path, or s3://bucket/prefix?endpoint=…&region=… and the same for oss, cos, obs; empty = repository in data_dir",
+    ),
+    setting(
+        "repository.credentials",
+        r#""keys""#,
+        "keys = access_key_id and secret_file; chain = the provider's environment, profile or role",
+    ),
+    setting("repository.access_key_id", r#""""#, "id of the access key to the object store"),
+    setting("repository.secret_file", r#""""#, "file with its secret, or env:NAME"),
+    setting(
+        "repository.session_token_file",
+        r#""""#,
+        "file with the session token of a temporary key, or env:NAME",
+    ),
+    setting(
+        "repository.public_endpoint",
+        r#""""#,
+        "endpoint of the store in direct public links; empty = that of url",
+    ),
+    setting(
+        "repository.intranet_endpoint",
+        r#""""#,
+        "endpoint of the store in direct intranet links; empty = that of url",
+    ),
+    setting(
+        "repository.spool",
+        r#""1GiB""#,
+        "most bytes on local disk between a source and a slow object store, for each part on its way; 0 = none",
+    ),
     setting("links.public_url", r#""""#, "base of public links; empty = http(s)://<listen.download>"),
     setting("links.intranet_url", r#""""#, "base of intranet links; empty = http(s)://<listen.intranet>"),
+    setting(
+        "links.mode",
+        r#""proxy""#,
+        "proxy = through the download listeners; direct = the object store's own URLs, where a link has no limits",
+    ),
     setting("links.max_ttl", r#""7d""#, "longest life of any link"),
     setting("links.ttl.native", r#""6h""#, "life of a link from the native API, unless it asks for another"),
     setting("links.ttl.alibaba", r#""24h""#, "life of a link from the Alibaba dialect"),
@@ -104,6 +140,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("links.ttl.ucloud", r#""4h""#, "life of a link from the UCloud dialect"),
     setting("links.ttl.huawei", r#""15m""#, "life of a link from the Huawei dialect, unless the call says"),
     setting("limits.connections", "4096", "connections at once, on each listener"),
+    setting(
+        "limits.client_downloads",
+        "0",
+        "downloads that one client address may have at once on a node; 0 = no limit",
+    ),
+    setting(
+        "limits.client_bytes_per_second",
+        "0",
+        "bytes a second that one client address may download from a node; 0 = no limit",
+    ),
     setting("limits.body_bytes", "10485760", "longest request body"),
     setting("limits.header_timeout", r#""10s""#, "time to send a request's headers"),
     setting(
@@ -180,4 +226,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting("log.level", r#""info""#, "error, warn, info, debug or trace; or a filter such as keystow=debug"),
     setting("log.format", r#""text""#, "text or json"),
+    setting("metrics.open", "false", "let anybody read /metrics, without a key"),
+    setting("log.access_keep", r#""90d""#, "how long the access log is kept"),
 ];

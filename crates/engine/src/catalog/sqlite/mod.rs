@@ -53,6 +53,8 @@ pub(super) const CHANGES: &[Change] = &[
     (3, "parts in their backup", include_str!("../migrations/sqlite/0003_parts_in_their_backup.sql")),
     (4, "restore and drill", include_str!("../migrations/sqlite/0004_restore_and_drill.sql")),
     (5, "one restore a target", include_str!("../migrations/sqlite/0005_one_restore_a_target.sql")),
+    (7, "audit and access", include_str!("../migrations/sqlite/0007_audit_and_access.sql")),
+    (8, "links with limits", include_str!("../migrations/sqlite/0008_links_with_limits.sql")),
     (
         10,
         "nodes, turns and tallies",
@@ -96,7 +98,16 @@ impl SqliteCatalog {
     /// A transaction that writes. It takes `SQLite`'s lock at once: one that starts by reading and then writes can
     /// fail with a snapshot error that waiting does not cure.
     async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
-        self.writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| failed(&error))
+        let begun = match self.writer.begin_with("BEGIN IMMEDIATE").await {
+            // `SQLite` ends a transaction by itself when the disk is full, and the connection counts it as open for ever.
+            Err(sqlx::Error::InvalidSavePointStatement) => {
+                let broken = self.writer.acquire().await.map_err(|error| failed(&error))?;
+                broken.close().await.map_err(|error| failed(&error))?;
+                self.writer.begin_with("BEGIN IMMEDIATE").await
+            }
+            begun => begun,
+        };
+        begun.map_err(|error| failed(&error))
     }
 
     /// The rows of a query for single ones, each turned into something.
@@ -151,6 +162,25 @@ mod tests {
             Arc::new(SqliteCatalog::open(&path).await.unwrap()) as Arc<dyn Catalog>
         })
         .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_disk_is_over_when_there_is_room_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(&folder.path().join("catalog.db")).await.unwrap();
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count").fetch_one(&catalog.writer).await.unwrap();
+        let allow = async |pages: i64| {
+            let text = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+            sqlx::query(text).execute(&catalog.writer).await.unwrap();
+        };
+        allow(pages + 10).await;
+        let mut tx = catalog.write().await.unwrap();
+        let large = "INSERT INTO note (name, value) VALUES ('large', hex(zeroblob(4000000)))";
+        let error = failed(&sqlx::query(large).execute(&mut *tx).await.unwrap_err());
+        assert_eq!(error.code, "DISK_FULL");
+        drop(tx);
+        allow(pages + 10_000).await;
+        assert_eq!(catalog.mint_numbers(2).await.unwrap().len(), 2);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -47,7 +47,13 @@ impl Attempt {
         let mut trace = Trace::default();
         let rewritten = Mutex::new(None);
         let loaded = if as_it_is {
-            let mut next = |buffer: &mut [u8]| reader.read_full(buffer);
+            let mut begun = false;
+            let mut next = |buffer: &mut [u8]| {
+                if std::mem::replace(&mut begun, true) {
+                    crash_point(CrashPoint::RestoreUnderWay);
+                }
+                reader.read_full(buffer)
+            };
             let payload = Payload::Whole { size_bytes: total, next: &mut next };
             let check = |found: &Found| compare(&part.sealed.report.databases, found);
             follower.load(payload, &check, &watch, &self.cancel, &mut trace)
@@ -80,12 +86,7 @@ impl Attempt {
 
     fn tell(&self, step: Step, total: u64) {
         let (phase, bytes) = match step {
-            Step::Sent(bytes) => {
-                if bytes > 0 {
-                    crash_point(CrashPoint::RestoreUnderWay);
-                }
-                (Phase::Restoring, bytes)
-            }
+            Step::Sent(bytes) => (Phase::Restoring, bytes),
             Step::Loaded(bytes) => (Phase::Loading, bytes),
         };
         self.meter.enter(phase);
