@@ -18,8 +18,8 @@ use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
     CatalogVitals, Debt, Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease,
-    LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Node, Number, Outcome, Page, Part, Progress,
-    Project, ProjectId, RememberedLink, RevocationScope, SealedPart, SeenNode, ServerFacts,
+    LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Node, Number, Outcome, Page, Part,
+    Progress, Project, ProjectId, RememberedLink, RevocationScope, SealedPart, SeenNode, ServerFacts,
 };
 
 pub use postgres::{PostgresCatalog, PostgresOptions};

@@ -46,7 +46,8 @@ impl FromStr for NodeRole {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| Error::invalid(format!("'{text}' is no role: api, download, worker or scheduler")))
+        found
+            .ok_or_else(|| Error::invalid(format!("'{text}' is no role: api, download, worker or scheduler")))
     }
 }
 

@@ -34,7 +34,9 @@ impl Engine {
             None if known.is_some() => return Err(other("repository.json is missing")),
             None => match self.mark().await {
                 // Another node on the same catalog is starting as well.
-                Err(error) if error.code == "OBJECT_EXISTS" => return Box::pin(self.adopt_repository()).await,
+                Err(error) if error.code == "OBJECT_EXISTS" => {
+                    return Box::pin(self.adopt_repository()).await;
+                }
                 marked => marked?,
             },
         };

@@ -23,7 +23,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{self, CatalogPlace, Config, DialectConfig, Layers, LogFormat, NetworkConfig, RegionConfig};
+use crate::config::{
+    self, CatalogPlace, Config, DialectConfig, Layers, LogFormat, NetworkConfig, RegionConfig,
+};
 use crate::failure::Failure;
 use crate::http::{
     Certificates, DialectRules, Entrance, Limits, LinkLives, Listener, Listeners, Region, Rules, TlsFiles,
@@ -113,12 +115,19 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
 
 /// The host's name, for people.
 fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::fs::read_to_string("/etc/hostname"));
     name.map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
 }
 
 /// Starts what nobody asks for: what the node's roles say, and the word to the other nodes that it is there.
-fn work(config: &Config, engine: &Arc<Engine>, is_shared: bool, tracker: &TaskTracker, stop: &CancellationToken) {
+fn work(
+    config: &Config,
+    engine: &Arc<Engine>,
+    is_shared: bool,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) {
     let node = Node {
         id: engine.node_id().to_owned(),
         host: host_name(),

@@ -90,7 +90,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("tls.intranet.client_ca", r#""""#, "as tls.client_ca, for listen.intranet alone"),
     setting("tls.intranet.off", "false", "plain HTTP on listen.intranet, whatever tls.cert says"),
     setting("roles", r#"["api", "download", "worker", "scheduler"]"#, "what this node does"),
-    setting("catalog.url", r#""""#, "sqlite:///path or postgres://user@host/database; empty = catalog.db in data_dir"),
+    setting(
+        "catalog.url",
+        r#""""#,
+        "sqlite:///path or postgres://user@host/database; empty = catalog.db in data_dir",
+    ),
     setting("catalog.password_file", r#""""#, "file with the password of the PostgreSQL user"),
     setting("catalog.connections", "10", "connections to PostgreSQL at most"),
     setting(

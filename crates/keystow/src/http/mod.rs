@@ -51,7 +51,8 @@ pub(crate) fn serve(
     stop: &CancellationToken,
 ) {
     let all = [&listeners.api, &listeners.download, &listeners.intranet];
-    let certificates = all.into_iter().flatten().filter_map(|listener| listener.entrance.tls.clone()).collect();
+    let certificates =
+        all.into_iter().flatten().filter_map(|listener| listener.entrance.tls.clone()).collect();
     tracker.spawn(tls::keep_fresh(certificates, stop.clone()));
     if let Some(listener) = listeners.api {
         let requests = metrics::requests();

@@ -154,11 +154,8 @@ pub(super) async fn list(
         ),
     };
     let mut counted = tallied(account, filter).unwrap_or_else(|| matching(count, account, filter));
-    let total: i64 = counted
-        .build_query_scalar()
-        .fetch_one(&catalog.reader)
-        .await
-        .map_err(|error| failed(&error))?;
+    let total: i64 =
+        counted.build_query_scalar().fetch_one(&catalog.reader).await.map_err(|error| failed(&error))?;
     let mut query = matching(select, account, filter);
     query.push(if filter.oldest_first {
         " ORDER BY b.created_at, b.number"

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    IS_SHARED, Store, access_log, accounts, audit, backups, debts, instances, jobs, links, nodes, nonces, notes, vitals,
+    IS_SHARED, Store, access_log, accounts, audit, backups, debts, instances, jobs, links, nodes, nonces,
+    notes, vitals,
 };
 use crate::catalog::{AttemptOutcome, Catalog, SealedBackup};
 use crate::error::Result;
@@ -14,7 +15,8 @@ use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Instance,
     InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob,
-    Node, Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, SeenNode, ServerFacts,
+    Node, Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope,
+    SeenNode, ServerFacts,
 };
 
 #[async_trait]

@@ -69,7 +69,7 @@ pub(super) async fn leave(catalog: &Store, node: &str) -> Result<()> {
 
 pub(super) async fn all(catalog: &Store, now: Timestamp) -> Result<Vec<SeenNode>> {
     let found = sqlx::query(AssertSqlSafe(format!(
-        "SELECT node.*, CASE WHEN until >= {} THEN 1 ELSE 0 END AS alive FROM node \
+        "SELECT node.*, CAST(CASE WHEN until >= {} THEN 1 ELSE 0 END AS BIGINT) AS alive FROM node \
          ORDER BY host, started_at, id",
         now_at("$1")
     )))

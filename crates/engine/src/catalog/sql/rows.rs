@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::{
     AccessKey, AccessRecord, Account, AuditEntry, AuditFacts, Backup, Debt, DeliveryBudget, Instance,
     InstanceVitals, Job, JobKind, JobState, LinkUsage, ListedJob, Node, Number, Project, RememberedLink,
-    SeenNode,    Throughput,
+    SeenNode, Throughput,
 };
 
 /// A row, from whichever library read it.

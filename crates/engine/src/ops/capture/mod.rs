@@ -25,8 +25,8 @@ use crate::redis::{Address, Choice, Connection, Login, Severity, Timeouts, look,
 use crate::vault::ObjectWriter;
 use proof::Proven;
 pub(super) use set::{CapturedSet, SetOrder};
-pub(super) use uncompressed::setting_of;
 use uncompressed::Uncompressed;
+pub(super) use uncompressed::setting_of;
 
 /// How often a node that is saving is looked at again, once a second, before it is taken for busy.
 const PATIENCE_WITH_SAVING: u32 = 60;

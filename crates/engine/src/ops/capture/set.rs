@@ -1,8 +1,8 @@
 //! All shards of an instance: found, taken side by side but one at a time on each host, and looked at again.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
