@@ -12,6 +12,7 @@ mod drill;
 mod event;
 mod gates;
 mod instances;
+mod keyring;
 mod keys;
 mod knowledge;
 mod list;
@@ -20,7 +21,10 @@ mod manifest;
 mod meter;
 mod nodes;
 mod part_reader;
+mod parts;
+mod read_back;
 mod remove_backup;
+mod repository;
 mod request_backup;
 mod restore;
 mod restrict_links;
@@ -53,7 +57,9 @@ use crate::vault::Vault;
 use access_log::Journal;
 use gates::Gates;
 use jiff::Timestamp;
+use keyring::{KeyRing, Node};
 use knowledge::Knowledge;
+use parts::Parts;
 use turns::Turns;
 
 pub use access_log::DeliveryNote;
@@ -62,9 +68,12 @@ pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;
 pub use gates::Passage;
 pub use instances::{InstanceAddress, InstanceTest, NewInstance};
+pub use keyring::{Holder, HolderKind, KeyFacts};
 pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
+pub use read_back::Verify;
+pub use repository::{NewHolder, RepositoryFacts};
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
 pub use set_instance::{CaptureChange, InstanceChange};
@@ -89,6 +98,9 @@ pub struct Engine {
     tally: Tally,
     /// How many downloads may be under way, and how fast.
     gates: Gates,
+    ring: Arc<KeyRing>,
+    /// The bytes of parts, whatever is stored.
+    parts: Parts,
     /// Server programs that drills may use.
     programs: Arc<Programs>,
     settings: Settings,
@@ -130,6 +142,23 @@ pub struct Settings {
     pub client: Throughput,
     /// How drills are done.
     pub drill: DrillSettings,
+    /// How parts are stored.
+    pub repository: RepositorySettings,
+}
+
+/// What an operator may set about the bytes of parts.
+#[derive(Debug, Clone, Default)]
+pub struct RepositorySettings {
+    /// Compress new ones.
+    pub compress: bool,
+    /// Encrypt new ones.
+    pub encrypt: bool,
+    /// How they are proven once they are stored; by reading back where they are encoded or remote if `None`.
+    pub verify: Option<Verify>,
+    /// Whether the repository is beyond this host.
+    pub remote: bool,
+    /// The file with this node's identity, made at the first encrypted start; `None` = it only takes backups.
+    pub identity_file: Option<PathBuf>,
 }
 
 /// What an operator may set about drills.
@@ -160,16 +189,20 @@ impl Engine {
         let hmac_key = |purpose| {
             aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, root.derive(purpose).as_slice())
         };
-        let node = uuid::Uuid::new_v4().simple().to_string();
-        let turns = Arc::new(Turns::new(catalog.clone(), clock.clone(), node.clone()));
+        let node = Node::load(settings.repository.identity_file.as_ref(), settings.repository.encrypt)?;
+        let ring = Arc::new(KeyRing::new(vault.clone(), hmac_key("keys/1"), node));
+        let run = uuid::Uuid::new_v4().simple().to_string();
+        let turns = Arc::new(Turns::new(catalog.clone(), clock.clone(), run.clone()));
         Ok(Self {
             catalog,
+            parts: Parts::new(vault.clone(), ring.clone()),
+            ring,
             vault,
             sealer: Sealer::new(root)?,
             signer: LinkSigner::new(1, [(1, *root.derive("link/1"))]),
             manifest_key: hmac_key("manifest/1"),
             event_key: hmac_key("event/1"),
-            audit_chain: AuditChain::new(&root.derive("audit/1")),
+            audit_chain: AuditChain::new(&root.derive("audit/1"), &[]),
             journal: Arc::new(Journal::new(clock.clone())),
             gates: Gates::new(settings.client),
             tally: Tally::default(),
@@ -183,7 +216,7 @@ impl Engine {
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
             turns,
-            node,
+            node: run,
             api_nodes: AtomicU32::new(1),
             job_written: Notify::new(),
         })

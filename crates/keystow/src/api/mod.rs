@@ -8,6 +8,7 @@ mod job;
 mod link;
 mod node;
 mod problem;
+mod repository;
 mod restore;
 mod status;
 
@@ -26,6 +27,7 @@ pub(crate) use link::{
 };
 pub(crate) use node::ServiceNodeRow;
 pub(crate) use problem::Problem;
+pub(crate) use repository::{NewRecipientRequest, RecipientRow, RepositoryRow};
 pub(crate) use restore::{
     DrillRow, DrilledPartRow, NewDrillRequest, NewRestoreRequest, OutcomeRow, PlanRow, PrefixRow, RestoreRow,
     RestoreStarted, TargetRow,
