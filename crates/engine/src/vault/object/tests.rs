@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::model::{AccountId, BackupId, Secret};
+use crate::model::{AccountId, BackupId, Encoding, Secret};
 use crate::vault::contract;
 
 #[path = "../../../examples/s3_server/server.rs"]
@@ -67,7 +67,7 @@ fn part() -> ObjectKey {
         backup: BackupId::mint(jiff::Timestamp::UNIX_EPOCH),
         attempt: 1,
     };
-    ObjectKey::Part(attempt, 0)
+    ObjectKey::Part(attempt, 0, Encoding::PLAIN)
 }
 
 /// Files of the server that are no whole objects of ours.
