@@ -171,13 +171,12 @@ impl Engine {
         if self.usable_key(&claims.access_key).await?.is_none_or(|key| key.account != claims.account) {
             return Ok(true);
         }
-        let known = match self.key_links.get(&claims.access_key, now) {
-            Some(known) => known,
-            None => {
-                let scope = RevocationScope::AccessKey(claims.access_key.clone());
-                let from = self.catalog.links_revoked_before(&claims.account, &[scope]).await?;
-                self.key_links.insert(claims.access_key.clone(), from, now)
-            }
+        let known = if let Some(known) = self.key_links.get(&claims.access_key, now) {
+            known
+        } else {
+            let scope = RevocationScope::AccessKey(claims.access_key.clone());
+            let from = self.catalog.links_revoked_before(&claims.account, &[scope]).await?;
+            self.key_links.insert(claims.access_key.clone(), from, now)
         };
         Ok(known.is_some_and(|from| claims.issued_at <= from))
     }

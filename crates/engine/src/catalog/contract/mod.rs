@@ -9,6 +9,7 @@ mod debts;
 mod instances;
 mod jobs;
 mod links;
+mod nodes;
 mod nonces;
 mod vitals;
 
@@ -31,6 +32,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     backups::run(&open).await;
     jobs::run(&open).await;
     links::run(&open).await;
+    nodes::run(&open).await;
     nonces::run(&open).await;
     debts::run(&open).await;
     audit::run(&open).await;

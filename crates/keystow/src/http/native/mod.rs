@@ -7,6 +7,7 @@ pub(super) mod caller;
 mod instances;
 mod jobs;
 mod links;
+mod nodes;
 mod openapi;
 pub(super) mod problem;
 mod repository;
@@ -54,6 +55,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(restores::routes())
         .merge(jobs::routes())
         .merge(access::routes())
+        .merge(nodes::routes())
         .merge(repository::routes())
         .merge(audit::routes())
         .merge(status::routes())
