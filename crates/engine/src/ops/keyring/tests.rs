@@ -154,10 +154,10 @@ fn an_identity_file_is_private_and_whole() {
     let made = Node::load(Some(&path), true).unwrap();
     let read = Node::load(Some(&path), false).unwrap();
     assert_eq!(made.identity().unwrap().recipient(), read.identity().unwrap().recipient());
-    let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-    mode(0o640);
+    let set_mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    set_mode(0o640);
     assert_eq!(Node::load(Some(&path), true).err().unwrap().code, "IDENTITY_EXPOSED");
-    mode(0o600);
+    set_mode(0o600);
     std::fs::write(&path, "# nothing\n").unwrap();
     assert_eq!(Node::load(Some(&path), true).err().unwrap().code, "IDENTITY_DAMAGED", "it is never replaced");
 }

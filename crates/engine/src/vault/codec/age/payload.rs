@@ -87,8 +87,8 @@ impl Payload {
         let chunks = sealed_bytes.div_ceil(SEALED_CHUNK_BYTES as u64);
         let last = sealed_bytes.saturating_sub(chunks.saturating_sub(1) * SEALED_CHUNK_BYTES as u64);
         // An empty last chunk is right only where there is no other.
-        let least = TAG_BYTES as u64 + u64::from(chunks > 1);
-        if last < least {
+        let needed = TAG_BYTES as u64 + u64::from(chunks > 1);
+        if last < needed {
             return Err(AgeFault::Malformed("a last chunk that is too short"));
         }
         Ok(Self { key: key(file_key, nonce)?, sealed_bytes, chunks })

@@ -75,9 +75,9 @@ fn chunks_cannot_be_moved_or_cut_or_ended_by_an_empty_one() {
     assert_eq!(open(&own, &moved).unwrap_err(), AgeFault::ChunkChanged(1));
     // An empty last chunk behind a full one, as only a bad writer makes it.
     let nonce = &sealed[start..first];
-    let mut sealer = ChunkSealer::new(&file_key, nonce).unwrap();
+    let mut writer = ChunkSealer::new(&file_key, nonce).unwrap();
     let mut bad = sealed[..first].to_vec();
-    sealer.push(&pattern(CHUNK_BYTES + 1), &mut bad).unwrap();
+    writer.push(&pattern(CHUNK_BYTES + 1), &mut bad).unwrap();
     bad.truncate(first + SEALED_CHUNK_BYTES);
     bad.extend_from_slice(&[0; TAG_BYTES]);
     assert!(matches!(open(&own, &bad).unwrap_err(), AgeFault::Malformed(_)));
