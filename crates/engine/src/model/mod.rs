@@ -2,20 +2,26 @@
 
 mod account;
 mod backup;
+mod calendar;
 mod capture;
 mod id;
 mod instance;
 mod job;
 mod link;
 mod place;
+mod policy;
 mod report;
 mod restore;
+mod retention;
+mod scrub;
 mod secret;
+mod span;
 
 pub use account::{AccessKey, Account, Project, Right, Role};
 pub use backup::{
     Backup, BackupFilter, BackupRef, BackupState, Failure, Method, Mode, NewBackup, Part, SealedPart, Unit,
 };
+pub use calendar::{Calendar, DueFires, Planned, Window};
 pub use capture::{
     BackupOrigin, CaptureMethod, CaptureOptions, Checks, Missing, PartOrigin, Prefer, SLOT_COUNT, Slots,
 };
@@ -24,12 +30,16 @@ pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{DeliveryBudget, LinkLimit, LinkRestriction, Network, RememberedLink, RevocationScope};
 pub use place::Place;
+pub use policy::{Fire, FireOutcome, Firing, FiringKind, KeptPolicy, Policy, Schedule};
 pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, SnapshotReport};
 pub use restore::{
     DrillOrder, DrillOutcome, DrilledPart, KeyChoice, OnConflict, Order, Outcome, RestoreMethod,
     RestoreOrder, RestoreOutcome, RestorePlan, TargetFacts, TtlPolicy,
 };
+pub use retention::{Retention, Verdict, retain};
+pub use scrub::{ScrubOutcome, Whole};
 pub use secret::{Secret, hex};
+pub use span::Span;
 
 use jiff::Timestamp;
 
