@@ -170,7 +170,6 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "EVENT_DAMAGED"
         | "SECRET_UNREADABLE"
         | "ROOT_KEY_DAMAGED"
-        | "DAMAGED"
         | "DRILL_FAILED"
         | "DRILL_MISMATCH"
         | "DRILL_MODULES_MISSING"

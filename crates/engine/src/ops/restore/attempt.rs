@@ -277,6 +277,10 @@ impl Ledger for Owed<'_> {
         outcome.followed = Some(us.to_owned());
         self.attempt.touch(&mut outcome)
     }
+
+    fn is_lost(&self) -> bool {
+        self.attempt.meter.is_lost()
+    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
