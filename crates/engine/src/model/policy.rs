@@ -151,7 +151,10 @@ pub enum FiringKind {
     /// A later start of the same fire: its window is closed.
     Postponed(Timestamp),
     /// Another try.
-    Retry,
+    Retry {
+        /// Why it is not made, if it is not.
+        missed: Option<String>,
+    },
 }
 
 /// What became of a fire.

@@ -22,7 +22,7 @@ impl Span {
     pub const ZERO: Self = Self(0);
 
     /// So many seconds.
-    pub(super) const fn of_seconds(seconds: i64) -> Self {
+    pub(crate) const fn of_seconds(seconds: i64) -> Self {
         Self(seconds)
     }
 

@@ -64,15 +64,25 @@ impl Engine {
         if server.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
             return Err(Error::invalid("that is no name of a server program"));
         }
-        loadable(&backup)?;
-        self.program_for(&backup, server.clone()).await?;
+        self.ask_drill(&backup, server, None).await
+    }
+
+    /// As [`Engine::request_drill`], also for a policy. `target`: what no other drill may be at, at the same time.
+    pub(super) async fn ask_drill(
+        &self,
+        backup: &Backup,
+        server: Option<String>,
+        target: Option<String>,
+    ) -> Result<Job> {
+        loadable(backup)?;
+        self.program_for(backup, server.clone()).await?;
         let new = NewJob {
             account: backup.account.clone(),
             backup: backup.id,
             instance: backup.instance.clone(),
             kind: JobKind::Drill,
             order: Some(Order::Drill(DrillOrder { server })),
-            target: None,
+            target,
         };
         let job = self.catalog.request_job(&new, self.clock.now()).await?;
         self.job_written.notify_one();

@@ -8,6 +8,7 @@ mod check;
 mod deliver;
 mod drill;
 mod event;
+mod fire;
 mod instances;
 mod keys;
 mod knowledge;
@@ -16,18 +17,23 @@ mod login;
 mod manifest;
 mod meter;
 mod part_reader;
+mod policies;
+mod prune;
 mod remove_backup;
 mod request_backup;
 mod restore;
 mod restrict_links;
+mod scrub;
 mod set_expiry;
 mod set_instance;
 mod settle_debts;
 mod share_backup;
 mod sign_in;
+mod space;
 mod sweep;
 mod take_backup;
 mod tokens;
+mod upkeep;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,7 +45,7 @@ use crate::access::Sealer;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::links::LinkSigner;
-use crate::model::{AccessKey, Instance, LinkRestriction, Number, RememberedLink};
+use crate::model::{AccessKey, Instance, LinkRestriction, Number, Policy, RememberedLink};
 use crate::redis::Timeouts;
 use crate::redis::programs::Programs;
 use crate::vault::Vault;
@@ -52,6 +58,8 @@ pub use instances::{InstanceAddress, InstanceTest, NewInstance};
 pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
+pub use policies::{ComingBackup, PolicyChange, RetentionChange, no_policy};
+pub use prune::Pruned;
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
 pub use set_instance::{CaptureChange, InstanceChange};
@@ -77,6 +85,7 @@ pub struct Engine {
     links: Knowledge<String, RememberedLink>,
     restrictions: Knowledge<String, LinkRestriction>,
     instances: Knowledge<String, Instance>,
+    policies: Knowledge<String, Option<Policy>>,
     /// Where captures wait for each other.
     hosts: Arc<capture::Hosts>,
     /// Whose turn it is to change a source's setting, or to put it back.
@@ -104,6 +113,10 @@ pub struct Settings {
     pub advertise: Option<String>,
     /// How drills are done.
     pub drill: DrillSettings,
+    /// Bytes of the repository that backups leave free, where the store tells how many are.
+    pub reserve_bytes: u64,
+    /// How fast a scrub reads; `None` = as fast as it can.
+    pub scrub_bytes_per_second: Option<u64>,
 }
 
 /// What an operator may set about drills.
@@ -149,6 +162,7 @@ impl Engine {
             links: Knowledge::new(MOST_KNOWN),
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
+            policies: Knowledge::new(MOST_KNOWN),
             hosts: Arc::default(),
             turns: Arc::default(),
             job_written: Notify::new(),

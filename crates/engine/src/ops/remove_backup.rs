@@ -1,5 +1,7 @@
 //! Protects, deletes and removes backups.
 
+use jiff::Timestamp;
+
 use super::Engine;
 use crate::access::Principal;
 use crate::error::Result;
@@ -21,12 +23,25 @@ impl Engine {
         let backup = self.visible_backup(&scope, which).await?;
         let now = self.clock.now();
         let job = self.catalog.expire_backup(&scope.account, backup.id, now).await?;
+        self.end_links(&backup, now).await?;
+        Ok((backup, job))
+    }
+
+    /// Removes a backup that nobody named, unless it is its instance's last good one.
+    pub(super) async fn retire(&self, backup: &Backup) -> Result<()> {
+        let now = self.clock.now();
+        self.catalog.retire_backup(&backup.account, backup.id, now).await?;
+        self.end_links(backup, now).await
+    }
+
+    /// Ends the links of a backup that is gone, and wakes the worker that removes its objects.
+    async fn end_links(&self, backup: &Backup, now: Timestamp) -> Result<()> {
         self.job_written.notify_one();
-        self.catalog.revoke_links_before(&scope.account, &RevocationScope::Backup(backup.id), now).await?;
+        self.catalog.revoke_links_before(&backup.account, &RevocationScope::Backup(backup.id), now).await?;
         for part in &backup.parts {
             self.deliverables.forget(&part.number);
         }
-        Ok((backup, job))
+        Ok(())
     }
 
     /// Removes every attempt of an expired backup from the repository. Only those that its job can have made are

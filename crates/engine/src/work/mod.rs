@@ -1,7 +1,10 @@
-//! Work that outlives a request: workers claim jobs, hold their leases and do them; debts to sources are settled.
+//! Work that outlives a request: workers claim jobs, hold their leases and do them; the scheduler has policies do what
+//! is due; debts to sources are settled.
 
 mod debts;
+mod scheduler;
 mod worker;
 
 pub use debts::collect_debts;
+pub use scheduler::run_scheduler;
 pub use worker::{WorkerSettings, run_worker};

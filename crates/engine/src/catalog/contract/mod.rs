@@ -8,6 +8,7 @@ mod instances;
 mod jobs;
 mod links;
 mod nonces;
+mod policies;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     links::run(&open).await;
     nonces::run(&open).await;
     debts::run(&open).await;
+    policies::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);

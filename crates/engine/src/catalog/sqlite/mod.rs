@@ -8,6 +8,7 @@ mod jobs;
 mod links;
 mod nonces;
 mod place;
+mod policies;
 mod reader;
 mod rows;
 
@@ -26,9 +27,9 @@ use sqlx::{Sqlite, Transaction};
 use super::{AttemptOutcome, Catalog, SealedBackup};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Debt, Instance, InstanceFilter,
-    InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Number,
-    Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
+    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Debt, Fire, FireOutcome, Firing,
+    Instance, InstanceFilter, InstanceId, Job, JobFilter, KeptPolicy, Lease, LinkRestriction, Listed,
+    ListedJob, NewBackup, NewJob, Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
 };
 use reader::Reader;
 
@@ -49,6 +50,7 @@ const MIGRATIONS: &[Change] = &[
     (3, "parts in their backup", include_str!("../migrations/sqlite/0003_parts_in_their_backup.sql")),
     (4, "restore and drill", include_str!("../migrations/sqlite/0004_restore_and_drill.sql")),
     (5, "one restore a target", include_str!("../migrations/sqlite/0005_one_restore_a_target.sql")),
+    (6, "policies", include_str!("../migrations/sqlite/0006_policies.sql")),
 ];
 
 impl SqliteCatalog {
@@ -272,7 +274,64 @@ impl Catalog for SqliteCatalog {
     }
 
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
-        backups::expire(self, account, id, now).await
+        backups::expire(self, account, id, false, now).await
+    }
+
+    async fn retire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
+        backups::expire(self, account, id, true, now).await
+    }
+
+    async fn policy(&self, account: &AccountId, instance: &InstanceId) -> Result<Option<KeptPolicy>> {
+        policies::one(self, account, instance).await
+    }
+
+    async fn policies(
+        &self,
+        account: &AccountId,
+        project: Option<&ProjectId>,
+        page: Page,
+    ) -> Result<Vec<KeptPolicy>> {
+        policies::list(self, account, project, page).await
+    }
+
+    async fn set_policy(&self, new: &KeptPolicy, seen: u64) -> Result<KeptPolicy> {
+        policies::set(self, new, seen).await
+    }
+
+    async fn delete_policy(&self, account: &AccountId, instance: &InstanceId) -> Result<bool> {
+        policies::delete(self, account, instance).await
+    }
+
+    async fn due_policies(&self, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>> {
+        policies::due(self, now, most).await
+    }
+
+    async fn fire_policy(
+        &self,
+        firing: &Firing,
+        now: Timestamp,
+    ) -> Result<Option<(FireOutcome, Option<Backup>)>> {
+        policies::fire(self, firing, now).await
+    }
+
+    async fn fires(&self, account: &AccountId, instance: &InstanceId, most: u64) -> Result<Vec<Fire>> {
+        policies::fires(self, account, instance, most).await
+    }
+
+    async fn due_upkeep(&self, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>> {
+        policies::due_upkeep(self, now, most).await
+    }
+
+    async fn begin_upkeep(&self, kept: &KeptPolicy, next: Timestamp) -> Result<bool> {
+        policies::begin_upkeep(self, kept, next).await
+    }
+
+    async fn note_drill(&self, account: &AccountId, instance: &InstanceId, now: Timestamp) -> Result<()> {
+        policies::note_drill(self, account, instance, now).await
+    }
+
+    async fn instances_with_expired(&self, now: Timestamp) -> Result<Vec<(AccountId, InstanceId)>> {
+        policies::with_expired(self, now).await
     }
 
     async fn request_job(&self, new: &NewJob, now: Timestamp) -> Result<Job> {
