@@ -20,6 +20,8 @@ const LONGEST: i64 = 100 * 366 * 86_400;
 impl Span {
     /// No time at all.
     pub const ZERO: Self = Self(0);
+    /// An hour.
+    pub const HOUR: Self = Self(3600);
 
     /// So many seconds.
     pub(crate) const fn of_seconds(seconds: i64) -> Self {

@@ -12,7 +12,7 @@ use crate::ops::Engine;
 /// How often it looks for fires.
 const POLL: Duration = Duration::from_secs(1);
 /// How often it looks for instances to look through.
-const UPKEEP: Duration = Duration::from_secs(15);
+const UPKEEP: Duration = Duration::from_secs(5);
 /// How often it looks for expiries that somebody set.
 const EXPIRIES: Duration = Duration::from_mins(5);
 

@@ -5,6 +5,7 @@ mod backup;
 mod instance;
 mod job;
 mod link;
+mod policy;
 mod problem;
 mod restore;
 mod status;
@@ -12,6 +13,7 @@ mod status;
 pub(crate) use access::{AccountRow, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow};
 pub(crate) use backup::{
     BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow, Protection,
+    ScrubRow,
 };
 pub(crate) use instance::{
     CaptureRequest, CaptureRow, InstanceChangeRequest, InstanceList, InstanceRow, InstanceTestRow,
@@ -19,6 +21,9 @@ pub(crate) use instance::{
 };
 pub(crate) use job::{JobList, JobRow, ProgressRow};
 pub(crate) use link::{IssuedLinks, LinkList, LinkRow, NewLinkRequest, RememberedLinkRow, RevokeRequest};
+pub(crate) use policy::{
+    ComingRow, FireRow, KeepRequest, KeepRow, PolicyRequest, PolicyRow, PruneRequest, PrunedRow,
+};
 pub(crate) use problem::Problem;
 pub(crate) use restore::{
     DrillRow, DrilledPartRow, NewDrillRequest, NewRestoreRequest, OutcomeRow, PlanRow, PrefixRow, RestoreRow,

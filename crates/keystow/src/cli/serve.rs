@@ -14,7 +14,7 @@ use keystow_engine::clock::Clock;
 use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, Settings};
 use keystow_engine::redis::{Timeouts, throwaway};
 use keystow_engine::vault::LocalVault;
-use keystow_engine::work::{WorkerSettings, collect_debts, run_worker};
+use keystow_engine::work::{WorkerSettings, collect_debts, run_scheduler, run_worker};
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -98,6 +98,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
         tracker.spawn(run_worker(engine.clone(), settings, stop.clone()));
     }
     tracker.spawn(collect_debts(engine.clone(), stop.clone()));
+    tracker.spawn(run_scheduler(engine.clone(), stop.clone()));
     say("ready");
     wait_for_signal().await?;
     shut_down(&tracker, &stop, config.limits.drain.0).await;
@@ -208,6 +209,8 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
                 .unwrap_or_default(),
             timeout: config.drill.timeout.0,
         },
+        reserve_bytes: config.repository.reserve,
+        scrub_bytes_per_second: Some(config.scrub.bytes_per_second).filter(|rate| *rate > 0),
     };
     let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
     engine.adopt_repository().await?;

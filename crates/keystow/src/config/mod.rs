@@ -37,6 +37,7 @@ pub(crate) struct Config {
     pub(crate) work: Work,
     pub(crate) restore: Restore,
     pub(crate) drill: Drill,
+    pub(crate) scrub: Scrub,
     pub(crate) log: Log,
     /// By the operator's name for the network.
     #[serde(default)]
@@ -78,6 +79,8 @@ pub(crate) struct Catalog {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Repository {
     pub(crate) url: String,
+    /// Bytes that backups leave free.
+    pub(crate) reserve: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -138,6 +141,13 @@ pub(crate) struct Drill {
     /// Folder with server programs; empty = only those on the PATH.
     pub(crate) folder: PathBuf,
     pub(crate) timeout: Period,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scrub {
+    /// 0 = as fast as it can.
+    pub(crate) bytes_per_second: u64,
 }
 
 #[derive(Debug, Clone, Deserialize)]

@@ -10,6 +10,7 @@ mod documents;
 mod downloads;
 mod lab;
 mod outputs;
+mod policies;
 mod proxies;
 mod relabel;
 mod restore;

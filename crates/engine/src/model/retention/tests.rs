@@ -186,7 +186,8 @@ prop_compose! {
 }
 
 fn remaining(at: Timestamp, all: &[Backup], rules: Option<&Retention>) -> Vec<Backup> {
-    let verdicts = retain(at, all, rules.map(|rules| (rules, &TimeZone::UTC)));
+    let utc = TimeZone::UTC;
+    let verdicts = retain(at, all, rules.map(|rules| (rules, &utc)));
     all.iter().zip(verdicts).filter(|(_, verdict)| verdict.keep).map(|(backup, _)| backup.clone()).collect()
 }
 

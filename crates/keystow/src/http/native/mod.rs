@@ -7,6 +7,7 @@ mod instances;
 mod jobs;
 mod links;
 mod openapi;
+mod policies;
 pub(super) mod problem;
 mod restores;
 mod rows;
@@ -38,6 +39,7 @@ const MOST_RECORDS: u64 = 1000;
 fn routes() -> OpenApiRouter<Native> {
     OpenApiRouter::new()
         .merge(instances::routes())
+        .merge(policies::routes())
         .merge(backups::routes())
         .merge(links::routes())
         .merge(restores::routes())

@@ -1,6 +1,7 @@
 //! Our nouns as the native API writes them.
 
 mod instance;
+mod policy;
 mod restore;
 
 use jiff::Timestamp;
@@ -14,6 +15,7 @@ use crate::api::{
     ProgressRow, ProjectRow, RememberedLinkRow,
 };
 pub(super) use instance::{instance, tested};
+pub(super) use policy::{coming, policy, pruned};
 pub(super) use restore::plan;
 
 /// A moment in RFC 3339, whole seconds, UTC.
@@ -104,6 +106,7 @@ pub(super) fn backup(backup: &Backup) -> BackupRow {
         failure: backup.failure.as_ref().map(failure),
         origin: backup.origin.as_ref().map(origin),
         last_drill: backup.last_drill.as_ref().map(restore::drill),
+        last_scrub: backup.last_scrub.as_ref().map(policy::scrub),
         parts: backup.parts.iter().map(part).collect(),
     }
 }
