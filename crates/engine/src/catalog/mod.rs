@@ -2,8 +2,10 @@
 //!
 //! Every call that touches an account's rows takes the account, so a foreign id looks like a missing one.
 
+mod changes;
 #[cfg(test)]
 mod contract;
+mod postgres;
 mod sqlite;
 
 use std::time::Duration;
@@ -15,11 +17,11 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
     Debt, Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter,
-    KeptPolicy, Lease, LinkRestriction, Listed,
-    ListedJob, Method, NewBackup, NewJob, Number, Outcome, Page, Part, Progress, Project, ProjectId,
-    RememberedLink, RevocationScope, SealedPart, ServerFacts,
+    KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Number, Outcome, Page,
+    Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, SealedPart, ServerFacts,
 };
 
+pub use postgres::{PostgresCatalog, PostgresOptions};
 pub use sqlite::SqliteCatalog;
 
 /// The facts. The worker's calls name a lease; with a lost one they fail with `LEASE_LOST` and change nothing.
@@ -237,6 +239,13 @@ pub enum AttemptOutcome {
     Cancelled,
     /// Handed back untouched, because the worker stops.
     HandedBack,
+}
+
+/// What a single row is found by.
+#[derive(Debug, Clone, Copy)]
+enum Key<'a> {
+    Text(&'a str),
+    Number(Number),
 }
 
 /// The error of a write that names a lost lease.

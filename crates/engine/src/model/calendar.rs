@@ -216,7 +216,8 @@ impl Calendar {
             jiff::tz::AmbiguousOffset::Gap { .. } => {
                 let inside = ambiguous.later().ok()?;
                 // The last change of the clock at or before the later reading is the gap's end.
-                let change = self.zone.preceding(inside.saturating_add(SignedDuration::from_secs(1)).ok()?).next();
+                let change =
+                    self.zone.preceding(inside.saturating_add(SignedDuration::from_secs(1)).ok()?).next();
                 Some(change.map_or(inside, |change| change.timestamp()))
             }
             _ => ambiguous.earlier().ok(),
@@ -266,7 +267,8 @@ pub(super) fn zone(name: &str) -> Result<TimeZone, Error> {
 
 /// A number of 32 bits that follows from a text, spread evenly (FNV-1a, mixed once more).
 pub(super) fn spread(text: &str) -> u32 {
-    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    let hash =
+        text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
     (hash ^ (hash >> 15)).wrapping_mul(0x2c1b_3c6d) ^ (hash >> 12)
 }
 

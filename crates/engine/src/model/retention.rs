@@ -65,7 +65,9 @@ impl Retention {
     /// Whether it lets nothing go.
     pub fn keeps_everything(&self) -> bool {
         self.within.is_zero()
-            && [self.last, self.daily, self.weekly, self.monthly, self.yearly].into_iter().all(|count| count == 0)
+            && [self.last, self.daily, self.weekly, self.monthly, self.yearly]
+                .into_iter()
+                .all(|count| count == 0)
     }
 
     /// When a backup goes, as far as its age alone decides; `None` = never by itself, or by counts.
@@ -108,7 +110,11 @@ pub fn retain(now: Timestamp, backups: &[Backup], policy: Option<(&Retention, &T
     let minimum = policy.map_or(1, |(rules, _)| rules.minimum.max(1));
     let good = newest.iter().filter(|backup| backup.state == BackupState::Available);
     for backup in good.take(usize::try_from(minimum).unwrap_or(usize::MAX)) {
-        let why = if minimum == 1 { "last good one".to_owned() } else { format!("one of the last {minimum} good ones") };
+        let why = if minimum == 1 {
+            "last good one".to_owned()
+        } else {
+            format!("one of the last {minimum} good ones")
+        };
         wanted.entry(backup.id).or_default().push(why);
     }
     let last_good = newest.iter().find(|backup| backup.state == BackupState::Available);
@@ -159,7 +165,9 @@ fn judge(
             match state {
                 BackupState::Failed if is_old => go(format!("failed, older than {age}")),
                 BackupState::Failed => keep(&format!("failed, listed for {age}")),
-                _ if is_old && replaced => go(format!("{state}, older than {age}, and there is a good one since")),
+                _ if is_old && replaced => {
+                    go(format!("{state}, older than {age}, and there is a good one since"))
+                }
                 _ => keep(&format!("{state}, until it is older than {age} and there is a good one since")),
             }
         }

@@ -90,10 +90,8 @@ impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Weeks are read, but days are what people compare.
         let units = UNITS.into_iter().filter(|(unit, _)| *unit != 'w');
-        let (unit, seconds) = units
-            .into_iter()
-            .find(|(_, seconds)| self.0 != 0 && self.0 % seconds == 0)
-            .unwrap_or(('s', 1));
+        let (unit, seconds) =
+            units.into_iter().find(|(_, seconds)| self.0 != 0 && self.0 % seconds == 0).unwrap_or(('s', 1));
         write!(f, "{}{unit}", self.0 / seconds)
     }
 }
@@ -118,9 +116,15 @@ mod tests {
 
     #[test]
     fn lengths_are_read_and_written_again() {
-        for (text, shown) in
-            [("90s", "90s"), ("15m", "15m"), ("24h", "1d"), ("7d", "7d"), ("4w", "28d"), ("0", "0s"), ("0d", "0s")]
-        {
+        for (text, shown) in [
+            ("90s", "90s"),
+            ("15m", "15m"),
+            ("24h", "1d"),
+            ("7d", "7d"),
+            ("4w", "28d"),
+            ("0", "0s"),
+            ("0d", "0s"),
+        ] {
             assert_eq!(text.parse::<Span>().unwrap().to_string(), shown, "{text}");
             assert_eq!(shown.parse::<Span>().unwrap(), text.parse::<Span>().unwrap());
         }

@@ -96,7 +96,8 @@ impl Engine {
 
     /// Which instances nothing is done for by itself. That may be as it should be.
     async fn check_policies(&self, scope: &Scope) -> Result<Finding> {
-        let with: HashSet<_> = self.all_policies(scope).await?.into_iter().map(|kept| kept.instance).collect();
+        let with: HashSet<_> =
+            self.all_policies(scope).await?.into_iter().map(|kept| kept.instance).collect();
         let filter = InstanceFilter {
             project: scope.project.clone(),
             page: Page { offset: 0, limit: 10_000 },
@@ -111,25 +112,30 @@ impl Engine {
                 "{} of {} instances have one; keystow policy set gives one to {}",
                 with.len(),
                 listed.total,
-                if without.len() > 3 { format!("{}, …", without[..3].join(", ")) } else { without.join(", ") },
+                if without.len() > 3 {
+                    format!("{}, …", without[..3].join(", "))
+                } else {
+                    without.join(", ")
+                },
             ),
         };
         Ok(Finding { subject: "policies".to_owned(), ok: true, detail, hint: None })
     }
 
     async fn check_repository(&self) -> Finding {
-        let subject = "repository".to_owned();
+        let (subject, place) = ("repository".to_owned(), self.vault.place());
         match self.vault.free_bytes().await {
             Ok(Some(free)) if free < LEAST_FREE_BYTES => Finding {
                 subject,
                 ok: false,
-                detail: format!("only {} MiB free", free >> 20),
+                detail: format!("only {} MiB free in {place}", free >> 20),
                 hint: Some("free space on the disk of the repository".to_owned()),
             },
             Ok(Some(free)) => {
-                Finding { subject, ok: true, detail: format!("{} GiB free", free >> 30), hint: None }
+                let detail = format!("{} GiB free in {place}", free >> 30);
+                Finding { subject, ok: true, detail, hint: None }
             }
-            Ok(None) => Finding { subject, ok: true, detail: "reachable".to_owned(), hint: None },
+            Ok(None) => Finding { subject, ok: true, detail: format!("{place} answers"), hint: None },
             Err(error) => failed(subject, &error),
         }
     }

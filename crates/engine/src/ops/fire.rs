@@ -94,8 +94,7 @@ mod tests {
     }
 
     fn kept(cron: &str, change: impl FnOnce(&mut Policy)) -> KeptPolicy {
-        let mut policy =
-            Policy { schedules: vec![Schedule { cron: cron.to_owned() }], ..Policy::default() };
+        let mut policy = Policy { schedules: vec![Schedule { cron: cron.to_owned() }], ..Policy::default() };
         change(&mut policy);
         let (account, instance) = ("acme".parse().unwrap(), "i".parse().unwrap());
         let calendar = policy.check(&account, &instance).unwrap();

@@ -11,8 +11,8 @@ use super::take_backup::password_place;
 use crate::access::{Principal, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, Policy, Prefer, ProjectId, Right,
-    ServerFacts,
+    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, Policy, Prefer, ProjectId,
+    Right, ServerFacts,
 };
 use crate::redis::{Address, Connection, Layout, Login, Timeouts, discover, probe};
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::Engine;
 use crate::access::Principal;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::Result;
 use crate::model::{Backup, BackupRef, Job, Number, RevocationScope, Right};
 use crate::vault::{AttemptKey, BackupKey};
@@ -36,6 +37,7 @@ impl Engine {
 
     /// Ends the links of a backup that is gone, and wakes the worker that removes its objects.
     async fn end_links(&self, backup: &Backup, now: Timestamp) -> Result<()> {
+        crash_point(CrashPoint::BackupExpired);
         self.job_written.notify_one();
         self.catalog.revoke_links_before(&backup.account, &RevocationScope::Backup(backup.id), now).await?;
         for part in &backup.parts {
@@ -57,6 +59,7 @@ impl Engine {
         }
         let (account, instance) = (job.account.clone(), job.instance.clone());
         self.vault.remove_events(&BackupKey { account, instance, backup: job.backup }).await?;
+        crash_point(CrashPoint::ObjectsRemoved);
         self.catalog.finish_job(&job.lease(), self.clock.now()).await
     }
 }

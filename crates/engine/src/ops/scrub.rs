@@ -61,7 +61,8 @@ impl Engine {
         }
         let total = backup.parts.iter().map(|part| part.sealed.stored_bytes).sum();
         for part in &backup.parts {
-            let read = self.scrub_part(&backup, &part.sealed, &mut bytes, (started, total), meter, cancel).await;
+            let read =
+                self.scrub_part(&backup, &part.sealed, &mut bytes, (started, total), meter, cancel).await;
             if let Err(error) = read {
                 let error = only_corrupt(error)?;
                 broken.push(part.sealed.shard);

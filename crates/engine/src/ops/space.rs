@@ -64,7 +64,11 @@ impl Engine {
 
     /// Prunes an instance, and removes the objects at once: the jobs that do it wait for workers, which may all wait for
     /// room.
-    async fn prune_now(&self, account: &crate::model::AccountId, instance: &crate::model::InstanceId) -> Result<()> {
+    async fn prune_now(
+        &self,
+        account: &crate::model::AccountId,
+        instance: &crate::model::InstanceId,
+    ) -> Result<()> {
         for backup in self.prune_instance(account, instance).await? {
             let (account, instance) = (backup.account.clone(), backup.instance.clone());
             let attempt = AttemptKey { account, instance, backup: backup.id, attempt: backup.attempt };

@@ -203,7 +203,8 @@ async fn upkeep_asks_for_scrubs_and_a_drill_when_they_are_due() {
     fill_with_everything(&server);
     let world = world(&server).await;
     let first = world.take("crs-1").await;
-    let every = |span| PolicyChange { verify_every: Some(span), drill_every: Some(Span::days(30)), ..daily(3) };
+    let every =
+        |span| PolicyChange { verify_every: Some(span), drill_every: Some(Span::days(30)), ..daily(3) };
     world.engine.set_policy(&world.admin, &name(), every(Span::days(2))).await.unwrap();
     let kinds = async || {
         let listed = world.engine.jobs(&world.admin, JobFilter::default()).await.unwrap();

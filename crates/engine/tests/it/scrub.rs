@@ -107,7 +107,12 @@ async fn a_full_repository_gives_up_what_policies_let_go_and_nothing_else() {
     let refused = world.take("crs-1").await;
     assert_eq!((refused.state, failure_code(&refused)), (BackupState::Failed, "SPACE_GUARD"));
     assert_eq!(world.files().len(), 6, "nobody lets one by hand go");
-    let keep = RetentionChange { last: Some(1), within: Some(keystow_engine::model::Span::ZERO), include_manual: Some(true), ..Default::default() };
+    let keep = RetentionChange {
+        last: Some(1),
+        within: Some(keystow_engine::model::Span::ZERO),
+        include_manual: Some(true),
+        ..Default::default()
+    };
     let change = PolicyChange { keep, ..PolicyChange::default() };
     world.engine.set_policy(&world.admin, &"crs-1".parse().unwrap(), change).await.unwrap();
     let refused = world.take("crs-1").await;

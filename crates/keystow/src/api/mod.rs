@@ -12,8 +12,8 @@ mod status;
 
 pub(crate) use access::{AccountRow, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow};
 pub(crate) use backup::{
-    BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow, Protection,
-    ScrubRow,
+    BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow,
+    Protection, ScrubRow,
 };
 pub(crate) use instance::{
     CaptureRequest, CaptureRow, InstanceChangeRequest, InstanceList, InstanceRow, InstanceTestRow,

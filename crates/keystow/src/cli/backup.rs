@@ -245,7 +245,10 @@ async fn scrub(args: ScrubArgs, context: &Context) -> Result<(), Failure> {
 /// What a scrub found, for people.
 pub(super) fn describe_scrubbed(found: &ScrubRow) -> String {
     pairs([
-        ("read again", Some(format!("{}, {} in {} ms", moment(&found.at), size(found.bytes), count(found.took_ms)))),
+        (
+            "read again",
+            Some(format!("{}, {} in {} ms", moment(&found.at), size(found.bytes), count(found.took_ms))),
+        ),
         ("found", Some(if found.ok { "as it was sealed" } else { "damaged" }.to_owned())),
     ])
 }
@@ -277,10 +280,17 @@ fn tabulate(rows: &[BackupRow]) -> String {
             row.state.clone(),
             if sealed { size(row.size_bytes) } else { String::new() },
             if sealed { count(row.keys) } else { String::new() },
-            if row.protected { "protected".to_owned() } else { row.expires_at.as_deref().map(moment).unwrap_or_default() },
+            if row.protected {
+                "protected".to_owned()
+            } else {
+                row.expires_at.as_deref().map(moment).unwrap_or_default()
+            },
         ]
     });
-    grid(&["ID", "NUMBER", "INSTANCE", "STARTED", "MODE", "STATE", "SIZE", "KEYS", "EXPIRES"], cells.collect())
+    grid(
+        &["ID", "NUMBER", "INSTANCE", "STARTED", "MODE", "STATE", "SIZE", "KEYS", "EXPIRES"],
+        cells.collect(),
+    )
 }
 
 fn describe(row: &BackupRow) -> String {

@@ -258,7 +258,9 @@ pub(super) fn keep(keep: &KeepRow) -> String {
     if keep.within != "0s" {
         words.push(format!("for {}", keep.within));
     }
-    words.extend(counted.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{name} {count}")));
+    words.extend(
+        counted.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{name} {count}")),
+    );
     if words.is_empty() {
         return "all of them".to_owned();
     }

@@ -13,7 +13,6 @@ use keystow_engine::catalog::{Catalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
 use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, Settings};
 use keystow_engine::redis::{Timeouts, throwaway};
-use keystow_engine::vault::LocalVault;
 use keystow_engine::work::{WorkerSettings, collect_debts, run_scheduler, run_worker};
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
@@ -193,14 +192,15 @@ fn entrances(config: &Config) -> Result<[Entrance; 3]> {
 async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
     let root = RootKey::load_or_create(&config.data_dir.join("root.key"))?;
     let catalog = Arc::new(SqliteCatalog::open(&config.catalog_path()?).await?);
-    let vault = Arc::new(LocalVault::open(&config.repository_path()?)?);
+    let work_dir = work_dir(config)?;
+    let vault = config.open_vault(&work_dir)?;
     let settings = Settings {
         public_url: config.links.public_url.clone(),
         intranet_url: config.links.intranet_url.clone(),
         longest_link: config.links.max_ttl.0,
         timeouts: Timeouts { reply: config.source.reply_timeout.0, silence: config.source.silence_timeout.0 },
         fail_over: config.source.fail_over.0,
-        work_dir: work_dir(config)?,
+        work_dir,
         advertise: Some(config.restore.advertise.clone()).filter(|host| !host.is_empty()),
         drill: DrillSettings {
             folder: Some(config.drill.folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
@@ -209,8 +209,8 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
                 .unwrap_or_default(),
             timeout: config.drill.timeout.0,
         },
-        reserve_bytes: config.repository.reserve,
-        scrub_bytes_per_second: Some(config.scrub.bytes_per_second).filter(|rate| *rate > 0),
+        reserve_bytes: config.repository.reserve.0,
+        scrub_bytes_per_second: Some(config.scrub.bytes_per_second.0).filter(|rate| *rate > 0),
     };
     let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
     engine.adopt_repository().await?;
@@ -225,12 +225,19 @@ fn work_dir(config: &Config) -> Result<PathBuf> {
     };
     // Throw-away servers of a server that was killed may still run there.
     throwaway::sweep(&folder.join(DRILLS))?;
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
+    // What is in it goes; the folder itself may be a disk of its own.
+    match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.flatten().try_for_each(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
+            _ => std::fs::remove_file(entry.path()),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut builder = std::fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700).create(&folder)
+        }
+        Err(error) => Err(error),
     }
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700).create(&folder).map_err(failed)?;
+    .map_err(failed)?;
     Ok(folder)
 }
 

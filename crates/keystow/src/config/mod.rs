@@ -5,6 +5,7 @@
 
 mod layers;
 mod naming;
+mod repository;
 mod settings;
 mod tls;
 mod values;
@@ -19,8 +20,9 @@ use serde::Deserialize;
 
 pub(crate) use layers::Layers;
 pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
+pub(crate) use repository::Repository;
 pub(crate) use tls::Tls;
-pub(crate) use values::{Cidr, Period};
+pub(crate) use values::{Cidr, Period, Size};
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, Deserialize)]
@@ -77,19 +79,22 @@ pub(crate) struct Catalog {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Repository {
-    pub(crate) url: String,
-    /// Bytes that backups leave free.
-    pub(crate) reserve: u64,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Links {
     pub(crate) public_url: String,
     pub(crate) intranet_url: String,
+    pub(crate) mode: LinkMode,
     pub(crate) max_ttl: Period,
     pub(crate) ttl: LinkTtl,
+}
+
+/// Who serves downloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LinkMode {
+    /// The download listeners.
+    Proxy,
+    /// The object store, where a link has no limits.
+    Direct,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -147,7 +152,7 @@ pub(crate) struct Drill {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scrub {
     /// 0 = as fast as it can.
-    pub(crate) bytes_per_second: u64,
+    pub(crate) bytes_per_second: Size,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -201,6 +206,7 @@ impl Config {
         if self.links.ttl.longest() > self.links.max_ttl.0 {
             return Err(invalid("a links.ttl is longer than links.max_ttl"));
         }
+        self.repository.check(self.links.mode)?;
         naming::check(self)?;
         if self.work.workers == 0 || self.limits.connections == 0 || self.limits.body_bytes == 0 {
             return Err(invalid("work.workers, limits.connections and limits.body_bytes are at least 1"));
@@ -234,11 +240,6 @@ impl Config {
     /// The catalog's file.
     pub(crate) fn catalog_path(&self) -> Result<PathBuf> {
         path_of(&self.catalog.url, "sqlite://", "catalog.url", &self.data_dir, "catalog.db")
-    }
-
-    /// The repository's folder.
-    pub(crate) fn repository_path(&self) -> Result<PathBuf> {
-        path_of(&self.repository.url, "file://", "repository.url", &self.data_dir, "repository")
     }
 }
 

@@ -28,14 +28,36 @@ fn an_instance_is_backed_up_from_the_start_and_its_policy_is_changed() {
     assert!(said.out.contains("next backup") && said.err.contains("kept for 7 days"), "{said:?}");
 
     let row = server.json(&[
-        "policy", "set", "a", "--cron", "30 3 * * *", "--cron", "0 15 * * 1-5", "--time-zone", "Asia/Shanghai",
-        "--jitter", "10m", "--window", "22:00-06:00", "--window", "12:00-18:00", "--keep-daily", "7", "--drill-every", "30d",
+        "policy",
+        "set",
+        "a",
+        "--cron",
+        "30 3 * * *",
+        "--cron",
+        "0 15 * * 1-5",
+        "--time-zone",
+        "Asia/Shanghai",
+        "--jitter",
+        "10m",
+        "--window",
+        "22:00-06:00",
+        "--window",
+        "12:00-18:00",
+        "--keep-daily",
+        "7",
+        "--drill-every",
+        "30d",
     ]);
     assert_eq!((&row["version"], &row["drill_every"]), (&json!(2), &json!("30d")));
     assert_eq!(row["windows"], json!(["22:00-06:00", "12:00-18:00"]));
-    assert_eq!((&row["keep"]["within"], &row["keep"]["daily"]), (&json!("7d"), &json!(7)), "what is not named stays");
+    assert_eq!(
+        (&row["keep"]["within"], &row["keep"]["daily"]),
+        (&json!("7d"), &json!(7)),
+        "what is not named stays"
+    );
     let coming = server.json(&["policy", "next", "-n", "5"]);
-    let starts: Vec<&str> = coming.as_array().unwrap().iter().map(|row| row["start_at"].as_str().unwrap()).collect();
+    let starts: Vec<&str> =
+        coming.as_array().unwrap().iter().map(|row| row["start_at"].as_str().unwrap()).collect();
     assert!(starts.len() == 5 && starts.is_sorted(), "{coming}");
     assert_eq!(server.json(&["policy", "next", "b", "-n", "1"])[0]["instance"], "b");
     server.json(&["policy", "set", "a", "--pause"]);
@@ -71,7 +93,8 @@ fn what_a_dry_run_tells_is_what_goes_and_it_goes_by_itself_too() {
     server.json(&["backup", "protect", second["id"].as_str().unwrap()]);
     server.json(&last);
     let dry = server.json(&["backup", "prune", "a", "--dry-run"]);
-    let verdicts: Vec<_> = dry.as_array().unwrap().iter().map(|row| (&row["keep"], &row["reasons"][0])).collect();
+    let verdicts: Vec<_> =
+        dry.as_array().unwrap().iter().map(|row| (&row["keep"], &row["reasons"][0])).collect();
     assert_eq!(verdicts, [(&json!(true), &json!("one of the last 1")), (&json!(true), &json!("protected"))]);
     let listed = server.cli(&["backup", "list"]).out;
     assert!(listed.contains("EXPIRES") && listed.contains("protected"), "{listed}");

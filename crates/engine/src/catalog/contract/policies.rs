@@ -256,7 +256,9 @@ async fn a_scrub_decides_whether_a_backup_is_damaged(catalog: &Fixture) {
         failure: (!ok).then(|| failure.clone()),
         before: Some(whole.clone()),
     };
-    for (ok, state) in [(false, BackupState::Damaged), (false, BackupState::Damaged), (true, BackupState::Available)] {
+    for (ok, state) in
+        [(false, BackupState::Damaged), (false, BackupState::Damaged), (true, BackupState::Available)]
+    {
         let new = crate::model::NewJob {
             account: acme(),
             backup: backup.id,
@@ -304,6 +306,7 @@ async fn two_schedulers_fire_two_thousand_policies_once(catalog: &Fixture) {
         ..Default::default()
     };
     let backups = catalog.backups(&acme(), &filter).await.unwrap();
-    let instances: std::collections::HashSet<_> = backups.rows.iter().map(|row| row.instance.clone()).collect();
+    let instances: std::collections::HashSet<_> =
+        backups.rows.iter().map(|row| row.instance.clone()).collect();
     assert_eq!((backups.total, instances.len()), (2000, 2000));
 }

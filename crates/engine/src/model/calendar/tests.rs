@@ -49,7 +49,8 @@ fn a_skipped_time_fires_right_after_the_gap_and_a_repeated_one_once() {
 fn several_times_in_a_gap_are_one_fire() {
     let york = calendar(&["*/20 * * * *"], "America/New_York");
     let spring = fires(&york, at("2026-03-08T06:30:00Z"), at("2026-03-08T07:40:00Z"));
-    let expected = ["2026-03-08T06:40:00Z", "2026-03-08T07:00:00Z", "2026-03-08T07:20:00Z", "2026-03-08T07:40:00Z"];
+    let expected =
+        ["2026-03-08T06:40:00Z", "2026-03-08T07:00:00Z", "2026-03-08T07:20:00Z", "2026-03-08T07:40:00Z"];
     assert_eq!(spring, expected.map(at));
     // In the second hour of 1 o'clock nothing fires; 2 o'clock is the next.
     let autumn = fires(&york, at("2026-11-01T05:30:00Z"), at("2026-11-01T07:00:00Z"));
@@ -66,8 +67,18 @@ fn a_leap_day_fires_in_leap_years_only() {
 #[test]
 fn lines_that_make_no_sense_are_refused() {
     for line in [
-        "", "* * * *", "* * * * * *", "0 0 30 2 *", "0 0 31 4,6,9,11 *", "60 * * * *", "0 24 * * *", "@daily", "x y z 1 2",
-        "0 0 * * 8", "é * * * *", "0 0 0 * *",
+        "",
+        "* * * *",
+        "* * * * * *",
+        "0 0 30 2 *",
+        "0 0 31 4,6,9,11 *",
+        "60 * * * *",
+        "0 24 * * *",
+        "@daily",
+        "x y z 1 2",
+        "0 0 * * 8",
+        "é * * * *",
+        "0 0 0 * *",
     ] {
         let error = Calendar::of(&policy(&[line], "UTC"), "i").err().unwrap_or_else(|| panic!("{line}"));
         assert_eq!((error.code, error.message.contains("cron line")), ("INVALID_VALUE", true), "{line}");
@@ -81,7 +92,15 @@ fn lines_that_make_no_sense_are_refused() {
 
 #[test]
 fn lines_that_people_write_are_read() {
-    for line in ["0 3 * * *", "*/5 * * * *", "15 2,14 * * MON-FRI", "0 4 1 JAN *", "0 5 L * *", "0 5 * * SUN#1", "59 23 31 12 7"] {
+    for line in [
+        "0 3 * * *",
+        "*/5 * * * *",
+        "15 2,14 * * MON-FRI",
+        "0 4 1 JAN *",
+        "0 5 L * *",
+        "0 5 * * SUN#1",
+        "59 23 31 12 7",
+    ] {
         assert!(Calendar::of(&policy(&[line], "Asia/Shanghai"), "i").is_ok(), "{line}");
     }
 }
@@ -95,11 +114,14 @@ fn several_lines_fire_at_the_earliest_and_only_once_where_they_meet() {
 
 #[test]
 fn windows_are_read_and_hold_what_they_say() {
-    for text in ["", "01:00", "1:00-2:00", "24:00-01:00", "03:00-03:00", "01:60-02:00", "01:00-24:01", "01:00-00:00"] {
+    for text in
+        ["", "01:00", "1:00-2:00", "24:00-01:00", "03:00-03:00", "01:60-02:00", "01:00-24:01", "01:00-00:00"]
+    {
         assert!(text.parse::<Window>().is_err(), "{text}");
     }
     let night: Window = "22:00-04:00".parse().unwrap();
-    let held: Vec<u16> = [0, 239, 240, 1319, 1320, 1439].into_iter().filter(|minute| night.holds(*minute)).collect();
+    let held: Vec<u16> =
+        [0, 239, 240, 1319, 1320, 1439].into_iter().filter(|minute| night.holds(*minute)).collect();
     assert_eq!(held, [0, 239, 1320, 1439]);
     let all: Window = "00:00-24:00".parse().unwrap();
     assert_eq!((all.to_string(), all.holds(1439)), ("00:00-24:00".to_owned(), true));
@@ -129,7 +151,10 @@ fn jitter_is_the_instances_own_and_spreads() {
     };
     assert_eq!(start("a/1"), start("a/1"));
     let delays: BTreeSet<i64> = (0..200).map(|number| start(&format!("a/{number}"))).collect();
-    assert!(delays.len() > 120 && *delays.last().unwrap() <= 600 && *delays.first().unwrap() < 30, "{delays:?}");
+    assert!(
+        delays.len() > 120 && *delays.last().unwrap() <= 600 && *delays.first().unwrap() < 30,
+        "{delays:?}"
+    );
     wanted.jitter = Span::hours(13);
     assert!(Calendar::of(&wanted, "i").is_err());
 }
@@ -160,7 +185,13 @@ fn a_long_rest_of_a_busy_line_is_counted_up_to_a_limit_and_ends_at_the_last_fire
 }
 
 const ZONES: [&str; 8] = [
-    "UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "Australia/Lord_Howe", "Asia/Shanghai", "Africa/Cairo",
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/St_Johns",
+    "Australia/Lord_Howe",
+    "Asia/Shanghai",
+    "Africa/Cairo",
     "America/Santiago",
 ];
 

@@ -67,7 +67,11 @@ fn each_rule_keeps_what_it_says() {
     assert_eq!(kept(&all, &Retention { weekly: 3, ..none }), [0, 5, 12]);
     assert_eq!(kept(&all, &Retention { monthly: 3, ..none }), [0, 20, 51]);
     assert_eq!(kept(&all, &Retention { yearly: 3, ..none }), [0, 324, 689]);
-    assert_eq!(kept(&all, &Retention { last: 1, weekly: 2, monthly: 2, ..none }), [0, 5, 20], "any rule keeps");
+    assert_eq!(
+        kept(&all, &Retention { last: 1, weekly: 2, monthly: 2, ..none }),
+        [0, 5, 20],
+        "any rule keeps"
+    );
     assert_eq!(kept(&all, &Retention { last: 1, minimum: 4, ..none }), [0, 1, 2, 3]);
 }
 
@@ -134,7 +138,11 @@ fn what_is_not_good_goes_when_it_is_old_and_there_is_a_good_one_since() {
         backup.state = BackupState::Failed;
     }
     assert_eq!(kept(&all, &rules).len(), 7);
-    assert_eq!(kept(&all, &Retention { last: 2, ..Retention::default() }).len(), 30, "for 30 days without an age");
+    assert_eq!(
+        kept(&all, &Retention { last: 2, ..Retention::default() }).len(),
+        30,
+        "for 30 days without an age"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::capture::{CapturedSet, SetOrder, Source};
 use super::{Engine, Meter};
 use crate::catalog::SealedBackup;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, Instance, Job, Manifest, ManifestPart};
 use crate::vault::{AttemptKey, ObjectKey};
@@ -117,6 +118,7 @@ impl Engine {
         attempt: &AttemptKey,
         set: &CapturedSet,
     ) -> Result<()> {
+        crash_point(CrashPoint::SetCaptured);
         let record = Record::of(set, backup, job)?;
         if record.is_unsettled && job.attempt < MOST_ATTEMPTS {
             return Err(Error::new(
@@ -157,6 +159,7 @@ impl Engine {
                 .collect(),
         };
         self.write_manifest(attempt, &manifest).await?;
+        crash_point(CrashPoint::ManifestWritten);
         let sealed = SealedBackup {
             state: record.state,
             method: record.method,
@@ -166,6 +169,7 @@ impl Engine {
             failure: record.failure,
         };
         self.catalog.seal_backup(&job.lease(), &sealed, self.clock.now()).await?;
+        crash_point(CrashPoint::BackupSealed);
         // Only for lists; the backup is safe whether or not this works.
         if let Err(error) = self.catalog.record_contact(&job.account, &job.instance, &record.server).await {
             tracing::warn!(instance = %job.instance, %error, "cannot keep what the server said of itself");

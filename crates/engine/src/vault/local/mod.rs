@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::layout::{ACCOUNTS, MANIFEST};
 use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use folder::Folder;
 use reader::LocalReader;
@@ -96,6 +97,7 @@ impl LocalVault {
         };
         gone(folder.unlink(MANIFEST))?;
         gone(folder.sync())?;
+        crash_point(CrashPoint::ManifestRemoved);
         for name in folder.names().map_err(failed)? {
             gone(folder.unlink(&name))?;
         }
@@ -109,6 +111,10 @@ impl LocalVault {
 
 #[async_trait]
 impl Vault for LocalVault {
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>> {
         let folder =
             self.root.make_folder(&key.folder()).map_err(|errno| self.failed("create", key, errno))?;
@@ -198,10 +204,10 @@ mod tests {
     use super::*;
     use crate::vault::contract;
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn keeps_the_contract() {
         let folder = tempfile::tempdir().unwrap();
-        contract::run(&LocalVault::open(folder.path()).unwrap()).await;
+        contract::run(Arc::new(LocalVault::open(folder.path()).unwrap())).await;
     }
 
     #[test]

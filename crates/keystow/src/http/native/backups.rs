@@ -18,7 +18,11 @@ use super::{Native, page, rows};
 use crate::api::{BackupList, BackupRow, JobRow, NewBackupRequest, Problem, Protection};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, remove)).routes(routes!(protect)).routes(routes!(scrub))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, remove))
+        .routes(routes!(protect))
+        .routes(routes!(scrub))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

@@ -83,8 +83,7 @@ async fn next(
     Asked(which): Asked<Which>,
 ) -> Answer<Json<Vec<ComingRow>>> {
     let instance = which.instance.as_deref().map(str::parse).transpose()?;
-    let coming =
-        native.engine.coming_backups(&who, instance.as_ref(), which.limit.unwrap_or(COMING)).await?;
+    let coming = native.engine.coming_backups(&who, instance.as_ref(), which.limit.unwrap_or(COMING)).await?;
     Ok(Json(coming.iter().map(rows::coming).collect()))
 }
 

@@ -1,8 +1,8 @@
 -- What is done with an instance's backups by itself. `next_fire` is the moment that the calendar names, `next_at` the one
 -- at which its backup starts; both are empty while nothing is to be taken.
 CREATE TABLE policy (
-    account    TEXT NOT NULL,
-    instance   TEXT NOT NULL,
+    account    TEXT COLLATE "C" NOT NULL,
+    instance   TEXT COLLATE "C" NOT NULL,
     version    BIGINT NOT NULL,
     policy     TEXT NOT NULL,
     changed_at BIGINT NOT NULL,
@@ -22,8 +22,8 @@ CREATE INDEX policy_upkeep ON policy (upkeep_at);
 
 -- The last fires of each policy. The key is what lets each of them come once only.
 CREATE TABLE fire (
-    account  TEXT NOT NULL,
-    instance TEXT NOT NULL,
+    account  TEXT COLLATE "C" NOT NULL,
+    instance TEXT COLLATE "C" NOT NULL,
     at       BIGINT NOT NULL,
     seen_at  BIGINT NOT NULL,
     outcome  TEXT NOT NULL,

@@ -70,7 +70,9 @@ fn week(calendar: &Calendar, now: Timestamp) -> (Weekdays, u16) {
     let (mut days, mut first) = (Weekdays::default(), None);
     let mut next = calendar.next(now);
     for _ in 0..MOST_FIRES {
-        let Some(Planned { fire, start }) = next.filter(|next| next.start < end || first.is_none()) else { break };
+        let Some(Planned { fire, start }) = next.filter(|next| next.start < end || first.is_none()) else {
+            break;
+        };
         let at = TimeZone::UTC.to_datetime(start);
         let day = usize::try_from(at.weekday().to_monday_zero_offset()).unwrap_or(0);
         if let Some(day) = days.get_mut(day) {
@@ -94,7 +96,8 @@ fn ours(asked: &Asked, present: &Shown, policy: Option<&Policy>) -> PolicyChange
     let moved = asked.weekdays.is_some() || asked.start_minute.is_some();
     let never = present.weekdays == Weekdays::default();
     let starts = moved || (asked.enabled == Some(true) && never && policy.is_some());
-    let mut change = PolicyChange { paused: asked.enabled.map(|enabled| !enabled), ..PolicyChange::default() };
+    let mut change =
+        PolicyChange { paused: asked.enabled.map(|enabled| !enabled), ..PolicyChange::default() };
     if starts {
         let weekdays = asked.weekdays.unwrap_or(if never { [true; 7] } else { present.weekdays });
         let minute = asked.start_minute.unwrap_or(present.start_minute);
@@ -135,9 +138,7 @@ mod tests {
     #[test]
     fn what_a_vendor_sets_is_what_it_is_shown() {
         let monday_wednesday = [true, false, true, false, false, false, false];
-        for (days, minute, cron) in
-            [([true; 7], 1020, "0 17 * * *"), (monday_wednesday, 5, "5 0 * * 1,3")]
-        {
+        for (days, minute, cron) in [([true; 7], 1020, "0 17 * * *"), (monday_wednesday, 5, "5 0 * * 1,3")] {
             assert_eq!(line(days, minute), cron);
             assert_eq!(shown(&policy(cron, "UTC")), (days, minute));
         }

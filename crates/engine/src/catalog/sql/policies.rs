@@ -1,9 +1,9 @@
 //! Policies, and the fires that they had.
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Transaction};
 
-use super::{SqliteCatalog, backups, failed, rows};
+use super::{Db, Store, backups, failed, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{
@@ -15,7 +15,7 @@ use crate::model::{
 const FIRES: i64 = 100;
 
 pub(super) async fn one(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     instance: &InstanceId,
 ) -> Result<Option<KeptPolicy>> {
@@ -32,12 +32,12 @@ pub(super) async fn one(
 
 /// Policies, the next to fire first.
 pub(super) async fn list(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     project: Option<&ProjectId>,
     page: Page,
 ) -> Result<Vec<KeptPolicy>> {
-    let mut query: QueryBuilder<Sqlite> = QueryBuilder::new("SELECT p.* FROM policy p");
+    let mut query: QueryBuilder<Db> = QueryBuilder::new("SELECT p.* FROM policy p");
     if project.is_some() {
         query.push(" JOIN instance i ON i.account = p.account AND i.id = p.instance");
     }
@@ -53,7 +53,7 @@ pub(super) async fn list(
 }
 
 /// Writes a policy over the version that its writer has seen; 0 = there was none.
-pub(super) async fn set(catalog: &SqliteCatalog, new: &KeptPolicy, seen: u64) -> Result<KeptPolicy> {
+pub(super) async fn set(catalog: &Store, new: &KeptPolicy, seen: u64) -> Result<KeptPolicy> {
     let query = if seen == 0 {
         "INSERT INTO policy (account, instance, version, policy, changed_at, changed_by, next_fire, next_at, \
          upkeep_at) VALUES ($1, $2, $9 + 1, $3, $4, $5, $6, $7, $8) \
@@ -89,11 +89,7 @@ pub(super) async fn set(catalog: &SqliteCatalog, new: &KeptPolicy, seen: u64) ->
     rows::policy(&row)
 }
 
-pub(super) async fn delete(
-    catalog: &SqliteCatalog,
-    account: &AccountId,
-    instance: &InstanceId,
-) -> Result<bool> {
+pub(super) async fn delete(catalog: &Store, account: &AccountId, instance: &InstanceId) -> Result<bool> {
     let done = sqlx::query("DELETE FROM policy WHERE account = $1 AND instance = $2")
         .bind(account.as_str())
         .bind(instance.as_str())
@@ -104,7 +100,7 @@ pub(super) async fn delete(
 }
 
 /// The policies of all accounts that have a fire or another try due, the longest due first.
-pub(super) async fn due(catalog: &SqliteCatalog, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>> {
+pub(super) async fn due(catalog: &Store, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>> {
     // Each half by its own index.
     let found = sqlx::query(
         "SELECT * FROM policy WHERE next_at <= $1 UNION SELECT * FROM policy WHERE retry_at <= $1 \
@@ -121,7 +117,7 @@ pub(super) async fn due(catalog: &SqliteCatalog, now: Timestamp, most: u64) -> R
 /// Writes a fire down, with the backup that it starts; all at once, and only if nobody else has. `None` = somebody has,
 /// or there is nothing to write but a later start.
 pub(super) async fn fire(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     firing: &Firing,
     now: Timestamp,
 ) -> Result<Option<(FireOutcome, Option<Backup>)>> {
@@ -169,9 +165,10 @@ pub(super) async fn fire(
 }
 
 /// Moves the policy on. `false` = somebody else has, or it was changed since it was read.
-async fn take(tx: &mut Transaction<'_, Sqlite>, firing: &Firing) -> Result<bool> {
+async fn take(tx: &mut Transaction<'_, Db>, firing: &Firing) -> Result<bool> {
     let kept = &firing.kept;
-    let moment = |planned: Option<Planned>, of: fn(Planned) -> Timestamp| planned.map(|next| micros(of(next)));
+    let moment =
+        |planned: Option<Planned>, of: fn(Planned) -> Timestamp| planned.map(|next| micros(of(next)));
     let seen = match firing.what {
         FiringKind::Retry { .. } => kept.retry_at.map(micros),
         _ => moment(kept.next, |next| next.fire),
@@ -210,7 +207,7 @@ async fn take(tx: &mut Transaction<'_, Sqlite>, firing: &Firing) -> Result<bool>
 }
 
 /// The number of a backup of the instance that is queued or running.
-async fn under_way(tx: &mut Transaction<'_, Sqlite>, kept: &KeptPolicy) -> Result<Option<i64>> {
+async fn under_way(tx: &mut Transaction<'_, Db>, kept: &KeptPolicy) -> Result<Option<i64>> {
     sqlx::query_scalar(
         "SELECT number FROM backup WHERE account = $1 AND instance = $2 AND state IN ('queued', 'running')",
     )
@@ -222,7 +219,7 @@ async fn under_way(tx: &mut Transaction<'_, Sqlite>, kept: &KeptPolicy) -> Resul
 }
 
 /// Adds a fire, and lets the oldest go. `false` = there was one of that moment.
-async fn add(tx: &mut Transaction<'_, Sqlite>, kept: &KeptPolicy, fire: &Fire) -> Result<bool> {
+async fn add(tx: &mut Transaction<'_, Db>, kept: &KeptPolicy, fire: &Fire) -> Result<bool> {
     let done = sqlx::query(
         "INSERT INTO fire (account, instance, at, seen_at, outcome, backup, note) \
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (account, instance, at) DO NOTHING",
@@ -252,7 +249,7 @@ async fn add(tx: &mut Transaction<'_, Sqlite>, kept: &KeptPolicy, fire: &Fire) -
 
 /// The last fires of a policy, newest first.
 pub(super) async fn fires(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     instance: &InstanceId,
     most: u64,
@@ -270,12 +267,7 @@ pub(super) async fn fires(
 
 /// What the end of an automated backup means for its policy: a good one lets its instance be looked through, a failed
 /// one is tried again 1, 5 and 15 minutes later.
-pub(super) async fn learn(
-    tx: &mut Transaction<'_, Sqlite>,
-    job: &Job,
-    good: bool,
-    now: Timestamp,
-) -> Result<()> {
+pub(super) async fn learn(tx: &mut Transaction<'_, Db>, job: &Job, good: bool, now: Timestamp) -> Result<()> {
     let query = if good {
         "UPDATE policy SET tries = 0, retry_at = NULL, upkeep_at = $3 WHERE account = $1 AND instance = $2 \
          AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated')"
@@ -297,11 +289,7 @@ pub(super) async fn learn(
 }
 
 /// The policies of all accounts whose backups are to be looked through.
-pub(super) async fn due_upkeep(
-    catalog: &SqliteCatalog,
-    now: Timestamp,
-    most: u64,
-) -> Result<Vec<KeptPolicy>> {
+pub(super) async fn due_upkeep(catalog: &Store, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>> {
     let found = sqlx::query("SELECT * FROM policy WHERE upkeep_at <= $1 ORDER BY upkeep_at LIMIT $2")
         .bind(micros(now))
         .bind(rows::signed(most))
@@ -312,11 +300,7 @@ pub(super) async fn due_upkeep(
 }
 
 /// Sets when that is done next. `false` = somebody else has.
-pub(super) async fn begin_upkeep(
-    catalog: &SqliteCatalog,
-    kept: &KeptPolicy,
-    next: Timestamp,
-) -> Result<bool> {
+pub(super) async fn begin_upkeep(catalog: &Store, kept: &KeptPolicy, next: Timestamp) -> Result<bool> {
     let done = sqlx::query(
         "UPDATE policy SET upkeep_at = $4 WHERE account = $1 AND instance = $2 AND upkeep_at = $3",
     )
@@ -332,7 +316,7 @@ pub(super) async fn begin_upkeep(
 
 /// A drill was asked for by a policy.
 pub(super) async fn note_drill(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     instance: &InstanceId,
     now: Timestamp,
@@ -348,10 +332,7 @@ pub(super) async fn note_drill(
 }
 
 /// Instances with backups whose own expiry has passed.
-pub(super) async fn with_expired(
-    catalog: &SqliteCatalog,
-    now: Timestamp,
-) -> Result<Vec<(AccountId, InstanceId)>> {
+pub(super) async fn with_expired(catalog: &Store, now: Timestamp) -> Result<Vec<(AccountId, InstanceId)>> {
     let found = sqlx::query(
         "SELECT DISTINCT account, instance FROM backup WHERE expires_at IS NOT NULL AND state <> 'expired' \
          AND expires_at <= $1 AND protected = 0 AND state NOT IN ('queued', 'running') \
