@@ -214,7 +214,7 @@ class GroupTest(UcloudCase):
                                    ("CreateUMemSpace", {"Name": "another", "Size": 1}),
                                    ("RestoreURedisGroup", {"GroupId": GROUP})):
             with self.subTest(action):
-                self.refused(161, lambda: self.invoke(action, Zone=ZONE, **parameters), f"[{action}]")
+                self.refused(161, lambda: self.invoke(action, Zone=ZONE, **parameters), f"[{action}")
 
     def test_projects_and_regions_are_listed(self):
         projects = self.call("GetProjectList")["ProjectSet"]
