@@ -1,6 +1,8 @@
 //! The nouns: no SQL, no HTTP, no bytes.
 
+mod access_log;
 mod account;
+mod audit;
 mod backup;
 mod calendar;
 mod capture;
@@ -16,8 +18,13 @@ mod retention;
 mod scrub;
 mod secret;
 mod span;
+mod vitals;
 
+pub use access_log::{AccessFilter, AccessKind, AccessRecord};
 pub use account::{AccessKey, Account, Project, Right, Role};
+pub use audit::{
+    AuditChain, AuditEntry, AuditFacts, AuditFilter, AuditHead, AuditVerdict, BEGUN, FAILED, NO_HASH, REFUSED,
+};
 pub use backup::{
     Backup, BackupFilter, BackupRef, BackupState, Failure, Method, Mode, NewBackup, Part, SealedPart, Unit,
 };
@@ -28,7 +35,10 @@ pub use capture::{
 pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
-pub use link::{DeliveryBudget, LinkLimit, LinkRestriction, Network, RememberedLink, RevocationScope};
+pub use link::{
+    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, RememberedLink, RevocationScope,
+    Throughput,
+};
 pub use place::Place;
 pub use policy::{Fire, FireOutcome, Firing, FiringKind, KeptPolicy, Policy, Schedule};
 pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, SnapshotReport};
@@ -40,6 +50,7 @@ pub use retention::{Retention, Verdict, retain};
 pub use scrub::{ScrubOutcome, Whole};
 pub use secret::{Secret, hex};
 pub use span::Span;
+pub use vitals::{CatalogVitals, InstanceVitals};
 
 use jiff::Timestamp;
 

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use keystow_rdb::Format;
+use serde_json::json;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::audit::Deed;
 use super::{Engine, Meter};
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
@@ -59,12 +61,17 @@ impl Engine {
         which: BackupRef,
         server: Option<String>,
     ) -> Result<Job> {
-        let scope = who.with(Right::Operate)?;
-        let backup = self.visible_backup(&scope, which).await?;
-        if server.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
-            return Err(Error::invalid("that is no name of a server program"));
-        }
-        self.ask_drill(&backup, server, None).await
+        let deed =
+            Deed::new(Right::Operate, "drill.create", "backup", which).with(json!({"program": server}));
+        self.audited(who, deed, async {
+            let scope = who.with(Right::Operate)?;
+            let backup = self.visible_backup(&scope, which).await?;
+            if server.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
+                return Err(Error::invalid("that is no name of a server program"));
+            }
+            self.ask_drill(&backup, server, None).await
+        })
+        .await
     }
 
     /// As [`Engine::request_drill`], also for a policy. `target`: what no other drill may be at, at the same time.

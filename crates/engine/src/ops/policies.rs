@@ -1,8 +1,10 @@
 //! Sets, shows and removes policies, and says what they will do.
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::Engine;
+use super::audit::Deed;
 use crate::access::{Principal, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
@@ -106,6 +108,17 @@ impl Engine {
         instance: &InstanceId,
         change: PolicyChange,
     ) -> Result<KeptPolicy> {
+        let deed = Deed::new(Right::Operate, "policy.set", "instance", instance)
+            .with(json!({"change": format!("{change:?}")}));
+        self.audited(who, deed, self.change_policy(who, instance, change)).await
+    }
+
+    async fn change_policy(
+        &self,
+        who: &Principal,
+        instance: &InstanceId,
+        change: PolicyChange,
+    ) -> Result<KeptPolicy> {
         let scope = who.with(Right::Operate)?;
         self.visible_instance(&scope, instance).await?;
         let found = self.catalog.policy(&scope.account, instance).await?;
@@ -167,11 +180,14 @@ impl Engine {
     /// Removes the policy of an instance: nothing is taken or removed by itself any more, but for backups with an expiry
     /// of their own.
     pub async fn delete_policy(&self, who: &Principal, instance: &InstanceId) -> Result<()> {
-        let scope = who.with(Right::Operate)?;
-        self.visible_instance(&scope, instance).await?;
-        let was_there = self.catalog.delete_policy(&scope.account, instance).await?;
-        self.policies.clear();
-        if was_there { Ok(()) } else { Err(no_policy(instance)) }
+        self.audited(who, Deed::new(Right::Operate, "policy.delete", "instance", instance), async {
+            let scope = who.with(Right::Operate)?;
+            self.visible_instance(&scope, instance).await?;
+            let was_there = self.catalog.delete_policy(&scope.account, instance).await?;
+            self.policies.clear();
+            if was_there { Ok(()) } else { Err(no_policy(instance)) }
+        })
+        .await
     }
 
     /// The next backups that policies will take, in order: of one instance, or of all that the caller sees.

@@ -1,6 +1,7 @@
 //! Removes the backups that no rule keeps. A dry run and a real run follow one plan.
 
 use super::Engine;
+use super::audit::Deed;
 use crate::access::Principal;
 use crate::error::{Kind, Result};
 use crate::model::{
@@ -25,6 +26,20 @@ impl Engine {
     /// Judges the backups of an instance, or of all that the caller sees, and removes those that nothing keeps, unless
     /// it is a dry run. Each instance's backups are newest first.
     pub async fn prune(
+        &self,
+        who: &Principal,
+        instance: Option<&InstanceId>,
+        dry_run: bool,
+    ) -> Result<Vec<Pruned>> {
+        if dry_run {
+            return self.judge(who, instance, true).await;
+        }
+        let subject = instance.map_or_else(|| "*".to_owned(), ToString::to_string);
+        let deed = Deed::new(Right::Operate, "backup.prune", "instance", subject);
+        self.audited(who, deed, self.judge(who, instance, false)).await
+    }
+
+    async fn judge(
         &self,
         who: &Principal,
         instance: Option<&InstanceId>,

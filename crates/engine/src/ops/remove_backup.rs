@@ -1,8 +1,10 @@
 //! Protects, deletes and removes backups.
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::Engine;
+use super::audit::Deed;
 use crate::access::Principal;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::Result;
@@ -12,27 +14,39 @@ use crate::vault::{AttemptKey, BackupKey};
 impl Engine {
     /// Keeps a backup whatever retention says, or no longer.
     pub async fn protect_backup(&self, who: &Principal, which: BackupRef, protect: bool) -> Result<Backup> {
-        let scope = who.with(Right::Operate)?;
-        let backup = self.visible_backup(&scope, which).await?;
-        self.catalog.protect_backup(&scope.account, backup.id, protect).await?;
-        Ok(Backup { protected: protect, ..backup })
+        let deed =
+            Deed::new(Right::Operate, "backup.protect", "backup", which).with(json!({"protect": protect}));
+        self.audited(who, deed, async {
+            let scope = who.with(Right::Operate)?;
+            let backup = self.visible_backup(&scope, which).await?;
+            self.catalog.protect_backup(&scope.account, backup.id, protect).await?;
+            Ok(Backup { protected: protect, ..backup })
+        })
+        .await
     }
 
     /// Deletes a backup: its links end now, its objects are removed by a job, whose number comes with it.
     pub async fn delete_backup(&self, who: &Principal, which: BackupRef) -> Result<(Backup, Number)> {
-        let scope = who.with(Right::Operate)?;
-        let backup = self.visible_backup(&scope, which).await?;
-        let now = self.clock.now();
-        let job = self.catalog.expire_backup(&scope.account, backup.id, now).await?;
-        self.end_links(&backup, now).await?;
-        Ok((backup, job))
+        self.audited(who, Deed::new(Right::Operate, "backup.delete", "backup", which), async {
+            let scope = who.with(Right::Operate)?;
+            let backup = self.visible_backup(&scope, which).await?;
+            let now = self.clock.now();
+            let job = self.catalog.expire_backup(&scope.account, backup.id, now).await?;
+            self.end_links(&backup, now).await?;
+            Ok((backup, job))
+        })
+        .await
     }
 
     /// Removes a backup that nobody named, unless it is its instance's last good one.
     pub(super) async fn retire(&self, backup: &Backup) -> Result<()> {
-        let now = self.clock.now();
-        self.catalog.retire_backup(&backup.account, backup.id, now).await?;
-        self.end_links(backup, now).await
+        let deed = Deed::new(Right::Operate, "backup.retire", "backup", backup.id).of(Some(&backup.account));
+        self.audited_as_service(deed, async {
+            let now = self.clock.now();
+            self.catalog.retire_backup(&backup.account, backup.id, now).await?;
+            self.end_links(backup, now).await
+        })
+        .await
     }
 
     /// Ends the links of a backup that is gone, and wakes the worker that removes its objects.

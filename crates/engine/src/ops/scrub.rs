@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest::{Context, SHA256};
 use tokio_util::sync::CancellationToken;
 
+use super::audit::Deed;
 use super::{Engine, Meter};
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
@@ -21,9 +22,12 @@ const CHUNK_BYTES: usize = 1024 * 1024;
 impl Engine {
     /// Adds the job that reads a backup's stored bytes again.
     pub async fn request_scrub(&self, who: &Principal, which: BackupRef) -> Result<Job> {
-        let scope = who.with(Right::Operate)?;
-        let backup = self.visible_backup(&scope, which).await?;
-        self.ask_scrub(&backup).await
+        self.audited(who, Deed::new(Right::Operate, "backup.scrub", "backup", which), async {
+            let scope = who.with(Right::Operate)?;
+            let backup = self.visible_backup(&scope, which).await?;
+            self.ask_scrub(&backup).await
+        })
+        .await
     }
 
     /// As [`Engine::request_scrub`], for a policy. `CONFLICT` while another scrub of the backup waits or runs.

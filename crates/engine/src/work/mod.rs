@@ -1,10 +1,12 @@
 //! Work that outlives a request: workers claim jobs, hold their leases and do them; the scheduler has policies do what
-//! is due; debts to sources are settled.
+//! is due; debts to sources are settled, the access log is written.
 
 mod debts;
+mod journal;
 mod scheduler;
 mod worker;
 
 pub use debts::collect_debts;
+pub use journal::write_access_log;
 pub use scheduler::run_scheduler;
 pub use worker::{WorkerSettings, run_worker};

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod api;
+mod audit;
 mod bad_input;
 mod commands;
 mod diff;
 mod documents;
 mod downloads;
 mod lab;
+mod monitoring;
 mod outputs;
 mod policies;
 mod proxies;

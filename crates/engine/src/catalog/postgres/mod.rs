@@ -61,6 +61,8 @@ fn now_at(told: &'static str) -> String {
 pub(super) const CHANGES: &[Change] = &[
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
     (6, "policies", include_str!("../migrations/postgres/0006_policies.sql")),
+    (7, "audit and access", include_str!("../migrations/postgres/0007_audit_and_access.sql")),
+    (8, "links with limits", include_str!("../migrations/postgres/0008_links_with_limits.sql")),
 ];
 
 /// How long a call waits for a connection: long enough for a restart of the server, short enough for a client.

@@ -14,9 +14,10 @@ use serde::de::DeserializeOwned;
 
 use super::Native;
 use super::problem::Refusal;
+use crate::http::client::Client;
 
 /// A caller that has signed in. A handler that takes none cannot reach the engine's verbs.
-pub(super) struct Caller(pub(super) Principal);
+pub(in crate::http) struct Caller(pub(in crate::http) Principal);
 
 impl FromRequestParts<Native> for Caller {
     type Rejection = Refusal;
@@ -26,7 +27,8 @@ impl FromRequestParts<Native> for Caller {
             Error::new(Kind::Unauthenticated, "NO_CREDENTIALS", "the request does not say who calls")
                 .hint("send the access key id and secret as HTTP Basic")
         })?;
-        Ok(Self(state.engine.sign_in(&id, &secret).await?))
+        let address = parts.extensions.get::<Client>().map(|client| client.address.ip());
+        Ok(Self(state.engine.sign_in(&id, &secret).await?.calling(address, "native")))
     }
 }
 
