@@ -253,6 +253,8 @@ mod tests {
         "backup",
         "backups",
         "check",
+        "coming_backups",
+        "fires",
         "instance",
         "instances",
         "is_in_another_project",
@@ -266,6 +268,7 @@ mod tests {
         "link_restriction",
         "links",
         "plan_restore",
+        "policy",
         "projects",
         "share_backup",
         // Writes down what a server said of itself.
