@@ -43,10 +43,11 @@ impl Engine {
             .because(format!("it has format {}, this program reads {FORMAT}", mark.format)));
         }
         match known {
-            Some(known) if known != mark.id.to_string() => Err(other("its id is another one")),
-            Some(_) => Ok(()),
-            None => self.catalog.set_note(NOTE, &mark.id.to_string()).await,
+            Some(known) if known != mark.id.to_string() => return Err(other("its id is another one")),
+            Some(_) => {}
+            None => self.catalog.set_note(NOTE, &mark.id.to_string()).await?,
         }
+        self.ensure_keys(self.clock.now()).await
     }
 
     async fn mark(&self) -> Result<Mark> {

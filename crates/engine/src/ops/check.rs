@@ -40,6 +40,7 @@ impl Engine {
         let scope = who.with(Right::Operate)?;
         let mut findings = vec![self.check_catalog().await, self.check_repository().await];
         findings.push(self.check_policies(&scope).await?);
+        findings.extend(self.check_keys().await);
         let filter = InstanceFilter { page: Page { offset: 0, limit: 100 }, ..InstanceFilter::default() };
         for instance in self.instances(who, filter).await?.rows {
             let subject = format!("instance {}", instance.id);
@@ -136,7 +137,7 @@ impl Engine {
     }
 }
 
-fn failed(subject: String, error: &crate::error::Error) -> Finding {
+pub(super) fn failed(subject: String, error: &crate::error::Error) -> Finding {
     let hint = error.hint.as_ref().map(ToString::to_string);
     Finding { subject, ok: false, detail: error.to_string(), hint }
 }

@@ -13,6 +13,7 @@ mod event;
 mod fire;
 mod gates;
 mod instances;
+mod keyring;
 mod keys;
 mod knowledge;
 mod list;
@@ -20,9 +21,12 @@ mod login;
 mod manifest;
 mod meter;
 mod part_reader;
+mod parts;
 mod policies;
 mod prune;
+mod read_back;
 mod remove_backup;
+mod repository;
 mod request_backup;
 mod restore;
 mod restrict_links;
@@ -58,7 +62,9 @@ use crate::vault::Vault;
 use access_log::Journal;
 use gates::Gates;
 use jiff::Timestamp;
+use keyring::{KeyRing, Node};
 use knowledge::Knowledge;
+use parts::Parts;
 
 pub use access_log::DeliveryNote;
 pub use check::{Finding, Health};
@@ -66,11 +72,14 @@ pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;
 pub use gates::Passage;
 pub use instances::{InstanceAddress, InstanceTest, NewInstance};
+pub use keyring::{Holder, HolderKind, KeyFacts};
 pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
 pub use policies::{ComingBackup, PolicyChange, RetentionChange, no_policy};
 pub use prune::Pruned;
+pub use read_back::Verify;
+pub use repository::{NewHolder, RepositoryFacts};
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
 pub use set_instance::{CaptureChange, InstanceChange};
@@ -95,6 +104,9 @@ pub struct Engine {
     tally: Tally,
     /// How many downloads may be under way, and how fast.
     gates: Gates,
+    ring: Arc<KeyRing>,
+    /// The bytes of parts, whatever is stored.
+    parts: Parts,
     /// Server programs that drills may use.
     programs: Arc<Programs>,
     settings: Settings,
@@ -139,6 +151,23 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// How fast a scrub reads; `None` = as fast as it can.
     pub scrub_bytes_per_second: Option<u64>,
+    /// How parts are stored.
+    pub repository: RepositorySettings,
+}
+
+/// What an operator may set about the bytes of parts.
+#[derive(Debug, Clone, Default)]
+pub struct RepositorySettings {
+    /// Compress new ones.
+    pub compress: bool,
+    /// Encrypt new ones.
+    pub encrypt: bool,
+    /// How they are proven once they are stored; by reading back where they are encoded or remote if `None`.
+    pub verify: Option<Verify>,
+    /// Whether the repository is beyond this host.
+    pub remote: bool,
+    /// The file with this node's identity, made at the first encrypted start; `None` = it only takes backups.
+    pub identity_file: Option<PathBuf>,
 }
 
 /// What an operator may set about drills.
@@ -169,14 +198,18 @@ impl Engine {
         let hmac_key = |purpose| {
             aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, root.derive(purpose).as_slice())
         };
+        let node = Node::load(settings.repository.identity_file.as_ref(), settings.repository.encrypt)?;
+        let ring = Arc::new(KeyRing::new(vault.clone(), hmac_key("keys/1"), node));
         Ok(Self {
             catalog,
+            parts: Parts::new(vault.clone(), ring.clone()),
+            ring,
             vault,
             sealer: Sealer::new(root)?,
             signer: LinkSigner::new(1, [(1, *root.derive("link/1"))]),
             manifest_key: hmac_key("manifest/1"),
             event_key: hmac_key("event/1"),
-            audit_chain: AuditChain::new(&root.derive("audit/1")),
+            audit_chain: AuditChain::new(&root.derive("audit/1"), &[]),
             journal: Arc::new(Journal::new(clock.clone())),
             gates: Gates::new(settings.client),
             tally: Tally::default(),

@@ -14,7 +14,7 @@ use crate::model::{
     Backup, BackupRef, BackupState, EventKind, Failure, Job, JobKind, NewJob, Outcome, Phase, Right,
     ScrubOutcome, SealedPart, Whole, hex,
 };
-use crate::vault::{AttemptKey, ObjectKey};
+use crate::vault::AttemptKey;
 
 /// Bytes that are read at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -120,8 +120,8 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<()> {
         let what = format!("shard {}", part.shard);
-        let key = ObjectKey::Part(attempt(backup), part.shard);
-        let object = self.vault.open(&key).await?.ok_or_else(|| damaged(&what, "its object is missing"))?;
+        let object = self.parts.open_stored(&attempt(backup), part).await?;
+        let object = object.ok_or_else(|| damaged(&what, "its object is missing"))?;
         if object.size_bytes() != part.stored_bytes {
             let why = format!("it has {} bytes, not {}", object.size_bytes(), part.stored_bytes);
             return Err(damaged(&what, &why));

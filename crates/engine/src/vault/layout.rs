@@ -1,6 +1,6 @@
 //! Every name an object can have: the repository's layout is this file.
 
-use crate::model::{AccountId, BackupId, InstanceId};
+use crate::model::{AccountId, BackupId, Encoding, InstanceId};
 
 /// One attempt of one backup. Two workers can never write the same one, since the attempt is the job's fence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,8 +31,14 @@ pub struct BackupKey {
 pub enum ObjectKey {
     /// Format version and id of the repository; written once.
     Repository,
-    /// A part's bytes.
-    Part(AttemptKey, u32),
+    /// What every node may know of the repository's identity, by the number of the change.
+    KeyFacts(u64),
+    /// The repository's identity, wrapped to its recipients, by the number of the change.
+    Keys(u64),
+    /// An identity that is a recipient, wrapped under a passphrase, by the number of the change that brought it.
+    PassphraseKey(u64),
+    /// A part's bytes: its shard, and how it is stored.
+    Part(AttemptKey, u32, Encoding),
     /// The commit point of an attempt.
     Manifest(AttemptKey),
     /// Something that happened to a backup later; its number is that of the job that did it.
@@ -41,6 +47,8 @@ pub enum ObjectKey {
 
 /// The folder that holds all accounts.
 pub(super) const ACCOUNTS: &str = "accounts";
+/// The folder of the repository's identity.
+const KEYS: &str = "keys";
 /// The name of an attempt's manifest.
 pub(super) const MANIFEST: &str = "manifest.json";
 
@@ -88,7 +96,8 @@ impl ObjectKey {
     pub fn folder(&self) -> String {
         match self {
             Self::Repository => String::new(),
-            Self::Part(attempt, _) | Self::Manifest(attempt) => attempt.folder(),
+            Self::KeyFacts(_) | Self::Keys(_) | Self::PassphraseKey(_) => KEYS.to_owned(),
+            Self::Part(attempt, ..) | Self::Manifest(attempt) => attempt.folder(),
             Self::Event(backup, _) => backup.events_folder(),
         }
     }
@@ -97,7 +106,10 @@ impl ObjectKey {
     pub fn name(&self) -> String {
         match self {
             Self::Repository => "repository.json".to_owned(),
-            Self::Part(_, shard) => format!("{shard}.rdb"),
+            Self::KeyFacts(number) => format!("{number}.json"),
+            Self::Keys(number) => format!("{number}.age"),
+            Self::PassphraseKey(number) => format!("{number}.passphrase.age"),
+            Self::Part(_, shard, encoding) => format!("{shard}.rdb{}", encoding.suffix()),
             Self::Manifest(_) => MANIFEST.to_owned(),
             Self::Event(_, number) => format!("{number}.json"),
         }
@@ -107,6 +119,7 @@ impl ObjectKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Compression, Encryption};
 
     fn attempt() -> AttemptKey {
         AttemptKey {
@@ -143,10 +156,11 @@ mod tests {
 
     #[test]
     fn names_are_as_the_design_says() {
-        let key = ObjectKey::Part(attempt(), 0);
-        assert_eq!(
-            format!("{}/{}", key.folder(), key.name()),
-            "accounts/default/instances/crs-1/backups/0192d5d8-7b1c-7c3e-8000-000000000001/2/0.rdb"
-        );
+        let name = |key: ObjectKey| format!("{}/{}", key.folder(), key.name());
+        let both = Encoding { compression: Some(Compression::Zstd), encryption: Some(Encryption::Age) };
+        let folder = "accounts/default/instances/crs-1/backups/0192d5d8-7b1c-7c3e-8000-000000000001/2";
+        assert_eq!(name(ObjectKey::Part(attempt(), 0, Encoding::PLAIN)), format!("{folder}/0.rdb"));
+        assert_eq!(name(ObjectKey::Part(attempt(), 3, both)), format!("{folder}/3.rdb.zst.age"));
+        assert_eq!(name(ObjectKey::Keys(7)), "keys/7.age");
     }
 }

@@ -8,6 +8,7 @@ mod job;
 mod link;
 mod policy;
 mod problem;
+mod repository;
 mod restore;
 mod status;
 
@@ -29,6 +30,7 @@ pub(crate) use policy::{
     ComingRow, FireRow, KeepRequest, KeepRow, PolicyRequest, PolicyRow, PruneRequest, PrunedRow,
 };
 pub(crate) use problem::Problem;
+pub(crate) use repository::{NewRecipientRequest, RecipientRow, RepositoryRow};
 pub(crate) use restore::{
     DrillRow, DrilledPartRow, NewDrillRequest, NewRestoreRequest, OutcomeRow, PlanRow, PrefixRow, RestoreRow,
     RestoreStarted, TargetRow,

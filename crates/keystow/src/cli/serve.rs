@@ -12,7 +12,7 @@ use keystow_engine::access::RootKey;
 use keystow_engine::catalog::{Catalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
 use keystow_engine::model::Throughput;
-use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, Settings};
+use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, RepositorySettings, Settings, Verify};
 use keystow_engine::redis::{Timeouts, throwaway};
 use keystow_engine::work::{WorkerSettings, collect_debts, run_scheduler, run_worker, write_access_log};
 use keystow_engine::{Error, Kind, Result};
@@ -220,10 +220,27 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
         },
         reserve_bytes: config.repository.reserve.0,
         scrub_bytes_per_second: Some(config.scrub.bytes_per_second.0).filter(|rate| *rate > 0),
+        repository: repository(config),
     };
     let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
     engine.adopt_repository().await?;
     Ok((engine, catalog))
+}
+
+/// How parts are stored.
+fn repository(config: &Config) -> RepositorySettings {
+    let repository = &config.repository;
+    RepositorySettings {
+        compress: repository.compression == config::Compression::Zstd,
+        encrypt: repository.encryption == config::Encryption::Age,
+        verify: match repository.verify {
+            config::Verify::Auto => None,
+            config::Verify::Readback => Some(Verify::ReadBack),
+            config::Verify::Hash => Some(Verify::Hash),
+        },
+        remote: !repository.is_local(),
+        identity_file: config.identity_file(),
+    }
 }
 
 /// The folder for work that does not fit into memory, empty.

@@ -21,7 +21,7 @@ use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CaptureMethod, Checks, Instance, Method, PartOrigin, Phase, ServerFacts, Slots};
 use crate::redis::{Address, Choice, Connection, Login, Severity, Timeouts, look, probe, read_at_replica};
-use crate::vault::ObjectWriter;
+use crate::vault::codec::{PartWriter, Stored};
 use proof::Proven;
 pub(super) use set::{CapturedSet, Hosts, SetOrder};
 pub(super) use uncompressed::Turns;
@@ -55,8 +55,8 @@ pub(super) struct ShardOrder<'a> {
 
 /// A part that is safe in the repository.
 pub(super) struct Captured {
-    pub(super) size_bytes: u64,
-    /// SHA-256 of the bytes, lower-case hex.
+    pub(super) stored: Stored,
+    /// SHA-256 of the plain bytes, lower-case hex.
     pub(super) sha256: String,
     pub(super) report: Report,
     /// Why the validator cannot vouch for it; its checksum is right all the same.
@@ -86,7 +86,7 @@ impl ShardOrder<'_> {
     pub(super) fn capture(
         &self,
         choice: &Choice,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         meter: &Meter,
         cancel: &CancellationToken,
     ) -> Result<Captured> {
@@ -101,7 +101,7 @@ impl ShardOrder<'_> {
     fn capture_counted(
         &self,
         choice: &Choice,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         gauge: &Gauge<'_>,
         cancel: &CancellationToken,
     ) -> Result<Captured> {
@@ -119,10 +119,10 @@ impl ShardOrder<'_> {
         }
         gauge.enter(Phase::Sealing);
         crash_point(CrashPoint::BytesArrived);
-        let size_bytes = writer.seal()?;
+        let stored = writer.finish()?;
         crash_point(CrashPoint::PartSealed);
         Ok(Captured {
-            size_bytes,
+            stored,
             sha256: came.proven.sha256,
             report: came.proven.report,
             doubt: came.proven.doubt,
@@ -171,11 +171,11 @@ impl ShardOrder<'_> {
         choice: &Choice,
         connection: Connection,
         server: &ServerFacts,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         gauge: &Gauge<'_>,
         cancel: &CancellationToken,
         warnings: &mut Vec<String>,
-    ) -> Result<(Came, Box<dyn ObjectWriter>)> {
+    ) -> Result<(Came, PartWriter)> {
         let method = self.instance.capture.method;
         if method == CaptureMethod::Logical {
             return self.by_keys(choice, connection, server, create, gauge, warnings);
@@ -198,10 +198,10 @@ impl ShardOrder<'_> {
         &self,
         choice: &Choice,
         connection: Connection,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         gauge: &Gauge<'_>,
         warnings: &mut Vec<String>,
-    ) -> Result<(Came, Box<dyn ObjectWriter>)> {
+    ) -> Result<(Came, PartWriter)> {
         let options = &self.instance.capture;
         let uncompressed = if options.uncompressed {
             // To put it back is the last that is left out when somebody asks to stop.
@@ -233,10 +233,10 @@ impl ShardOrder<'_> {
         choice: &Choice,
         mut connection: Connection,
         server: &ServerFacts,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         gauge: &Gauge<'_>,
         warnings: &mut Vec<String>,
-    ) -> Result<(Came, Box<dyn ObjectWriter>)> {
+    ) -> Result<(Came, PartWriter)> {
         if !self.slots.is_empty() && !choice.primary {
             read_at_replica(&mut connection)?;
         }
