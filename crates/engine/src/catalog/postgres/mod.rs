@@ -63,6 +63,7 @@ fn now_at(told: &'static str) -> String {
 /// same.
 pub(super) const CHANGES: &[Change] = &[
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
+    (6, "policies", include_str!("../migrations/postgres/0006_policies.sql")),
     (7, "audit and access", include_str!("../migrations/postgres/0007_audit_and_access.sql")),
     (8, "links with limits", include_str!("../migrations/postgres/0008_links_with_limits.sql")),
     (10, "nodes, turns and tallies", include_str!("../migrations/postgres/0010_nodes_turns_and_tallies.sql")),
