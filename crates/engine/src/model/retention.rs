@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -174,6 +175,9 @@ fn judge(
     }
 }
 
+/// A rule by the calendar: its name, how many rounds it keeps, and the round that a day is in.
+type Round = (&'static str, u32, fn(Date) -> String);
+
 /// What the rules want of the good ones, newest first. One whose expiry somebody set is none of theirs.
 fn by_rules(
     now: Timestamp,
@@ -196,7 +200,7 @@ fn by_rules(
             wanted.push((backup.id, format!("not older than {}", rules.within)));
         }
     }
-    let rounds: [(&str, u32, fn(jiff::civil::Date) -> String); 4] = [
+    let rounds: [Round; 4] = [
         ("daily", rules.daily, |day| day.to_string()),
         ("weekly", rules.weekly, |day| {
             let week = day.iso_week_date();

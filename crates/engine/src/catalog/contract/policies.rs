@@ -22,6 +22,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     two_schedulers_fire_two_thousand_policies_once(&fixture(open).await).await;
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a row holds it")]
 fn planned(second: i64) -> Option<Planned> {
     Some(Planned { fire: at(second), start: at(second) })
 }
