@@ -62,9 +62,12 @@ impl World {
         let vault = Arc::new(LocalVault::open(&folder.path().join("repository")).unwrap());
         let clock = Clock::manual(Timestamp::from_second(1_795_309_200).unwrap());
         let repository = repository(folder.path());
+        let encrypts = repository.encrypt;
         let wrapped = wrap(vault.clone());
         let engine = engine(folder.path(), catalog.clone(), wrapped, clock.clone(), timeouts, repository);
-        engine.adopt_repository().await.unwrap();
+        if encrypts {
+            engine.adopt_repository().await.unwrap();
+        }
         let key = engine.initialise().await.unwrap().unwrap();
         let admin = engine.sign_in(&key.id, key.secret.expose()).await.unwrap();
         Self { engine, catalog, vault, clock, admin, timeouts, folder }
