@@ -160,7 +160,9 @@ fn exit_of_code(code: &str) -> Option<Exit> {
     Some(match code {
         "SOURCE_AUTH" | "SOURCE_DENIED" | "TARGET_AUTH" | "TARGET_DENIED" | "BAD_CREDENTIALS"
         | "ROLE_DENIED" | "PROJECT_DENIED" => Exit::Auth,
-        "INSTANCE_GONE" | "INSTANCE_NOT_FOUND" | "BACKUP_NOT_FOUND" | "NOT_FOUND" => Exit::NotFound,
+        "INSTANCE_GONE" | "INSTANCE_NOT_FOUND" | "BACKUP_NOT_FOUND" | "POLICY_NOT_FOUND" | "NOT_FOUND" => {
+            Exit::NotFound
+        }
         "QUARANTINED"
         | "SNAPSHOT_CORRUPT"
         | "TRANSFER_MISMATCH"
@@ -188,7 +190,7 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "DRILL_INTERRUPTED"
         | "RESTORE_CLUSTER_DOWN"
         | "RESTORE_NOT_FOLLOWED" => Exit::Unreachable,
-        "DISK_FULL" | "TARGET_FULL" => Exit::NoSpace,
+        "DISK_FULL" | "SPACE_GUARD" | "TARGET_FULL" => Exit::NoSpace,
         "NOT_INITIALISED" => Exit::NotInitialised,
         "RESTORE_INCOMPLETE" | "RESTORE_HALF_DONE" => Exit::Partial,
         "RESTORE_PORT" | "RESTORE_STRANGER" => Exit::Failure,

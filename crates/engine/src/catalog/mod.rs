@@ -17,9 +17,10 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
-    CatalogVitals, Debt, Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease,
-    LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Node, Number, Outcome, Page, Part,
-    Progress, Project, ProjectId, RememberedLink, RevocationScope, SealedPart, SeenNode, ServerFacts,
+    CatalogVitals, Debt, Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job,
+    JobFilter, KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Node,
+    Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, SealedPart,
+    SeenNode, ServerFacts,
 };
 
 pub use postgres::{PostgresCatalog, PostgresOptions};
@@ -113,6 +114,44 @@ pub trait Catalog: Send + Sync {
     /// Marks a backup expired and adds the job that removes its objects, whose number it returns. `CONFLICT` while it
     /// is active or protected, or a restore or a drill of it is queued or running.
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number>;
+    /// As [`Catalog::expire_backup`], for a backup that nobody named: `CONFLICT` also if it is its instance's last good
+    /// one.
+    async fn retire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number>;
+
+    // Policies
+    /// The policy of an instance.
+    async fn policy(&self, account: &AccountId, instance: &InstanceId) -> Result<Option<KeptPolicy>>;
+    /// The policies of an account, of one project's instances if it is given, the next to fire first.
+    async fn policies(
+        &self,
+        account: &AccountId,
+        project: Option<&ProjectId>,
+        page: Page,
+    ) -> Result<Vec<KeptPolicy>>;
+    /// Writes a policy over the version that its writer has seen (0 = none), which is one more then. `CONFLICT` if it
+    /// is another one by now. Another try of a failed backup is given up.
+    async fn set_policy(&self, new: &KeptPolicy, seen: u64) -> Result<KeptPolicy>;
+    /// Removes a policy. `false` = there was none.
+    async fn delete_policy(&self, account: &AccountId, instance: &InstanceId) -> Result<bool>;
+    /// Policies of all accounts with a fire or another try that is due, at most so many.
+    async fn due_policies(&self, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>>;
+    /// Writes down what becomes of a fire, moves the policy to its next, and adds the backup with its job; all at once.
+    /// `None` = another node was faster, the policy was changed, or the moment has had its fire already.
+    async fn fire_policy(
+        &self,
+        firing: &Firing,
+        now: Timestamp,
+    ) -> Result<Option<(FireOutcome, Option<Backup>)>>;
+    /// The last fires of a policy, newest first. The last 100 are kept.
+    async fn fires(&self, account: &AccountId, instance: &InstanceId, most: u64) -> Result<Vec<Fire>>;
+    /// Policies of all accounts whose backups are to be looked through, at most so many.
+    async fn due_upkeep(&self, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>>;
+    /// Says that it is done now, and when it is done next. `false` = another node does it.
+    async fn begin_upkeep(&self, kept: &KeptPolicy, next: Timestamp) -> Result<bool>;
+    /// Notes that a policy has asked for a drill.
+    async fn note_drill(&self, account: &AccountId, instance: &InstanceId, now: Timestamp) -> Result<()>;
+    /// Instances of all accounts with backups whose own expiry has passed.
+    async fn instances_with_expired(&self, now: Timestamp) -> Result<Vec<(AccountId, InstanceId)>>;
 
     // Jobs
     /// Adds work on a backup, unless that has expired. `CONFLICT` while another job with the same target is queued or
@@ -136,7 +175,8 @@ pub trait Catalog: Send + Sync {
     async fn seal_backup(&self, lease: &Lease, sealed: &SealedBackup, now: Timestamp) -> Result<()>;
     /// The attempt sealed nothing: given up, cancelled or handed back.
     async fn fail_attempt(&self, lease: &Lease, outcome: &AttemptOutcome, now: Timestamp) -> Result<()>;
-    /// Keeps what a job has done so far; a drill's outcome is also its backup's last.
+    /// Keeps what a job has done so far; a drill's or a scrub's outcome is also its backup's last, and a scrub's decides
+    /// whether that is `damaged`.
     async fn record_outcome(&self, lease: &Lease, outcome: &Outcome) -> Result<()>;
     /// A job that is not a backup is done.
     async fn finish_job(&self, lease: &Lease, now: Timestamp) -> Result<()>;

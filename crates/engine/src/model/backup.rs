@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccountId, BackupId, BackupOrigin, DrillOutcome, Encoding, InstanceId, Number, Page, PartOrigin, Place,
-    ProjectId, ServerFacts, SnapshotReport,
+    ProjectId, ScrubOutcome, ServerFacts, SnapshotReport,
 };
 use crate::error::Error;
 
@@ -65,6 +65,8 @@ pub struct Backup {
     pub origin: Option<BackupOrigin>,
     /// What the last drill found.
     pub last_drill: Option<DrillOutcome>,
+    /// What the last scrub found.
+    pub last_scrub: Option<ScrubOutcome>,
     /// Its parts; empty until it is sealed.
     pub parts: Vec<Part>,
 }

@@ -54,6 +54,8 @@ pub enum JobKind {
     Restore,
     /// Loads a backup into a throw-away server.
     Drill,
+    /// Reads a backup's stored bytes again.
+    Scrub,
 }
 
 impl JobKind {
@@ -64,6 +66,7 @@ impl JobKind {
             Self::RemoveBackup => "remove_backup",
             Self::Restore => "restore",
             Self::Drill => "drill",
+            Self::Scrub => "scrub",
         }
     }
 }

@@ -4,6 +4,7 @@ mod access_log;
 mod account;
 mod audit;
 mod backup;
+mod calendar;
 mod capture;
 mod encoding;
 mod id;
@@ -12,9 +13,13 @@ mod job;
 mod link;
 mod node;
 mod place;
+mod policy;
 mod report;
 mod restore;
+mod retention;
+mod scrub;
 mod secret;
+mod span;
 mod vitals;
 
 pub use access_log::{AccessFilter, AccessKind, AccessRecord};
@@ -25,6 +30,7 @@ pub use audit::{
 pub use backup::{
     Backup, BackupFilter, BackupRef, BackupState, Failure, Method, Mode, NewBackup, Part, SealedPart, Unit,
 };
+pub use calendar::{Calendar, DueFires, Planned, Window};
 pub use capture::{
     BackupOrigin, CaptureMethod, CaptureOptions, Checks, Missing, PartOrigin, Prefer, SLOT_COUNT, Slots,
 };
@@ -38,12 +44,16 @@ pub use link::{
 };
 pub use node::{Node, NodeRole, SeenNode};
 pub use place::Place;
+pub use policy::{Fire, FireOutcome, Firing, FiringKind, KeptPolicy, Policy, Schedule};
 pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, SnapshotReport};
 pub use restore::{
     DrillOrder, DrillOutcome, DrilledPart, KeyChoice, OnConflict, Order, Outcome, RestoreMethod,
     RestoreOrder, RestoreOutcome, RestorePlan, TargetFacts, TtlPolicy,
 };
+pub use retention::{Retention, Verdict, retain};
+pub use scrub::{ScrubOutcome, Whole};
 pub use secret::{Secret, hex};
+pub use span::Span;
 pub use vitals::{CatalogVitals, InstanceVitals};
 
 use jiff::Timestamp;

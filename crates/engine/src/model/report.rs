@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccountId, BackupId, BackupOrigin, BackupState, DrillOutcome, InstanceId, Method, Mode, Number,
-    ServerFacts,
+    ScrubOutcome, ServerFacts,
 };
 
 /// What a verification found in one snapshot.
@@ -138,4 +138,6 @@ pub struct BackupEvent {
 pub enum EventKind {
     /// It was loaded into a throw-away server.
     Drill(DrillOutcome),
+    /// Its stored bytes were read again.
+    Scrub(ScrubOutcome),
 }

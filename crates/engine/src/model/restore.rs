@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::capture::words;
-use super::{Failure, ServerFacts, Topology};
+use super::{Failure, ScrubOutcome, ServerFacts, Topology};
 use crate::error::Error;
 
 /// What a job was asked to do, beyond its backup.
@@ -29,6 +29,8 @@ pub enum Outcome {
     Restore(RestoreOutcome),
     /// A drill.
     Drill(DrillOutcome),
+    /// A scrub.
+    Scrub(ScrubOutcome),
 }
 
 /// A restore that somebody asks for.

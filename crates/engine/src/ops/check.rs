@@ -1,10 +1,12 @@
 //! Tells whether the service is well.
 
+use std::collections::HashSet;
+
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::instances::InstanceTest;
-use crate::access::Principal;
+use crate::access::{Principal, Scope};
 use crate::error::{Error, Result};
 use crate::model::{CaptureMethod, Instance, InstanceFilter, Page, Right};
 use crate::redis::{Connection, check_replication};
@@ -35,8 +37,9 @@ pub struct Health {
 impl Engine {
     /// Looks at the catalog, the repository and every instance of the caller.
     pub async fn check(&self, who: &Principal) -> Result<Health> {
-        who.with(Right::Operate)?;
+        let scope = who.with(Right::Operate)?;
         let mut findings = vec![self.check_catalog().await, self.check_repository().await];
+        findings.push(self.check_policies(&scope).await?);
         findings.extend(self.check_keys().await);
         let filter = InstanceFilter { page: Page { offset: 0, limit: 100 }, ..InstanceFilter::default() };
         for instance in self.instances(who, filter).await?.rows {
@@ -85,6 +88,34 @@ impl Engine {
             },
             Err(error) => failed("catalog".to_owned(), &error),
         }
+    }
+
+    /// Which instances nothing is done for by itself. That may be as it should be.
+    async fn check_policies(&self, scope: &Scope) -> Result<Finding> {
+        let with: HashSet<_> =
+            self.all_policies(scope).await?.into_iter().map(|kept| kept.instance).collect();
+        let filter = InstanceFilter {
+            project: scope.project.clone(),
+            page: Page { offset: 0, limit: 10_000 },
+            ..InstanceFilter::default()
+        };
+        let listed = self.catalog.instances(&scope.account, &filter).await?;
+        let without = listed.rows.iter().map(|instance| &instance.id).filter(|id| !with.contains(id));
+        let without: Vec<String> = without.take(4).map(ToString::to_string).collect();
+        let detail = match without.len() {
+            0 => format!("every instance has one ({})", with.len()),
+            _ => format!(
+                "{} of {} instances have one; keystow policy set gives one to {}",
+                with.len(),
+                listed.total,
+                if without.len() > 3 {
+                    format!("{}, …", without[..3].join(", "))
+                } else {
+                    without.join(", ")
+                },
+            ),
+        };
+        Ok(Finding { subject: "policies".to_owned(), ok: true, detail, hint: None })
     }
 
     async fn check_repository(&self) -> Finding {

@@ -70,22 +70,32 @@ impl Engine {
             if server.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
                 return Err(Error::invalid("that is no name of a server program"));
             }
-            loadable(&backup)?;
-            self.parts.check_readable(&backup.parts).await?;
-            self.program_for(&backup, server.clone()).await?;
-            let new = NewJob {
-                account: backup.account.clone(),
-                backup: backup.id,
-                instance: backup.instance.clone(),
-                kind: JobKind::Drill,
-                order: Some(Order::Drill(DrillOrder { server })),
-                target: None,
-            };
-            let job = self.catalog.request_job(&new, self.clock.now()).await?;
-            self.job_written.notify_one();
-            Ok(job)
+            self.ask_drill(&backup, server, None).await
         })
         .await
+    }
+
+    /// As [`Engine::request_drill`], also for a policy. `target`: what no other drill may be at, at the same time.
+    pub(super) async fn ask_drill(
+        &self,
+        backup: &Backup,
+        server: Option<String>,
+        target: Option<String>,
+    ) -> Result<Job> {
+        loadable(backup)?;
+        self.parts.check_readable(&backup.parts).await?;
+        self.program_for(backup, server.clone()).await?;
+        let new = NewJob {
+            account: backup.account.clone(),
+            backup: backup.id,
+            instance: backup.instance.clone(),
+            kind: JobKind::Drill,
+            order: Some(Order::Drill(DrillOrder { server })),
+            target,
+        };
+        let job = self.catalog.request_job(&new, self.clock.now()).await?;
+        self.job_written.notify_one();
+        Ok(job)
     }
 
     /// Does one attempt of a drill. What it finds becomes the backup's last drill; that no server could be tried says

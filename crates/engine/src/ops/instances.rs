@@ -13,8 +13,8 @@ use super::take_backup::password_place;
 use crate::access::{Principal, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, Prefer, ProjectId, Right,
-    ServerFacts,
+    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, Policy, Prefer, ProjectId,
+    Right, ServerFacts,
 };
 use crate::redis::{Address, Connection, Layout, Login, Timeouts, discover, probe};
 
@@ -39,6 +39,8 @@ pub struct NewInstance {
     pub account: Option<AccountId>,
     /// The project; the caller's own if absent.
     pub project: Option<ProjectId>,
+    /// Whether it is left without the usual policy: then backups are taken by hand only.
+    pub no_policy: bool,
 }
 
 /// An instance as it was found just now.
@@ -123,6 +125,10 @@ impl Engine {
             facts: Some(facts),
         };
         self.catalog.add_instance(&instance).await?;
+        if !new.no_policy {
+            let usual = Policy::usual(&instance.account, &instance.id);
+            self.write_policy(&instance.account, &instance.id, usual, who.key_id(), 0).await?;
+        }
         Ok(instance)
     }
 

@@ -6,12 +6,24 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, BackupFilter, BackupRef, InstanceId, Listed, Right};
 
 impl Engine {
-    /// One backup.
+    /// One backup. Its expiry is its own, or else the one that follows from its instance's policy.
     pub async fn backup(&self, who: &Principal, which: BackupRef) -> Result<Backup> {
-        self.visible_backup(&who.with(Right::View)?, which).await
+        let mut backup = self.visible_backup(&who.with(Right::View)?, which).await?;
+        self.tell_expiries(std::slice::from_mut(&mut backup)).await?;
+        Ok(backup)
     }
 
-    /// Backups, newest first.
+    /// Fills in when policies let backups go that have no expiry of their own, where age alone decides that.
+    async fn tell_expiries(&self, backups: &mut [Backup]) -> Result<()> {
+        let now = self.clock.now();
+        for backup in backups.iter_mut().filter(|backup| backup.expires_at.is_none()) {
+            let policy = self.known_policy(&backup.account, &backup.instance, now).await?;
+            backup.expires_at = policy.as_ref().as_ref().and_then(|policy| policy.keep.ends(backup));
+        }
+        Ok(())
+    }
+
+    /// Backups, newest first, with expiries as [`Engine::backup`] tells them.
     pub async fn backups(&self, who: &Principal, filter: BackupFilter) -> Result<Listed<Backup>> {
         let scope = who.with(Right::View)?;
         if let Some(instance) = &filter.instance {
@@ -19,7 +31,9 @@ impl Engine {
             self.known_instance(&scope, instance).await?;
         }
         let project = scope.project.or(filter.project.clone());
-        self.catalog.backups(&scope.account, &BackupFilter { project, ..filter }).await
+        let mut listed = self.catalog.backups(&scope.account, &BackupFilter { project, ..filter }).await?;
+        self.tell_expiries(&mut listed.rows).await?;
+        Ok(listed)
     }
 
     /// Plain bytes of all available backups of an instance.

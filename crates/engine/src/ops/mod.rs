@@ -10,6 +10,7 @@ mod check;
 mod deliver;
 mod drill;
 mod event;
+mod fire;
 mod gates;
 mod instances;
 mod keyring;
@@ -22,21 +23,26 @@ mod meter;
 mod nodes;
 mod part_reader;
 mod parts;
+mod policies;
+mod prune;
 mod read_back;
 mod remove_backup;
 mod repository;
 mod request_backup;
 mod restore;
 mod restrict_links;
+mod scrub;
 mod set_expiry;
 mod set_instance;
 mod settle_debts;
 mod share_backup;
 mod sign_in;
+mod space;
 mod sweep;
 mod take_backup;
 mod tokens;
 mod turns;
+mod upkeep;
 mod vitals;
 
 use std::path::PathBuf;
@@ -50,7 +56,9 @@ use crate::access::Sealer;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::links::LinkSigner;
-use crate::model::{AccessKey, AuditChain, Instance, LinkRestriction, Number, RememberedLink, Throughput};
+use crate::model::{
+    AccessKey, AuditChain, Instance, LinkRestriction, Number, Policy, RememberedLink, Throughput,
+};
 use crate::redis::Timeouts;
 use crate::redis::programs::Programs;
 use crate::vault::Vault;
@@ -72,6 +80,8 @@ pub use keyring::{Holder, HolderKind, KeyFacts};
 pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
+pub use policies::{ComingBackup, PolicyChange, RetentionChange, no_policy};
+pub use prune::Pruned;
 pub use read_back::Verify;
 pub use repository::{NewHolder, RepositoryFacts};
 pub use request_backup::BackupOrder;
@@ -117,6 +127,7 @@ pub struct Engine {
     api_nodes: AtomicU32,
     /// Where this and other nodes wait for each other.
     turns: Arc<Turns>,
+    policies: Knowledge<String, Option<Policy>>,
     /// Told when this node has written a job; others find it by looking.
     job_written: Notify,
 }
@@ -142,6 +153,10 @@ pub struct Settings {
     pub client: Throughput,
     /// How drills are done.
     pub drill: DrillSettings,
+    /// Bytes of the repository that backups leave free, where the store tells how many are.
+    pub reserve_bytes: u64,
+    /// How fast a scrub reads; `None` = as fast as it can.
+    pub scrub_bytes_per_second: Option<u64>,
     /// How parts are stored.
     pub repository: RepositorySettings,
 }
@@ -218,6 +233,7 @@ impl Engine {
             turns,
             node: run,
             api_nodes: AtomicU32::new(1),
+            policies: Knowledge::new(MOST_KNOWN),
             job_written: Notify::new(),
         })
     }

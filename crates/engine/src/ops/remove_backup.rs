@@ -1,5 +1,6 @@
 //! Protects, deletes and removes backups.
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::Engine;
@@ -31,16 +32,32 @@ impl Engine {
             let backup = self.visible_backup(&scope, which).await?;
             let now = self.clock.now();
             let job = self.catalog.expire_backup(&scope.account, backup.id, now).await?;
-            crash_point(CrashPoint::BackupExpired);
-            self.job_written.notify_one();
-            let links = RevocationScope::Backup(backup.id);
-            self.catalog.revoke_links_before(&scope.account, &links, now).await?;
-            for part in &backup.parts {
-                self.deliverables.forget(&part.number);
-            }
+            self.end_links(&backup, now).await?;
             Ok((backup, job))
         })
         .await
+    }
+
+    /// Removes a backup that nobody named, unless it is its instance's last good one.
+    pub(super) async fn retire(&self, backup: &Backup) -> Result<()> {
+        let deed = Deed::new(Right::Operate, "backup.retire", "backup", backup.id).of(Some(&backup.account));
+        self.audited_as_service(deed, async {
+            let now = self.clock.now();
+            self.catalog.retire_backup(&backup.account, backup.id, now).await?;
+            self.end_links(backup, now).await
+        })
+        .await
+    }
+
+    /// Ends the links of a backup that is gone, and wakes the worker that removes its objects.
+    async fn end_links(&self, backup: &Backup, now: Timestamp) -> Result<()> {
+        crash_point(CrashPoint::BackupExpired);
+        self.job_written.notify_one();
+        self.catalog.revoke_links_before(&backup.account, &RevocationScope::Backup(backup.id), now).await?;
+        for part in &backup.parts {
+            self.deliverables.forget(&part.number);
+        }
+        Ok(())
     }
 
     /// Removes every attempt of an expired backup from the repository. Only those that its job can have made are

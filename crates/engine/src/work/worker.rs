@@ -123,6 +123,7 @@ async fn work(engine: &Arc<Engine>, job: &Job, meter: &Arc<Meter>, cancel: &Canc
         JobKind::RemoveBackup => engine.remove_objects(job).await,
         JobKind::Restore => engine.restore(job, meter, cancel).await,
         JobKind::Drill => engine.drill(job, meter, cancel).await,
+        JobKind::Scrub => engine.scrub(job, meter, cancel).await,
     }
 }
 

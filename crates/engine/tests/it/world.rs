@@ -84,6 +84,17 @@ impl World {
         engine(self.folder.path(), catalog, vault, self.clock.clone(), self.timeouts, repository)
     }
 
+    /// Another engine in the place of this one, that leaves so many bytes of the repository free.
+    pub(crate) fn reserve(&mut self, bytes: u64) {
+        let (catalog, vault) = (self.catalog.clone(), self.vault.clone());
+        let settings = Settings {
+            reserve_bytes: bytes,
+            ..settings(self.folder.path(), self.timeouts, RepositorySettings::default())
+        };
+        let root = RootKey::load_or_create(&self.path("root.key")).unwrap();
+        self.engine = Arc::new(Engine::new(catalog, vault, self.clock.clone(), &root, settings).unwrap());
+    }
+
     pub(crate) fn repository(&self) -> std::path::PathBuf {
         self.folder.path().join("repository")
     }
@@ -267,7 +278,11 @@ fn engine(
     repository: RepositorySettings,
 ) -> Arc<Engine> {
     let root = RootKey::load_or_create(&folder.join("root.key")).unwrap();
-    let settings = Settings {
+    Arc::new(Engine::new(catalog, vault, clock, &root, settings(folder, timeouts, repository)).unwrap())
+}
+
+fn settings(folder: &Path, timeouts: Timeouts, repository: RepositorySettings) -> Settings {
+    Settings {
         public_url: "http://127.0.0.1:7361".to_owned(),
         intranet_url: "http://10.0.0.1:7362".to_owned(),
         longest_link: Duration::from_hours(7 * 24),
@@ -281,9 +296,10 @@ fn engine(
             search: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),
             timeout: Duration::from_mins(1),
         },
+        reserve_bytes: 0,
+        scrub_bytes_per_second: None,
         repository,
-    };
-    Arc::new(Engine::new(catalog, vault, clock, &root, settings).unwrap())
+    }
 }
 
 /// A worker that runs beside the test.

@@ -65,7 +65,7 @@ pub(crate) struct BackupRow {
     pub(crate) started_at: Option<String>,
     /// When it ended.
     pub(crate) ended_at: Option<String>,
-    /// When retention removes it.
+    /// When retention removes it: by an expiry of its own, or by its instance's policy where age alone decides.
     pub(crate) expires_at: Option<String>,
     /// Kept whatever retention says.
     pub(crate) protected: bool,
@@ -81,8 +81,27 @@ pub(crate) struct BackupRow {
     pub(crate) origin: Option<OriginRow>,
     /// What the last drill found.
     pub(crate) last_drill: Option<DrillRow>,
+    /// What the last scrub found.
+    pub(crate) last_scrub: Option<ScrubRow>,
     /// Its parts; empty until it is sealed.
     pub(crate) parts: Vec<PartRow>,
+}
+
+/// What reading the stored bytes again found.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ScrubRow {
+    /// When it ended (RFC 3339).
+    pub(crate) at: String,
+    /// Whether every stored byte is what was sealed.
+    pub(crate) ok: bool,
+    /// Stored bytes that were read.
+    pub(crate) bytes: u64,
+    /// Milliseconds that it took.
+    pub(crate) took_ms: u64,
+    /// Shards whose part is not what was sealed.
+    pub(crate) broken: Vec<u32>,
+    /// Why it is not ok.
+    pub(crate) failure: Option<FailureNote>,
 }
 
 /// Where a backup came from, as a whole.

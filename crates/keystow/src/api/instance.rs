@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::PolicyRow;
+
 /// An instance to add.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +51,9 @@ pub(crate) struct NewInstanceRequest {
     /// The project.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) project: Option<String>,
+    /// Whether it is left without the usual policy (a backup a day, kept for 7 days).
+    #[serde(default)]
+    pub(crate) no_policy: bool,
 }
 
 /// What is to be different about an instance. What is absent stays; an empty text takes away what was kept.
@@ -198,6 +203,9 @@ pub(crate) struct InstanceRow {
     pub(crate) created_at: String,
     /// What the server said of itself at the last contact.
     pub(crate) server: Option<ServerRow>,
+    /// What is done with its backups by itself; only where one instance is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) policy: Option<PolicyRow>,
 }
 
 /// What a server said of itself.

@@ -10,7 +10,7 @@ use super::{FailureNote, OutcomeRow};
 pub(crate) struct JobRow {
     /// Its number.
     pub(crate) number: u64,
-    /// `take_backup`, `remove_backup`, `restore` or `drill`.
+    /// `take_backup`, `remove_backup`, `restore`, `drill` or `scrub`.
     pub(crate) kind: String,
     /// `queued`, `running`, `done`, `failed` or `cancelled`.
     pub(crate) state: String,
@@ -32,7 +32,7 @@ pub(crate) struct JobRow {
     pub(crate) ended_at: Option<String>,
     /// Why it failed.
     pub(crate) failure: Option<FailureNote>,
-    /// What a restore or a drill did, also before it failed.
+    /// What a restore, a drill or a scrub did, also before it failed.
     pub(crate) outcome: Option<OutcomeRow>,
 }
 

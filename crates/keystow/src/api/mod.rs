@@ -7,6 +7,7 @@ mod instance;
 mod job;
 mod link;
 mod node;
+mod policy;
 mod problem;
 mod repository;
 mod restore;
@@ -15,7 +16,8 @@ mod status;
 pub(crate) use access::{AccountRow, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow};
 pub(crate) use audit::{AccessList, AccessRow, AuditList, AuditRow, AuditVerdictRow, BrokenRow};
 pub(crate) use backup::{
-    BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow, Protection,
+    BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow,
+    Protection, ScrubRow,
 };
 pub(crate) use instance::{
     CaptureRequest, CaptureRow, InstanceChangeRequest, InstanceList, InstanceRow, InstanceTestRow,
@@ -26,6 +28,9 @@ pub(crate) use link::{
     IssuedLinks, LinkList, LinkRow, LinkUsageRow, NewLinkRequest, RememberedLinkRow, RevokeRequest,
 };
 pub(crate) use node::ServiceNodeRow;
+pub(crate) use policy::{
+    ComingRow, FireRow, KeepRequest, KeepRow, PolicyRequest, PolicyRow, PruneRequest, PrunedRow,
+};
 pub(crate) use problem::Problem;
 pub(crate) use repository::{NewRecipientRequest, RecipientRow, RepositoryRow};
 pub(crate) use restore::{

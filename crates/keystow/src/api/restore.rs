@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{FailureNote, JobRow, ServerRow, TlsRequest};
+use super::{FailureNote, JobRow, ScrubRow, ServerRow, TlsRequest};
 
 /// A restore to plan or to do.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -141,6 +141,8 @@ pub(crate) enum OutcomeRow {
     Restore(RestoreRow),
     /// A drill.
     Drill(DrillRow),
+    /// A scrub.
+    Scrub(ScrubRow),
 }
 
 /// What a restore did. Of a failed one: what it did before it failed.

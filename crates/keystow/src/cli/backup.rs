@@ -6,9 +6,12 @@ use jiff::Timestamp;
 use super::Context;
 use super::output::{confirm, count, grid, moment, pairs, plain, size, yes_no};
 use super::span::parse_past;
-use super::wait::wait_for_backup;
-use crate::api::{BackupList, BackupRow, DrillRow, NewBackupRequest, OriginRow, PartRow, Protection};
-use crate::failure::Failure;
+use super::wait::{wait_for_backup, wait_for_job};
+use crate::api::{
+    BackupList, BackupRow, DrillRow, JobRow, NewBackupRequest, OriginRow, OutcomeRow, PartRow, Protection,
+    PruneRequest, PrunedRow, ScrubRow,
+};
+use crate::failure::{Exit, Failure};
 
 /// Verbs of `backup`.
 #[derive(Debug, Subcommand)]
@@ -30,6 +33,14 @@ pub(crate) enum BackupCommand {
     Delete(DeleteArgs),
     /// Keep a backup whatever retention says
     Protect(ProtectArgs),
+    /// Remove the backups that no policy keeps and whose expiry has passed; it is done by itself, too
+    #[command(after_help = "Example:\n  keystow backup prune prod-cache --dry-run\n\n\
+        Never removed: a protected backup, and the last good one of an instance.")]
+    Prune(PruneArgs),
+    /// Read the stored bytes of a backup again
+    #[command(after_help = "Example:\n  keystow backup scrub 1042 --wait\n\n\
+        A backup that is not what was sealed becomes 'damaged': it is not handed out any more. Exit code 7.")]
+    Scrub(ScrubArgs),
 }
 
 /// Flags of `backup create`.
@@ -99,11 +110,36 @@ pub(crate) struct ProtectArgs {
     release: bool,
 }
 
+/// Flags of `backup prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    /// Only of this instance
+    instance: Option<String>,
+    /// Remove nothing, only tell
+    #[arg(long)]
+    dry_run: bool,
+    /// Show also what stays
+    #[arg(long)]
+    all: bool,
+}
+
+/// Flags of `backup scrub`.
+#[derive(Debug, Args)]
+pub(crate) struct ScrubArgs {
+    /// The backup's id or number
+    backup: String,
+    /// Wait until it has ended
+    #[arg(long)]
+    wait: bool,
+}
+
 /// Runs a verb.
 pub(super) async fn run(command: BackupCommand, context: &Context) -> Result<(), Failure> {
     let (client, output) = (context.client()?, context.output);
     match command {
         BackupCommand::Create(args) => create(args, context).await?,
+        BackupCommand::Prune(args) => prune(args, context).await?,
+        BackupCommand::Scrub(args) => scrub(args, context).await?,
         BackupCommand::List(args) => {
             let rows = client.list::<BackupList>(&["backups"], &args.filter(), args.limit).await?;
             output.value(&rows, |rows| tabulate(rows))?;
@@ -153,6 +189,70 @@ async fn create(args: CreateArgs, context: &Context) -> Result<(), Failure> {
     Ok(())
 }
 
+async fn prune(args: PruneArgs, context: &Context) -> Result<(), Failure> {
+    let (client, output) = (context.client()?, context.output);
+    let dry_run = args.dry_run;
+    let request = PruneRequest { instance: args.instance, dry_run };
+    let rows: Vec<PrunedRow> = client.post(&["backups", "prune"], &request).await?;
+    output.value(&rows, |rows| tabulate_pruned(rows, dry_run, args.all))?;
+    let gone = rows.iter().filter(|row| !row.keep).count();
+    let verb = if dry_run { "would go" } else { "removed" };
+    output.note(&format!("{gone} {verb}, {} stay", rows.len() - gone));
+    Ok(())
+}
+
+fn tabulate_pruned(rows: &[PrunedRow], dry_run: bool, all: bool) -> String {
+    let cells: Vec<_> = rows
+        .iter()
+        .filter(|row| all || dry_run || !row.keep)
+        .map(|row| {
+            vec![
+                row.backup.id.clone(),
+                row.backup.instance.clone(),
+                moment(&row.backup.created_at),
+                row.backup.state.clone(),
+                if row.keep { "stays" } else { "goes" }.to_owned(),
+                row.reasons.join(", "),
+            ]
+        })
+        .collect();
+    if cells.is_empty() {
+        return String::new();
+    }
+    grid(&["ID", "INSTANCE", "ASKED FOR", "STATE", "VERDICT", "BECAUSE"], cells)
+}
+
+async fn scrub(args: ScrubArgs, context: &Context) -> Result<(), Failure> {
+    let (client, output) = (context.client()?, context.output);
+    let asked: JobRow = client.act(&["backups", &args.backup, "scrub"]).await?;
+    if !args.wait {
+        output.value(&asked, |job| pairs([("job", Some(job.number.to_string()))]))?;
+        output.note(&format!("next: keystow job show {}", asked.number));
+        return Ok(());
+    }
+    let ended = wait_for_job(&client, asked.number, "the scrub", &asked.instance, output).await?;
+    output.value(&ended, |job| match &job.outcome {
+        Some(OutcomeRow::Scrub(found)) => describe_scrubbed(found),
+        _ => String::new(),
+    })?;
+    match ended.failure {
+        Some(note) => Err(note.into()),
+        None if ended.state == "done" => Ok(()),
+        None => Err(Failure::new(Exit::Failure, "CANCELLED", format!("the scrub was {}", ended.state))),
+    }
+}
+
+/// What a scrub found, for people.
+pub(super) fn describe_scrubbed(found: &ScrubRow) -> String {
+    pairs([
+        (
+            "read again",
+            Some(format!("{}, {} in {} ms", moment(&found.at), size(found.bytes), count(found.took_ms))),
+        ),
+        ("found", Some(if found.ok { "as it was sealed" } else { "damaged" }.to_owned())),
+    ])
+}
+
 impl ListArgs {
     fn filter(&self) -> Vec<(&'static str, String)> {
         let states = (!self.state.is_empty()).then(|| self.state.join(","));
@@ -180,9 +280,17 @@ fn tabulate(rows: &[BackupRow]) -> String {
             row.state.clone(),
             if sealed { size(row.size_bytes) } else { String::new() },
             if sealed { count(row.keys) } else { String::new() },
+            if row.protected {
+                "protected".to_owned()
+            } else {
+                row.expires_at.as_deref().map(moment).unwrap_or_default()
+            },
         ]
     });
-    grid(&["ID", "NUMBER", "INSTANCE", "STARTED", "MODE", "STATE", "SIZE", "KEYS"], cells.collect())
+    grid(
+        &["ID", "NUMBER", "INSTANCE", "STARTED", "MODE", "STATE", "SIZE", "KEYS", "EXPIRES"],
+        cells.collect(),
+    )
 }
 
 fn describe(row: &BackupRow) -> String {
@@ -210,6 +318,7 @@ fn describe(row: &BackupRow) -> String {
         ("try", row.failure.as_ref().and_then(|note| note.hint.clone())),
         ("source", row.origin.as_ref().map(describe_origin)),
         ("last drill", row.last_drill.as_ref().map(describe_drill)),
+        ("read again", row.last_scrub.as_ref().map(describe_scrub)),
     ]);
     for missing in row.origin.iter().flat_map(|origin| &origin.missing) {
         let why = format!("slots {}: {}", missing.slots, missing.failure.message);
@@ -248,6 +357,11 @@ fn describe_drill(drill: &DrillRow) -> String {
         None => format!("loaded in {} ms", count(drill.took_ms)),
     };
     format!("{} by {}, {end}", moment(&drill.at), drill.server)
+}
+
+fn describe_scrub(scrub: &ScrubRow) -> String {
+    let found = if scrub.ok { "as it was sealed" } else { "damaged" };
+    format!("{}, {found}", moment(&scrub.at))
 }
 
 fn describe_part(part: &PartRow) -> String {

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::Context;
 use super::login::LoginArgs;
-use super::output::confirm;
+use super::output::{confirm, moment};
 use crate::api::{
     CaptureRequest, InstanceChangeRequest, InstanceList, InstanceRow, InstanceTestRow, NewInstanceRequest,
     TlsRequest,
@@ -81,6 +81,9 @@ pub(crate) struct AddArgs {
     /// Project that it is in
     #[arg(long)]
     project: Option<String>,
+    /// Take backups by hand only, in place of one a day that is kept for 7 days
+    #[arg(long)]
+    no_policy: bool,
     #[command(flatten)]
     login: LoginArgs,
     #[command(flatten)]
@@ -166,6 +169,14 @@ pub(super) async fn run(command: InstanceCommand, context: &Context) -> Result<(
         InstanceCommand::Add(args) => {
             let row: InstanceRow = client.post(&["instances"], &(*args).into_request()?).await?;
             output.value(&row, describe)?;
+            match row.policy.as_ref().and_then(|policy| policy.next_at.as_deref()) {
+                Some(at) => output.note(&format!(
+                    "a backup is taken every day, first at {}, and kept for 7 days; change that with: keystow policy set {}",
+                    moment(at),
+                    row.id
+                )),
+                None => output.note("no backup is taken by itself"),
+            }
             output.note(&format!("next: keystow backup create {} --wait", row.id));
         }
         InstanceCommand::Set(args) => {
@@ -213,6 +224,7 @@ impl AddArgs {
             replica_zone: self.replica_zone,
             account: self.account,
             project: self.project,
+            no_policy: self.no_policy,
         })
     }
 }

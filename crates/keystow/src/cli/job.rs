@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::Context;
+use super::backup::describe_scrubbed;
 use super::drill::describe_drilled;
 use super::output::{count, grid, moment, pairs, size};
 use super::restore::describe_restored;
@@ -107,6 +108,7 @@ fn describe(row: &JobRow) -> String {
     match &row.outcome {
         Some(OutcomeRow::Restore(restored)) => text.push_str(&describe_restored(restored)),
         Some(OutcomeRow::Drill(drilled)) => text.push_str(&describe_drilled(drilled)),
+        Some(OutcomeRow::Scrub(found)) => text.push_str(&describe_scrubbed(found)),
         None => {}
     }
     text

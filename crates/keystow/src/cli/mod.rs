@@ -21,6 +21,7 @@ mod login;
 mod new_file;
 mod node;
 mod output;
+mod policy;
 mod progress;
 mod project;
 mod relabel;
@@ -94,6 +95,9 @@ enum Command {
     /// Take, list and remove backups
     #[command(subcommand, visible_alias = "backups")]
     Backup(backup::BackupCommand),
+    /// When backups are taken by themselves, and how long they are kept
+    #[command(subcommand, visible_alias = "policies")]
+    Policy(policy::PolicyCommand),
     /// Expiring download links
     #[command(subcommand, visible_alias = "links")]
     Link(link::LinkCommand),
@@ -174,6 +178,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(args) => serve::run(args).await,
         Command::Instance(command) => instance::run(command, &context).await,
         Command::Backup(command) => backup::run(command, &context).await,
+        Command::Policy(command) => policy::run(command, &context).await,
         Command::Link(command) => link::run(command, &context).await,
         Command::Access(command) => access::run(command, &context).await,
         Command::Audit(command) => audit::run(command, &context).await,
@@ -224,6 +229,16 @@ mod tests {
             "keystow backup create x --wait --remark r --keep-days 7 --json",
             "keystow backup list --instance x --state available,failed --since 7d --until 2027-01-01T00:00:00Z",
             "keystow backup protect 12 --release",
+            "keystow backup prune --dry-run --json",
+            "keystow backup prune x",
+            "keystow backup scrub 12 --wait",
+            "keystow policy set x --cron 5 --cron 6 --time-zone Asia/Shanghai --jitter 10m --window 01:00-05:00 --pause",
+            "keystow policy set x --keep-last 1 --keep-within 30d --keep-daily 7 --keep-weekly 4 --keep-monthly 12 \
+             --keep-yearly 1 --keep-minimum 2 --verify-every 7d --drill-every 30d --resume --include-manual true",
+            "keystow policy next -n 3",
+            "keystow policy show x",
+            "keystow policy delete x --yes",
+            "keystow instance add redis://h --no-policy",
             "keystow link create b --ttl 6h --network both --ip 10.0.0.0/8 --ip 192.0.2.1 --once",
             "keystow link revoke --backup b",
             "keystow link revoke l-1",
@@ -282,6 +297,9 @@ mod tests {
             "keystow repository recipients add --name x",
             "keystow repository recipients add age1x --passphrase-file f --name x",
             "keystow backup create",
+            "keystow policy set x --pause --resume",
+            "keystow policy set x --keep-minimum 0",
+            "keystow policy set x --cron 5 --no-cron",
             "keystow inspect f --top 0",
             "keystow inspect f --type number",
             "keystow export f --format xml",

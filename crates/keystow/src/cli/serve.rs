@@ -15,7 +15,7 @@ use keystow_engine::model::{Node, NodeRole, Throughput};
 use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, RepositorySettings, Settings, Verify};
 use keystow_engine::redis::{Timeouts, throwaway};
 use keystow_engine::work::{
-    WorkerSettings, collect_debts, keep_seen, keep_swept, run_worker, write_access_log,
+    WorkerSettings, collect_debts, keep_seen, keep_swept, run_scheduler, run_worker, write_access_log,
 };
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
@@ -150,6 +150,9 @@ fn work(
         if is_shared {
             tracker.spawn(keep_swept(engine.clone(), stop.clone()));
         }
+    }
+    if config.has_role(NodeRole::Scheduler) {
+        tracker.spawn(run_scheduler(engine.clone(), stop.clone()));
     }
 }
 
@@ -302,6 +305,8 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, OpenCatalog)> {
                 .unwrap_or_default(),
             timeout: config.drill.timeout.0,
         },
+        reserve_bytes: config.repository.reserve.0,
+        scrub_bytes_per_second: Some(config.scrub.bytes_per_second.0).filter(|rate| *rate > 0),
         repository: repository(config),
     };
     let engine = Arc::new(Engine::new(catalog.shared(), vault, Clock::system(), &root, settings)?);

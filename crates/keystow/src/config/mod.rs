@@ -24,7 +24,7 @@ pub(crate) use layers::Layers;
 pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
 pub(crate) use repository::{Compression, Encryption, Repository, Verify};
 pub(crate) use tls::Tls;
-pub(crate) use values::{Cidr, Period};
+pub(crate) use values::{Cidr, Period, Size};
 
 /// Everything that an operator can set.
 #[derive(Debug, Clone, Deserialize)]
@@ -42,6 +42,7 @@ pub(crate) struct Config {
     pub(crate) work: Work,
     pub(crate) restore: Restore,
     pub(crate) drill: Drill,
+    pub(crate) scrub: Scrub,
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
     /// By the operator's name for the network.
@@ -178,6 +179,13 @@ pub(crate) struct Drill {
     /// Folder with server programs; empty = only those on the PATH.
     pub(crate) folder: PathBuf,
     pub(crate) timeout: Period,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scrub {
+    /// 0 = as fast as it can.
+    pub(crate) bytes_per_second: Size,
 }
 
 #[derive(Debug, Clone, Deserialize)]

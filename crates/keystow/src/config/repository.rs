@@ -26,6 +26,8 @@ pub(crate) struct Repository {
     public_endpoint: String,
     intranet_endpoint: String,
     spool: Size,
+    /// Bytes that backups leave free.
+    pub(crate) reserve: Size,
     pub(crate) compression: Compression,
     pub(crate) encryption: Encryption,
     pub(crate) verify: Verify,

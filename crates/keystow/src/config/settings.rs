@@ -129,6 +129,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         r#""1GiB""#,
         "most bytes on local disk between a source and a slow object store, for each part on its way; 0 = none",
     ),
+    setting(
+        "repository.reserve",
+        r#""1GiB""#,
+        "bytes of the repository that a backup must leave free, where its store tells how many are; 0 = none",
+    ),
     setting("repository.compression", r#""off""#, "off or zstd: how new backups are compressed"),
     setting("repository.encryption", r#""off""#, "off or age: how new backups are encrypted"),
     setting(
@@ -199,6 +204,11 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "folder with redis-server and valkey-server programs for drills, beside those on the PATH",
     ),
     setting("drill.timeout", r#""1h""#, "time that a throw-away server gets to load one part"),
+    setting(
+        "scrub.bytes_per_second",
+        r#""100MiB""#,
+        "how fast one scrub reads stored bytes; 0 = as fast as it can",
+    ),
     setting("networks.*.cidrs", "[]", "addresses or CIDRs of that network"),
     setting("networks.*.vpc_id", r#""""#, "the id by which vendors' APIs name the network"),
     setting("networks.*.region", r#""""#, "the region that the network is in"),

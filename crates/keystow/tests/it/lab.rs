@@ -208,8 +208,15 @@ impl Server {
         until("the server's end", || self.child.try_wait().unwrap()).code().unwrap_or(-1)
     }
 
-    /// Runs a command against this server.
+    /// Runs a command against this server. Instances are added without the usual policy: its backup could fall due in
+    /// the middle of a test.
     pub(crate) fn cli(&self, words: &[&str]) -> Said {
+        let is_add = words.starts_with(&["instance", "add"]);
+        self.typed(&if is_add { [words, &["--no-policy"]].concat() } else { words.to_vec() })
+    }
+
+    /// Runs a command against this server just as it is typed.
+    pub(crate) fn typed(&self, words: &[&str]) -> Said {
         finish(
             program()
                 .args(words)

@@ -12,6 +12,7 @@ mod downloads;
 mod lab;
 mod monitoring;
 mod outputs;
+mod policies;
 mod proxies;
 mod relabel;
 mod restore;

@@ -139,11 +139,25 @@ class AlibabaContract:
         self.assertEqual([], listed["Backups"]["Backup"])
 
     def test_what_is_not_supported_yet_says_so(self):
-        policy = {"PreferredBackupPeriod": "Monday", "PreferredBackupTime": "01:00Z-02:00Z"}
         some = {"BackupId": "1001", "FilterKey": "user:.*"}
-        for action, more in (("DescribeBackupPolicy", {}), ("ModifyBackupPolicy", policy), ("RestoreInstance", some)):
-            with self.subTest(action):
-                self.refused("UnsupportedOperation", action, InstanceId=ALIBABA_INSTANCE, **more)
+        self.refused("UnsupportedOperation", "RestoreInstance", InstanceId=ALIBABA_INSTANCE, **some)
+
+    def test_a_policy_is_set_and_shown(self):
+        keystow, instance = world().keystow, f"r-policy{self.generation.__name__.lower()}"
+        keystow.cli("instance", "add", world().redis.url, "--id", instance)
+        self.addCleanup(keystow.cli, "instance", "delete", instance)
+        hour = (int(minute()[11:13]) + 12) % 24
+        period = f"{hour:02}:00Z-{(hour + 1) % 24:02}:00Z"
+        change = {"PreferredBackupPeriod": "Monday,Thursday", "PreferredBackupTime": period}
+        self.refused("Forbidden.RAM", "ModifyBackupPolicy", VIEWER, InstanceId=instance, **change)
+        self.client.call("ModifyBackupPolicy", InstanceId=instance, **change)
+        shown = self.client.call("DescribeBackupPolicy", InstanceId=instance)
+        self.assertEqual(("Monday,Thursday", period, "7"), (
+            shown["PreferredBackupPeriod"], shown["PreferredBackupTime"], str(shown["BackupRetentionPeriod"])))
+        kept = keystow.json("policy", "show", instance)
+        self.assertEqual(([f"0 {hour} * * 1,4"], "UTC", "7d"),
+                         (kept["schedules"], kept["time_zone"], kept["keep"]["within"]))
+        self.assertEqual(shown["PreferredNextBackupTime"], kept["next_at"][:16] + "Z")
 
     def test_a_backup_is_put_back_by_its_number_and_by_its_time(self):
         instance = f"r-back{self.generation.__name__.lower()}"

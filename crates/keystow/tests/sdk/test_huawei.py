@@ -252,15 +252,32 @@ class GeminiTest(HuaweiCase):
         self.refused(400, "DBS.201214", lambda: self.call(
             gemini, "RestoreExistingInstance", instance_id=INSTANCE, body={"backup_id": UNKNOWN}))
 
+    def test_a_policy_is_set_shown_and_switched_off(self):
+        instance = "5a5a4c6b8d9a4b0c9e2f3a5b7c8d9e0fin12"
+        keystow = world().keystow
+        keystow.cli("instance", "add", world().redis.url, "--id", instance)
+        self.addCleanup(keystow.cli, "instance", "delete", instance)
+        for service, shows in ((gemini, ("ShowBackupPolicy", "ShowBackupPolicies")), (dds, ("ShowBackupPolicy",))):
+            with self.subTest(service=service.__name__):
+                wanted = {"keep_days": 30, "start_time": "01:15-02:15", "period": "1,3,7"}
+                self.call(service, "SetBackupPolicy", instance_id=instance, body={"backup_policy": wanted})
+                for action in shows:
+                    shown = self.call(service, action, instance_id=instance).backup_policy
+                    self.assertEqual(wanted, {
+                        "keep_days": shown.keep_days, "start_time": shown.start_time, "period": shown.period})
+                kept = keystow.json("policy", "show", instance)
+                self.assertEqual((["15 1 * * 1,3,7"], "30d", False),
+                                 (kept["schedules"], kept["keep"]["within"], kept["paused"]))
+                off = {"keep_days": 0, "start_time": "01:15-02:15", "period": "1,3,7"}
+                self.call(service, "SetBackupPolicy", instance_id=instance, body={"backup_policy": off})
+                self.assertEqual(0, self.call(service, shows[0], instance_id=instance).backup_policy.keep_days)
+                self.assertTrue(keystow.json("policy", "show", instance)["paused"])
+
     def test_what_is_not_done_here_is_said(self):
         backup = {"backup_id": UNKNOWN}
         window = {"start_time": "2026-11-21T08:00:00+0000", "end_time": "2026-11-22T08:00:00+0000"}
-        policy = {"backup_policy": {"keep_days": 7, "start_time": "01:00-02:00", "period": "1,3"}}
         ours = {"instance_id": INSTANCE}
         for service, action, parameters in (
-                (gemini, "ShowBackupPolicy", ours), (gemini, "ShowBackupPolicies", ours),
-                (gemini, "SetBackupPolicy", ours | {"body": policy}), (dds, "ShowBackupPolicy", ours),
-                (dds, "SetBackupPolicy", ours | {"body": policy}),
                 (gemini, "RestoreRedisData", ours | {"body": {"recovery_info": {}}}),
                 (gemini, "RestoreRedisPitr", ours | {"body": {"restore_time": window["end_time"]}}),
                 (gemini, "ShowRedisPitrInfo", ours), (gemini, "ShowRedisPitrPolicy", ours),

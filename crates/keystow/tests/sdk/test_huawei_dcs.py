@@ -113,11 +113,19 @@ class DcsTest(HuaweiCase):
         self.refused(400, "DCS.4062", lambda: self.call(dcs, "RestoreInstance", instance_id=INSTANCE, body={
             "backup_id": UNKNOWN}), "backup_id")
 
-    def test_what_is_not_done_here_is_said(self):
+    def test_a_policy_is_set_and_switched_off(self):
+        instance = "1e5e4c6b-8d9a-4b0c-9e2f-3a5b7c8d9e0f"
+        keystow = world().keystow
+        keystow.cli("instance", "add", world().redis.url, "--id", instance)
+        self.addCleanup(keystow.cli, "instance", "delete", instance)
         plan = {"backup_at": [1, 3], "period_type": "weekly", "begin_at": "00:00-01:00"}
-        policy = {"backup_type": "auto", "save_days": 7, "periodical_backup_plan": plan}
-        self.refused(400, "DCS.4095", lambda: self.call(dcs, "UpdateInstance", instance_id=INSTANCE, body={
-            "instance_backup_policy": policy}))
+        policy = {"backup_type": "auto", "save_days": 5, "periodical_backup_plan": plan}
+        self.call(dcs, "UpdateInstance", instance_id=instance, body={"instance_backup_policy": policy})
+        kept = keystow.json("policy", "show", instance)
+        self.assertEqual((["0 0 * * 1,3"], "5d", False), (kept["schedules"], kept["keep"]["within"], kept["paused"]))
+        self.call(dcs, "UpdateInstance", instance_id=instance, body={
+            "instance_backup_policy": {"backup_type": "manual"}})
+        self.assertTrue(keystow.json("policy", "show", instance)["paused"])
 
     def test_an_append_only_file_is_not_taken(self):
         self.refused(400, "DCS.4062", lambda: self.call(

@@ -248,14 +248,35 @@ class TencentContract(TencentCalls):
 
     def test_what_is_not_there_yet_says_so(self):
         for action, parameters in {
-                "DescribeAutoBackupConfig": {"InstanceId": TENCENT_INSTANCE},
-                "ModifyAutoBackupConfig": {"InstanceId": TENCENT_INSTANCE, "WeekDays": ["Monday"],
-                                           "TimePeriod": "02:00-03:00"},
                 "CloneInstances": {}, "ModifyInstanceBackupMode": {}, "DescribeBackupEncryptConfig": {},
                 "ModifyBackupEncrypt": {}, "DescribeSecondLevelBackupInfo": {}, "CreateExportTask": {},
                 "DescribeExportTasks": {}}.items():
             with self.subTest(action):
                 self.refused("UnsupportedOperation", lambda: self.client().call_json(action, parameters))
+
+    def test_a_policy_is_set_and_shown(self):
+        instance = f"crs-policy{self.sign_method.lower()}{self.method.lower()}"
+        self.keystow.cli("instance", "add", world().redis.url, "--id", instance)
+        self.addCleanup(self.keystow.cli, "instance", "delete", instance)
+        shown = self.call("DescribeAutoBackupConfig", InstanceId=instance)
+        self.assertEqual([], shown["WeekDays"])
+        hour = (datetime.now(BEIJING).hour + 12) % 24
+        period = f"{hour:02}:00-{(hour + 1) % 24:02}:00"
+        change = {"WeekDays": ["Monday", "Sunday"], "TimePeriod": period, "BackupStorageDays": 30}
+        self.refused("UnauthorizedOperation.NoCAMAuthed",
+                     lambda: self.call("ModifyAutoBackupConfig", VIEWER, InstanceId=instance, **change))
+        self.assertEqual(change, change | {
+            name: value for name, value in self.call("ModifyAutoBackupConfig", InstanceId=instance, **change).items()
+            if name in change})
+        shown = self.call("DescribeAutoBackupConfig", InstanceId=instance)
+        self.assertEqual(change, {name: shown[name] for name in change})
+        kept = self.keystow.json("policy", "show", instance)
+        self.assertEqual((f"0 {(hour - 8) % 24} * *", "30d"),
+                         (kept["schedules"][0].rpartition(" ")[0], kept["keep"]["within"]))
+        # Days alone change nothing else.
+        self.call("ModifyAutoBackupConfig", InstanceId=instance, BackupStorageDays=14)
+        shown = self.call("DescribeAutoBackupConfig", InstanceId=instance)
+        self.assertEqual(change | {"BackupStorageDays": 14}, {name: shown[name] for name in change})
 
     def test_what_is_not_there_yet_is_checked_all_the_same(self):
         modify = lambda **change: lambda: self.call(

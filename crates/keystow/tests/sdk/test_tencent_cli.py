@@ -77,4 +77,4 @@ class TencentCliTest(unittest.TestCase):
         self.assert_fails("InvalidParameterValue.BackupNotExists", "DescribeBackupUrl", *backup)
         self.assert_fails("UnauthorizedOperation.NoCAMAuthed", "DescribeBackupUrl", *backup, key=VIEWER)
         self.assert_fails("AuthFailure.SignatureFailure", "DescribeInstances", key=(OPERATOR[0], "wrong"))
-        self.assert_fails("UnsupportedOperation", "DescribeAutoBackupConfig", *backup[:2])
+        self.assert_fails("UnsupportedOperation", "DescribeBackupEncryptConfig", *backup[:2])

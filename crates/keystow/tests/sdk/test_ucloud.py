@@ -197,13 +197,24 @@ class GroupTest(UcloudCase):
         listed = self.client(path="/ucloud").umem().describe_umem({"Protocol": "redis", "ResourceId": GROUP})
         self.assertEqual(1, listed["TotalCount"])
 
+    def test_a_strategy_is_a_policy(self):
+        keystow = world().keystow
+        self.addCleanup(keystow.cli, "policy", "delete", GROUP, "--yes")
+        beijing = (time.gmtime().tm_hour + 20) % 24
+        self.invoke("UpdateURedisBackupStrategy", Zone=ZONE, GroupId=GROUP, AutoBackup="enable", BackupTime=str(beijing))
+        kept = keystow.json("policy", "show", GROUP)
+        self.assertEqual(([f"0 {(beijing - 8) % 24} * * *"], "UTC", False),
+                         (kept["schedules"], kept["time_zone"], kept["paused"]))
+        self.invoke("UpdateURedisBackupStrategy", Zone=ZONE, GroupId=GROUP, AutoBackup="disable")
+        self.assertTrue(keystow.json("policy", "show", GROUP)["paused"])
+
     def test_what_is_not_done_here_is_said(self):
-        for action, parameters in (("UpdateURedisBackupStrategy", {"GroupId": GROUP, "AutoBackup": "enable"}),
+        for action, parameters in (("UpdateURedisBackupStrategy", {"GroupId": GROUP, "OperationType": "modify"}),
                                    ("CreateURedisGroup", {"Name": "another", "HighAvailability": "disable"}),
                                    ("CreateUMemSpace", {"Name": "another", "Size": 1}),
                                    ("RestoreURedisGroup", {"GroupId": GROUP})):
             with self.subTest(action):
-                self.refused(161, lambda: self.invoke(action, Zone=ZONE, **parameters), f"[{action}]")
+                self.refused(161, lambda: self.invoke(action, Zone=ZONE, **parameters), f"[{action}")
 
     def test_projects_and_regions_are_listed(self):
         projects = self.call("GetProjectList")["ProjectSet"]

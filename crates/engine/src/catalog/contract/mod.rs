@@ -11,6 +11,7 @@ mod jobs;
 mod links;
 mod nodes;
 mod nonces;
+mod policies;
 mod vitals;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     nodes::run(&open).await;
     nonces::run(&open).await;
     debts::run(&open).await;
+    policies::run(&open).await;
     audit::run(&open).await;
     access_log::run(&open).await;
     vitals::run(&open).await;

@@ -1,4 +1,4 @@
-//! What PostgreSQL refused, in our words.
+//! What `PostgreSQL` refused, in our words.
 
 use std::fmt::Display;
 

@@ -21,16 +21,28 @@ pub(super) async fn request(
     now: Timestamp,
 ) -> Result<Backup> {
     let mut tx = catalog.write().await?;
+    let backup = add_requested(&mut tx, id, new, now).await?;
+    tx.commit().await.map_err(|error| failed(&error))?;
+    Ok(backup)
+}
+
+/// Adds a backup and its job, in whatever transaction made them needed.
+pub(super) async fn add_requested(
+    tx: &mut sqlx::Transaction<'_, Db>,
+    id: BackupId,
+    new: &NewBackup,
+    now: Timestamp,
+) -> Result<Backup> {
     let row = sqlx::query("SELECT * FROM instance WHERE account = $1 AND id = $2")
         .bind(new.account.as_str())
         .bind(new.instance.as_str())
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut **tx)
         .await
         .map_err(|error| failed(&error))?
         .ok_or_else(|| not_found("instance", &new.instance))?;
     let instance = rows::instance(&row)?;
-    let number = next_number(&mut tx).await?;
-    let job = next_number(&mut tx).await?;
+    let number = next_number(tx).await?;
+    let job = next_number(tx).await?;
     let backup = Backup {
         id,
         number,
@@ -57,9 +69,10 @@ pub(super) async fn request(
         failure: None,
         origin: None,
         last_drill: None,
+        last_scrub: None,
         parts: Vec::new(),
     };
-    add_backup(&mut tx, &backup).await?;
+    add_backup(tx, &backup).await?;
     let wanted = NewJob {
         account: new.account.clone(),
         backup: id,
@@ -68,8 +81,7 @@ pub(super) async fn request(
         order: None,
         target: None,
     };
-    super::jobs::add(&mut tx, job, &wanted, now).await?;
-    tx.commit().await.map_err(|error| failed(&error))?;
+    super::jobs::add(tx, job, &wanted, now).await?;
     Ok(backup)
 }
 
@@ -351,11 +363,30 @@ async fn refuse_in_use(tx: &mut sqlx::Transaction<'_, Db>, id: BackupId) -> Resu
         .hint(format!("wait for it, or stop it first: keystow job cancel {number}")))
 }
 
-/// Marks a backup expired; the job that removes its objects is written in the same transaction.
+/// The last good backup of an instance goes by hand only.
+async fn refuse_last(tx: &mut sqlx::Transaction<'_, Db>, backup: &Backup) -> Result<()> {
+    let others: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM backup WHERE account = $1 AND instance = $2 AND state = 'available' AND id <> $3",
+    )
+    .bind(backup.account.as_str())
+    .bind(backup.instance.as_str())
+    .bind(backup.id.to_string())
+    .fetch_one(&mut **tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    if others == 0 && backup.state == BackupState::Available {
+        return Err(conflict(format!("the backup {} is the last good one", backup.id)));
+    }
+    Ok(())
+}
+
+/// Marks a backup expired; the job that removes its objects is written in the same transaction. `by_itself`: nobody
+/// named it, so that the last good one stays.
 pub(super) async fn expire(
     catalog: &Store,
     account: &AccountId,
     id: BackupId,
+    by_itself: bool,
     now: Timestamp,
 ) -> Result<Number> {
     let mut tx = catalog.write().await?;
@@ -376,6 +407,9 @@ pub(super) async fn expire(
             .hint(format!("release it first: keystow backup protect {id} --release")));
     }
     refuse_in_use(&mut tx, id).await?;
+    if by_itself {
+        refuse_last(&mut tx, &backup).await?;
+    }
     sqlx::query("UPDATE backup SET state = 'expired' WHERE id = $1")
         .bind(id.to_string())
         .execute(&mut *tx)

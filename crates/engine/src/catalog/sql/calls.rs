@@ -7,16 +7,16 @@ use jiff::Timestamp;
 
 use super::{
     IS_SHARED, Store, access_log, accounts, audit, backups, debts, instances, jobs, links, nodes, nonces,
-    notes, vitals,
+    notes, policies, vitals,
 };
 use crate::catalog::{AttemptOutcome, Catalog, SealedBackup};
 use crate::error::Result;
 use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
-    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Instance,
-    InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob,
-    Node, Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope,
-    SeenNode, ServerFacts,
+    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Fire,
+    FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter, KeptPolicy, Lease,
+    LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Node, Number, Outcome, Page, Part, Progress,
+    Project, ProjectId, RememberedLink, RevocationScope, SeenNode, ServerFacts,
 };
 
 #[async_trait]
@@ -162,7 +162,64 @@ impl Catalog for Store {
     }
 
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
-        backups::expire(self, account, id, now).await
+        backups::expire(self, account, id, false, now).await
+    }
+
+    async fn retire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
+        backups::expire(self, account, id, true, now).await
+    }
+
+    async fn policy(&self, account: &AccountId, instance: &InstanceId) -> Result<Option<KeptPolicy>> {
+        policies::one(self, account, instance).await
+    }
+
+    async fn policies(
+        &self,
+        account: &AccountId,
+        project: Option<&ProjectId>,
+        page: Page,
+    ) -> Result<Vec<KeptPolicy>> {
+        policies::list(self, account, project, page).await
+    }
+
+    async fn set_policy(&self, new: &KeptPolicy, seen: u64) -> Result<KeptPolicy> {
+        policies::set(self, new, seen).await
+    }
+
+    async fn delete_policy(&self, account: &AccountId, instance: &InstanceId) -> Result<bool> {
+        policies::delete(self, account, instance).await
+    }
+
+    async fn due_policies(&self, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>> {
+        policies::due(self, now, most).await
+    }
+
+    async fn fire_policy(
+        &self,
+        firing: &Firing,
+        now: Timestamp,
+    ) -> Result<Option<(FireOutcome, Option<Backup>)>> {
+        policies::fire(self, firing, now).await
+    }
+
+    async fn fires(&self, account: &AccountId, instance: &InstanceId, most: u64) -> Result<Vec<Fire>> {
+        policies::fires(self, account, instance, most).await
+    }
+
+    async fn due_upkeep(&self, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>> {
+        policies::due_upkeep(self, now, most).await
+    }
+
+    async fn begin_upkeep(&self, kept: &KeptPolicy, next: Timestamp) -> Result<bool> {
+        policies::begin_upkeep(self, kept, next).await
+    }
+
+    async fn note_drill(&self, account: &AccountId, instance: &InstanceId, now: Timestamp) -> Result<()> {
+        policies::note_drill(self, account, instance, now).await
+    }
+
+    async fn instances_with_expired(&self, now: Timestamp) -> Result<Vec<(AccountId, InstanceId)>> {
+        policies::with_expired(self, now).await
     }
 
     async fn request_job(&self, new: &NewJob, now: Timestamp) -> Result<Job> {

@@ -5,12 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, QueryBuilder, Transaction};
 
-use super::{Db, Store, failed, length, next_number, now_at, place, rows};
+use super::{Db, Store, failed, length, next_number, now_at, place, policies, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
     AccountId, BackupState, Failure, Job, JobFilter, JobKind, JobState, Lease, Listed, ListedJob, NewJob,
-    Number, Outcome, Part, Progress, SealedPart, micros,
+    Number, Outcome, Part, Progress, ScrubOutcome, SealedPart, micros,
 };
 
 /// The job that has been due longest at `$1`. `SQLite` takes the index of unfinished jobs, and looks at no other, only
@@ -255,6 +255,7 @@ pub(super) async fn seal(
             .await
             .map_err(|error| failed(&error))?;
     }
+    policies::learn(&mut tx, &job, true, now).await?;
     tx.commit().await.map_err(|error| failed(&error))
 }
 
@@ -276,11 +277,14 @@ pub(super) async fn fail(
     if job.kind == JobKind::TakeBackup {
         let ended = (backup == BackupState::Failed).then_some(now);
         set_backup(&mut tx, &job, backup, failure, ended).await?;
+        if matches!(outcome, AttemptOutcome::Failed(_)) {
+            policies::learn(&mut tx, &job, false, now).await?;
+        }
     }
     tx.commit().await.map_err(|error| failed(&error))
 }
 
-/// Keeps what a job did, so far; a drill's is also shown with its backup.
+/// Keeps what a job did, so far; a drill's and a scrub's are also shown with its backup.
 pub(super) async fn record(catalog: &Store, lease: &Lease, outcome: &Outcome) -> Result<()> {
     let mut tx = catalog.write().await?;
     let row = sqlx::query(
@@ -301,7 +305,37 @@ pub(super) async fn record(catalog: &Store, lease: &Lease, outcome: &Outcome) ->
             .await
             .map_err(|error| failed(&error))?;
     }
+    if let Outcome::Scrub(scrub) = outcome {
+        record_scrub(&mut tx, &rows::job(&row)?, scrub).await?;
+    }
     tx.commit().await.map_err(|error| failed(&error))
+}
+
+/// A broken backup is `damaged` from now on; one that is found whole again is what it was before.
+async fn record_scrub(tx: &mut Transaction<'_, Db>, job: &Job, scrub: &ScrubOutcome) -> Result<()> {
+    sqlx::query("UPDATE backup SET last_scrub = $2 WHERE id = $1")
+        .bind(job.backup.to_string())
+        .bind(rows::to_json(scrub)?)
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    let (query, state, failure) = if scrub.ok {
+        let Some(before) = &scrub.before else { return Ok(()) };
+        let query = "UPDATE backup SET state = $2, failure = $3 WHERE id = $1 AND state = 'damaged'";
+        (query, before.state, before.failure.as_ref())
+    } else {
+        let query = "UPDATE backup SET state = $2, failure = $3 WHERE id = $1 \
+                     AND state IN ('available', 'partial', 'quarantined', 'damaged')";
+        (query, BackupState::Damaged, scrub.failure.as_ref())
+    };
+    sqlx::query(query)
+        .bind(job.backup.to_string())
+        .bind(state.as_str())
+        .bind(failure.map(rows::to_json).transpose()?)
+        .execute(&mut **tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    Ok(())
 }
 
 pub(super) async fn finish(catalog: &Store, lease: &Lease, now: Timestamp) -> Result<()> {

@@ -18,6 +18,7 @@ mod nodes;
 mod nonces;
 mod notes;
 mod place;
+mod policies;
 pub(super) mod rows;
 pub(super) mod schema;
 mod vitals;

@@ -9,9 +9,9 @@ use sqlx::Row as _;
 use super::{Row, failed};
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, AccessRecord, Account, AuditEntry, AuditFacts, Backup, Debt, DeliveryBudget, Instance,
-    InstanceVitals, Job, JobKind, JobState, LinkUsage, ListedJob, Node, Number, Project, RememberedLink,
-    SeenNode, Throughput,
+    AccessKey, AccessRecord, Account, AccountId, AuditEntry, AuditFacts, Backup, Debt, DeliveryBudget, Fire,
+    FireOutcome, Instance, InstanceId, InstanceVitals, Job, JobKind, JobState, KeptPolicy, LinkUsage,
+    ListedJob, Node, Number, Planned, Project, RememberedLink, SeenNode, Throughput,
 };
 
 /// A row, from whichever library read it.
@@ -211,6 +211,7 @@ pub(super) fn backup(row: &impl Columns) -> Result<Backup> {
         replica_zone: owned_option(row, "replica_zone")?,
         origin: json_option(row, "origin")?,
         last_drill: json_option(row, "last_drill")?,
+        last_scrub: json_option(row, "last_scrub")?,
         parts: json(row, "parts")?,
     })
 }
@@ -277,6 +278,38 @@ pub(super) fn debt(row: &impl Columns) -> Result<Debt> {
         setting: owned(row, "setting")?,
         value: owned(row, "value")?,
     })
+}
+
+pub(super) fn policy(row: &impl Columns) -> Result<KeptPolicy> {
+    let (fire, start) = (moment_option(row, "next_fire")?, moment_option(row, "next_at")?);
+    Ok(KeptPolicy {
+        account: parsed(row, "account")?,
+        instance: parsed(row, "instance")?,
+        version: unsigned(row, "version")?,
+        policy: json(row, "policy")?,
+        changed_at: moment(row, "changed_at")?,
+        changed_by: owned(row, "changed_by")?,
+        next: fire.zip(start).map(|(fire, start)| Planned { fire, start }),
+        retry_at: moment_option(row, "retry_at")?,
+        tries: small(row, "tries")?,
+        upkeep_at: moment(row, "upkeep_at")?,
+        drilled_at: moment_option(row, "drilled_at")?,
+    })
+}
+
+pub(super) fn fire(row: &impl Columns) -> Result<Fire> {
+    Ok(Fire {
+        at: moment(row, "at")?,
+        seen_at: moment(row, "seen_at")?,
+        outcome: word::<FireOutcome>(row, "outcome")?,
+        backup: parsed_option(row, "backup")?,
+        note: owned_option(row, "note")?,
+    })
+}
+
+/// The columns `account` and `instance`.
+pub(super) fn place_of(row: &impl Columns) -> Result<(AccountId, InstanceId)> {
+    Ok((parsed(row, "account")?, parsed(row, "instance")?))
 }
 
 pub(super) fn link(row: &impl Columns) -> Result<RememberedLink> {

@@ -53,6 +53,7 @@ pub(super) const CHANGES: &[Change] = &[
     (3, "parts in their backup", include_str!("../migrations/sqlite/0003_parts_in_their_backup.sql")),
     (4, "restore and drill", include_str!("../migrations/sqlite/0004_restore_and_drill.sql")),
     (5, "one restore a target", include_str!("../migrations/sqlite/0005_one_restore_a_target.sql")),
+    (6, "policies", include_str!("../migrations/sqlite/0006_policies.sql")),
     (7, "audit and access", include_str!("../migrations/sqlite/0007_audit_and_access.sql")),
     (8, "links with limits", include_str!("../migrations/sqlite/0008_links_with_limits.sql")),
     (10, "nodes, turns and tallies", include_str!("../migrations/sqlite/0010_nodes_turns_and_tallies.sql")),

@@ -44,6 +44,7 @@ impl Engine {
             backup: job.backup,
             attempt: job.attempt,
         };
+        self.guard_space(&backup).await?;
         let sealed = match self.capture_set(instance, &attempt, meter, cancel).await {
             Ok(set) => self.commit(&backup, job, &attempt, &set, cancel).await,
             Err(error) => Err(error),

@@ -2,6 +2,7 @@
 
 use crate::api::{CaptureRow, InstanceRow, InstanceTestRow, NodeRow, ServerRow};
 use crate::cli::output::{count, grid, moment, pairs, size};
+use crate::cli::policy::{keep, schedule};
 
 fn server_name(server: &ServerRow) -> String {
     format!("{} {}", server.engine, server.version).trim_end().to_owned()
@@ -46,6 +47,9 @@ pub(super) fn describe(row: &InstanceRow) -> String {
         ("server", row.server.as_ref().map(server_name)),
         ("role", row.server.as_ref().map(|server| server.role.clone())),
         ("memory", row.server.as_ref().map(|server| size(server.used_bytes))),
+        ("backups", row.policy.as_ref().map(schedule)),
+        ("next backup", row.policy.as_ref().and_then(|policy| policy.next_at.as_deref()).map(moment)),
+        ("kept", row.policy.as_ref().map(|policy| keep(&policy.keep))),
     ])
 }
 

@@ -5,6 +5,7 @@ mod backups;
 mod instances;
 mod jobs;
 mod links;
+mod policy;
 mod restore;
 
 use std::sync::Arc;
@@ -13,11 +14,11 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use keystow_dialects::{Call, Dialect, Fault, Reply, Request};
 use keystow_engine::access::Principal;
-use keystow_engine::model::{Backup, BackupRef, BackupState, Instance, InstanceId, Page, Place, Right};
+use keystow_engine::model::{Backup, BackupRef, BackupState, Instance, InstanceId, Page, Place};
 use keystow_engine::ops::Engine;
 
 use super::rules::Rules;
-use super::{Dialects, Refused, action};
+use super::{Dialects, Refused};
 
 /// One caller's one call.
 pub(super) struct Asking<'a> {
@@ -62,9 +63,9 @@ impl<'a> Asking<'a> {
             Call::ShowRestriction(_) => self.restriction().await,
             Call::SetRestriction(call) => self.set_restriction(call).await,
             Call::IssueToken(call) => self.issue_token(call).await,
-            Call::ShowPolicy(_) => self.not_supported(Right::View),
+            Call::ShowPolicy(call) => self.policy(call).await,
             Call::Restore(call) => self.restore(call).await,
-            Call::SetPolicy(_) => self.not_supported(Right::Operate),
+            Call::SetPolicy(call) => self.set_policy(call).await,
         }
     }
 
@@ -74,12 +75,6 @@ impl<'a> Asking<'a> {
 
     fn rules(&self) -> &Rules {
         &self.dialects.rules
-    }
-
-    /// The vendor has it, this version does not. Whoever may not ask is told that first.
-    fn not_supported(&self, right: Right) -> Result<Reply, Refused> {
-        self.who.with(right)?;
-        Err(Fault::NotSupported(action(self.dialect, self.request)).into())
     }
 
     fn holds(&self, region: Option<&String>, zone: Option<&String>, replica_zone: Option<&String>) -> bool {

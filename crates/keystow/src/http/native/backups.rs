@@ -15,10 +15,14 @@ use utoipa_axum::routes;
 use super::caller::{Asked, Body, Caller, Named};
 use super::problem::Answer;
 use super::{Native, page, rows};
-use crate::api::{BackupList, BackupRow, NewBackupRequest, Problem, Protection};
+use crate::api::{BackupList, BackupRow, JobRow, NewBackupRequest, Problem, Protection};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, remove)).routes(routes!(protect))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, remove))
+        .routes(routes!(protect))
+        .routes(routes!(scrub))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -110,6 +114,18 @@ async fn remove(
 ) -> Answer<(StatusCode, Json<BackupRow>)> {
     let (backup, _) = native.engine.delete_backup(&who, which).await?;
     Ok((StatusCode::ACCEPTED, Json(rows::backup(&backup))))
+}
+
+/// Asks for the stored bytes of a backup to be read again; the answer comes before it is done.
+#[utoipa::path(post, path = "/backups/{id}/scrub", params(("id" = String, Path)), security(("access_key" = [])),
+    responses((status = 202, body = JobRow), (status = "default", body = Problem)))]
+async fn scrub(
+    State(native): State<Native>,
+    Caller(who): Caller,
+    Named(which): Named<BackupRef>,
+) -> Answer<(StatusCode, Json<JobRow>)> {
+    let job = native.engine.request_scrub(&who, which).await?;
+    Ok((StatusCode::ACCEPTED, Json(rows::job(&job))))
 }
 
 /// Keeps a backup whatever retention says, or no longer.

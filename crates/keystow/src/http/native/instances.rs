@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use keystow_engine::Error;
+use keystow_engine::access::Principal;
 use keystow_engine::model::{CaptureOptions, InstanceFilter, InstanceId, Secret};
 use keystow_engine::ops::{CaptureChange, InstanceChange, NewInstance, NewLogin};
 use serde::Deserialize;
@@ -16,7 +17,7 @@ use super::problem::Answer;
 use super::{Native, page, rows};
 use crate::api::{
     CaptureRequest, InstanceChangeRequest, InstanceList, InstanceRow, InstanceTestRow, NewInstanceRequest,
-    Problem,
+    PolicyRow, Problem,
 };
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
@@ -87,9 +88,15 @@ async fn add(
         replica_zone: new.replica_zone,
         account: new.account.map(|id| id.parse()).transpose()?,
         project: new.project.map(|id| id.parse()).transpose()?,
+        no_policy: new.no_policy,
     };
     let instance = native.engine.add_instance(&who, new).await?;
-    Ok((StatusCode::CREATED, Json(rows::instance(&native.engine, &instance))))
+    let mut row = rows::instance(&native.engine, &instance);
+    // An admin may add to another account, whose policies are not shown to it.
+    if instance.account == *who.account() {
+        row.policy = policy_of(&native, &who, &instance.id).await?;
+    }
+    Ok((StatusCode::CREATED, Json(row)))
 }
 
 /// Shows an instance.
@@ -101,7 +108,12 @@ async fn show(
     Named(id): Named<InstanceId>,
 ) -> Answer<Json<InstanceRow>> {
     let instance = native.engine.instance(&who, &id).await?;
-    Ok(Json(rows::instance(&native.engine, &instance)))
+    let policy = policy_of(&native, &who, &id).await?;
+    Ok(Json(InstanceRow { policy, ..rows::instance(&native.engine, &instance) }))
+}
+
+async fn policy_of(native: &Native, who: &Principal, id: &InstanceId) -> Result<Option<PolicyRow>, Error> {
+    Ok(native.engine.policy(who, id).await?.map(|kept| rows::policy(&kept, &[])))
 }
 
 /// Changes where an instance is, how to sign in there and how it is captured. A new address or login is tried first.

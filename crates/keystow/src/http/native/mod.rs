@@ -9,6 +9,7 @@ mod jobs;
 mod links;
 mod nodes;
 mod openapi;
+mod policies;
 pub(super) mod problem;
 mod repository;
 mod restores;
@@ -50,6 +51,7 @@ const MOST_RECORDS: u64 = 1000;
 fn routes() -> OpenApiRouter<Native> {
     OpenApiRouter::new()
         .merge(instances::routes())
+        .merge(policies::routes())
         .merge(backups::routes())
         .merge(links::routes())
         .merge(restores::routes())

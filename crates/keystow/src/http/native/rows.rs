@@ -2,6 +2,7 @@
 
 mod audit;
 mod instance;
+mod policy;
 mod restore;
 
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ use crate::api::{
 };
 pub(super) use audit::{access, audit, verdict};
 pub(super) use instance::{instance, tested};
+pub(super) use policy::{coming, policy, pruned};
 pub(super) use restore::plan;
 
 /// A moment in RFC 3339, whole seconds, UTC.
@@ -106,6 +108,7 @@ pub(super) fn backup(backup: &Backup) -> BackupRow {
         failure: backup.failure.as_ref().map(failure),
         origin: backup.origin.as_ref().map(origin),
         last_drill: backup.last_drill.as_ref().map(restore::drill),
+        last_scrub: backup.last_scrub.as_ref().map(policy::scrub),
         parts: backup.parts.iter().map(part).collect(),
     }
 }

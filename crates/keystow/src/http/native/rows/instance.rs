@@ -41,6 +41,7 @@ pub(in super::super) fn instance(engine: &Engine, instance: &Instance) -> Instan
         replica_zone: instance.replica_zone.clone(),
         created_at: moment(instance.created_at),
         server: instance.facts.as_ref().map(server),
+        policy: None,
     }
 }
 

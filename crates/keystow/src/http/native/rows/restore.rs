@@ -32,6 +32,7 @@ pub(super) fn outcome(outcome: &Outcome) -> OutcomeRow {
     match outcome {
         Outcome::Restore(restored) => OutcomeRow::Restore(restore(restored)),
         Outcome::Drill(drilled) => OutcomeRow::Drill(drill(drilled)),
+        Outcome::Scrub(found) => OutcomeRow::Scrub(super::policy::scrub(found)),
     }
 }
 

@@ -1,0 +1,260 @@
+//! Sets, shows and removes policies, and says what they will do.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::Engine;
+use super::audit::Deed;
+use crate::access::{Principal, Scope};
+use crate::error::{Error, Kind, Result};
+use crate::model::{
+    AccountId, Fire, InstanceId, KeptPolicy, Page, Planned, Policy, Right, Schedule, Span, Window,
+};
+
+/// What of a policy is to be different; `None` stays as it is, or is as usual where there was no policy.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyChange {
+    /// The version that the caller has seen; `None` = whatever there is.
+    pub version: Option<u64>,
+    /// Cron lines.
+    pub schedules: Option<Vec<String>>,
+    /// Time zone.
+    pub time_zone: Option<String>,
+    /// Jitter.
+    pub jitter: Option<Span>,
+    /// Windows of the day.
+    pub windows: Option<Vec<Window>>,
+    /// What is kept.
+    pub keep: RetentionChange,
+    /// How often each backup is read again; zero = never.
+    pub verify_every: Option<Span>,
+    /// How often the newest backup is drilled; zero = never.
+    pub drill_every: Option<Span>,
+    /// Whether a missed fire is caught up.
+    pub catch_up: Option<bool>,
+    /// Whether no backups are taken.
+    pub paused: Option<bool>,
+}
+
+/// What of a retention is to be different.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RetentionChange {
+    /// The last so many.
+    pub last: Option<u32>,
+    /// All that are no older.
+    pub within: Option<Span>,
+    /// One a day.
+    pub daily: Option<u32>,
+    /// One a week.
+    pub weekly: Option<u32>,
+    /// One a month.
+    pub monthly: Option<u32>,
+    /// One a year.
+    pub yearly: Option<u32>,
+    /// Good ones that stay in any case.
+    pub minimum: Option<u32>,
+    /// Whether backups by hand go as well.
+    pub include_manual: Option<bool>,
+}
+
+/// A backup that a policy will take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComingBackup {
+    /// The instance.
+    pub instance: InstanceId,
+    /// When, and what fire it is for.
+    pub planned: Planned,
+}
+
+/// A policy's backups are looked through so long after it was changed.
+const FIRST_UPKEEP: Span = Span::ZERO;
+/// Most coming backups of one answer.
+const MOST_COMING: usize = 1000;
+
+impl PolicyChange {
+    fn apply(self, policy: &mut Policy) {
+        fn set<T>(place: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        let lines = |lines: Vec<String>| lines.into_iter().map(|cron| Schedule { cron }).collect();
+        set(&mut policy.schedules, self.schedules.map(lines));
+        set(&mut policy.time_zone, self.time_zone);
+        set(&mut policy.jitter, self.jitter);
+        set(&mut policy.windows, self.windows);
+        set(&mut policy.catch_up, self.catch_up);
+        set(&mut policy.paused, self.paused);
+        let some = |span: Span| (!span.is_zero()).then_some(span);
+        set(&mut policy.verify_every, self.verify_every.map(some));
+        set(&mut policy.drill_every, self.drill_every.map(some));
+        let (keep, change) = (&mut policy.keep, self.keep);
+        set(&mut keep.last, change.last);
+        set(&mut keep.within, change.within);
+        set(&mut keep.daily, change.daily);
+        set(&mut keep.weekly, change.weekly);
+        set(&mut keep.monthly, change.monthly);
+        set(&mut keep.yearly, change.yearly);
+        set(&mut keep.minimum, change.minimum.map(|minimum| minimum.max(1)));
+        set(&mut keep.include_manual, change.include_manual);
+    }
+}
+
+impl Engine {
+    /// Changes the policy of an instance, or gives it one. `CONFLICT` if it is not the version that the caller has seen.
+    pub async fn set_policy(
+        &self,
+        who: &Principal,
+        instance: &InstanceId,
+        change: PolicyChange,
+    ) -> Result<KeptPolicy> {
+        let deed = Deed::new(Right::Operate, "policy.set", "instance", instance)
+            .with(json!({"change": format!("{change:?}")}));
+        self.audited(who, deed, self.change_policy(who, instance, change)).await
+    }
+
+    async fn change_policy(
+        &self,
+        who: &Principal,
+        instance: &InstanceId,
+        change: PolicyChange,
+    ) -> Result<KeptPolicy> {
+        let scope = who.with(Right::Operate)?;
+        self.visible_instance(&scope, instance).await?;
+        let found = self.catalog.policy(&scope.account, instance).await?;
+        let seen = found.as_ref().map_or(0, |kept| kept.version);
+        if change.version.is_some_and(|version| version != seen) {
+            let message = format!("the policy of {instance} is version {seen} by now");
+            return Err(Error::new(Kind::Conflict, "CONFLICT", message)
+                .hint(format!("look at it again: keystow policy show {instance}")));
+        }
+        let mut policy = found.map_or_else(|| Policy::usual(&scope.account, instance), |kept| kept.policy);
+        change.apply(&mut policy);
+        self.write_policy(&scope.account, instance, policy, who.key_id(), seen).await
+    }
+
+    /// Writes a policy over the version `seen`, with its next fire.
+    pub(super) async fn write_policy(
+        &self,
+        account: &AccountId,
+        instance: &InstanceId,
+        policy: Policy,
+        by: &str,
+        seen: u64,
+    ) -> Result<KeptPolicy> {
+        let now = self.clock.now();
+        let calendar = policy.check(account, instance)?;
+        let next = if policy.paused { None } else { calendar.next(now) };
+        let new = KeptPolicy {
+            account: account.clone(),
+            instance: instance.clone(),
+            version: seen + 1,
+            policy,
+            changed_at: now,
+            changed_by: by.to_owned(),
+            next,
+            retry_at: None,
+            tries: 0,
+            upkeep_at: FIRST_UPKEEP.after(now),
+            drilled_at: None,
+        };
+        let kept = self.catalog.set_policy(&new, seen).await?;
+        self.policies.clear();
+        Ok(kept)
+    }
+
+    /// The policy of an instance; `None` if it has none.
+    pub async fn policy(&self, who: &Principal, instance: &InstanceId) -> Result<Option<KeptPolicy>> {
+        let scope = who.with(Right::View)?;
+        self.visible_instance(&scope, instance).await?;
+        self.catalog.policy(&scope.account, instance).await
+    }
+
+    /// The last fires of a policy, newest first.
+    pub async fn fires(&self, who: &Principal, instance: &InstanceId, most: u64) -> Result<Vec<Fire>> {
+        let scope = who.with(Right::View)?;
+        self.visible_instance(&scope, instance).await?;
+        self.catalog.fires(&scope.account, instance, most).await
+    }
+
+    /// Removes the policy of an instance: nothing is taken or removed by itself any more, but for backups with an expiry
+    /// of their own.
+    pub async fn delete_policy(&self, who: &Principal, instance: &InstanceId) -> Result<()> {
+        self.audited(who, Deed::new(Right::Operate, "policy.delete", "instance", instance), async {
+            let scope = who.with(Right::Operate)?;
+            self.visible_instance(&scope, instance).await?;
+            let was_there = self.catalog.delete_policy(&scope.account, instance).await?;
+            self.policies.clear();
+            if was_there { Ok(()) } else { Err(no_policy(instance)) }
+        })
+        .await
+    }
+
+    /// The next backups that policies will take, in order: of one instance, or of all that the caller sees.
+    pub async fn coming_backups(
+        &self,
+        who: &Principal,
+        instance: Option<&InstanceId>,
+        most: usize,
+    ) -> Result<Vec<ComingBackup>> {
+        let scope = who.with(Right::View)?;
+        let most = most.min(MOST_COMING);
+        let policies = match instance {
+            Some(id) => {
+                self.visible_instance(&scope, id).await?;
+                self.catalog.policy(&scope.account, id).await?.into_iter().collect()
+            }
+            None => self.all_policies(&scope).await?,
+        };
+        let mut coming = Vec::new();
+        for kept in policies {
+            let calendar = kept.policy.calendar(&kept.account, &kept.instance)?;
+            let mut next = kept.next;
+            for _ in 0..most {
+                let Some(planned) = next else { break };
+                coming.push(ComingBackup { instance: kept.instance.clone(), planned });
+                next = calendar.next(planned.fire);
+            }
+        }
+        coming.sort_by(|one, other| {
+            (one.planned.start, &one.instance).cmp(&(other.planned.start, &other.instance))
+        });
+        coming.truncate(most);
+        Ok(coming)
+    }
+
+    /// The policies of an account's instances that the caller sees.
+    pub(super) async fn all_policies(&self, scope: &Scope) -> Result<Vec<KeptPolicy>> {
+        let mut all = Vec::new();
+        loop {
+            let page = Page { offset: all.len() as u64, limit: 1000 };
+            let found = self.catalog.policies(&scope.account, scope.project.as_ref(), page).await?;
+            let is_last = (found.len() as u64) < page.limit;
+            all.extend(found);
+            if is_last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The policy of an instance, as the catalog had it a moment ago.
+    pub(super) async fn known_policy(
+        &self,
+        account: &AccountId,
+        instance: &InstanceId,
+        now: Timestamp,
+    ) -> Result<std::sync::Arc<Option<Policy>>> {
+        let place = [account.as_str(), "/", instance.as_str()].concat();
+        if let Some(known) = self.policies.get(&place, now) {
+            return Ok(known);
+        }
+        let found = self.catalog.policy(account, instance).await?.map(|kept| kept.policy);
+        Ok(self.policies.insert(place, found, now))
+    }
+}
+
+/// The answer where an instance has no policy.
+pub fn no_policy(instance: &InstanceId) -> Error {
+    Error::new(Kind::NotFound, "POLICY_NOT_FOUND", format!("{instance} has no policy"))
+        .hint(format!("give it the usual one with: keystow policy set {instance}"))
+}

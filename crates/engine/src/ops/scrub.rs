@@ -1,0 +1,199 @@
+//! Reads the stored bytes of a backup again: what was proven once may have rotted since.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{Context, SHA256};
+use tokio_util::sync::CancellationToken;
+
+use super::audit::Deed;
+use super::{Engine, Meter};
+use crate::access::Principal;
+use crate::error::{Error, Kind, Result};
+use crate::model::{
+    Backup, BackupRef, BackupState, EventKind, Failure, Job, JobKind, NewJob, Outcome, Phase, Right,
+    ScrubOutcome, SealedPart, Whole, hex,
+};
+use crate::vault::AttemptKey;
+
+/// Bytes that are read at once.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+impl Engine {
+    /// Adds the job that reads a backup's stored bytes again.
+    pub async fn request_scrub(&self, who: &Principal, which: BackupRef) -> Result<Job> {
+        self.audited(who, Deed::new(Right::Operate, "backup.scrub", "backup", which), async {
+            let scope = who.with(Right::Operate)?;
+            let backup = self.visible_backup(&scope, which).await?;
+            self.ask_scrub(&backup).await
+        })
+        .await
+    }
+
+    /// As [`Engine::request_scrub`], for a policy. `CONFLICT` while another scrub of the backup waits or runs.
+    pub(super) async fn ask_scrub(&self, backup: &Backup) -> Result<Job> {
+        readable(backup)?;
+        let new = NewJob {
+            account: backup.account.clone(),
+            backup: backup.id,
+            instance: backup.instance.clone(),
+            kind: JobKind::Scrub,
+            order: None,
+            target: Some(format!("scrub:{}", backup.id)),
+        };
+        let job = self.catalog.request_job(&new, self.clock.now()).await?;
+        self.job_written.notify_one();
+        Ok(job)
+    }
+
+    /// Does one attempt of a scrub. A backup that is broken is `damaged` from then on, and its links are over; one that
+    /// is found whole again is what it was. A repository that cannot be read says nothing of the backup.
+    pub(crate) async fn scrub(
+        &self,
+        job: &Job,
+        meter: &Arc<Meter>,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        let backup = self.catalog.backup_by_id(job.backup).await?;
+        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
+        readable(&backup)?;
+        meter.enter(Phase::Checking);
+        let started = Instant::now();
+        let (mut bytes, mut broken, mut first) = (0, Vec::new(), None);
+        if let Err(error) = self.scrub_manifest(&backup).await {
+            first = Some(only_corrupt(error)?);
+        }
+        let total = backup.parts.iter().map(|part| part.sealed.stored_bytes).sum();
+        for part in &backup.parts {
+            let read =
+                self.scrub_part(&backup, &part.sealed, &mut bytes, (started, total), meter, cancel).await;
+            if let Err(error) = read {
+                let error = only_corrupt(error)?;
+                broken.push(part.sealed.shard);
+                first.get_or_insert(error);
+            }
+        }
+        // It may have been deleted under our eyes; then its objects are missing for a good reason.
+        let now = self.catalog.backup_by_id(job.backup).await?;
+        readable(now.as_ref().unwrap_or(&backup))?;
+        let outcome = ScrubOutcome {
+            at: self.clock.now(),
+            ok: first.is_none(),
+            bytes,
+            took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            broken,
+            failure: first.as_ref().map(Failure::from),
+            before: before(&backup),
+        };
+        self.catalog.record_outcome(&job.lease(), &Outcome::Scrub(outcome.clone())).await?;
+        for part in &backup.parts {
+            self.deliverables.forget(&part.number);
+        }
+        if let Err(error) = self.append_event(&backup, job.number, EventKind::Scrub(outcome)).await {
+            // The catalog has it; only a rebuilt one would not.
+            tracing::warn!(backup = %backup.id, %error, "cannot keep what a scrub found beside its backup");
+        }
+        if let Some(error) = first {
+            tracing::error!(backup = %backup.id, instance = %backup.instance, %error, "a stored backup is damaged");
+            return Err(error);
+        }
+        self.catalog.finish_job(&job.lease(), self.clock.now()).await
+    }
+
+    /// The commit point, which a rebuild of the catalog needs.
+    async fn scrub_manifest(&self, backup: &Backup) -> Result<()> {
+        match self.read_manifest(&attempt(backup)).await? {
+            Some(manifest) if manifest.backup == backup.id => Ok(()),
+            Some(_) => Err(damaged("the manifest", "it is another backup's")),
+            None => Err(damaged("the manifest", "it is missing")),
+        }
+    }
+
+    /// Reads one part as it is stored, no faster than the setting allows.
+    async fn scrub_part(
+        &self,
+        backup: &Backup,
+        part: &SealedPart,
+        read: &mut u64,
+        (started, total): (Instant, u64),
+        meter: &Meter,
+        cancel: &CancellationToken,
+    ) -> Result<()> {
+        let what = format!("shard {}", part.shard);
+        let object = self.parts.open_stored(&attempt(backup), part).await?;
+        let object = object.ok_or_else(|| damaged(&what, "its object is missing"))?;
+        if object.size_bytes() != part.stored_bytes {
+            let why = format!("it has {} bytes, not {}", object.size_bytes(), part.stored_bytes);
+            return Err(damaged(&what, &why));
+        }
+        let (mut hash, mut at) = (Context::new(&SHA256), 0);
+        loop {
+            if cancel.is_cancelled() {
+                return Err(Error::cancelled());
+            }
+            let chunk = object.read_at(at, CHUNK_BYTES).await?;
+            if chunk.is_empty() {
+                break;
+            }
+            hash.update(&chunk);
+            at += chunk.len() as u64;
+            *read += chunk.len() as u64;
+            meter.set_bytes(*read, total);
+            self.hold_back(*read, started, cancel).await;
+        }
+        let found = hex(hash.finish().as_ref());
+        if at != part.stored_bytes || found != part.stored_sha256 {
+            return Err(damaged(&what, &format!("its SHA-256 is {found}, not {}", part.stored_sha256)));
+        }
+        Ok(())
+    }
+
+    /// Waits until so many bytes may have been read.
+    async fn hold_back(&self, read: u64, started: Instant, cancel: &CancellationToken) {
+        let Some(rate) = self.settings.scrub_bytes_per_second.filter(|rate| *rate > 0) else { return };
+        let due = Duration::from_millis(read.saturating_mul(1000) / rate);
+        if let Some(wait) = due.checked_sub(started.elapsed()) {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = cancel.cancelled() => {}
+            }
+        }
+    }
+}
+
+/// What a backup is while it is whole; of a damaged one, what the scrub that found it so has noted.
+fn before(backup: &Backup) -> Option<Whole> {
+    match backup.state {
+        BackupState::Damaged => backup.last_scrub.as_ref().and_then(|scrub| scrub.before.clone()),
+        state => Some(Whole { state, failure: backup.failure.clone() }),
+    }
+}
+
+/// Only bytes that are not right speak of the backup; anything else ends the job.
+fn only_corrupt(error: Error) -> Result<Error> {
+    if error.kind == Kind::Corrupt { Ok(error) } else { Err(error) }
+}
+
+fn readable(backup: &Backup) -> Result<()> {
+    if backup.state.keeps_objects() && !backup.parts.is_empty() {
+        return Ok(());
+    }
+    let message = format!("backup {} is {}; there is nothing to read", backup.id, backup.state);
+    Err(Error::new(Kind::Conflict, "BACKUP_NOT_AVAILABLE", message)
+        .hint("choose another one: keystow backup list"))
+}
+
+fn attempt(backup: &Backup) -> AttemptKey {
+    AttemptKey {
+        account: backup.account.clone(),
+        instance: backup.instance.clone(),
+        backup: backup.id,
+        attempt: backup.attempt,
+    }
+}
+
+fn damaged(what: &str, why: &str) -> Error {
+    Error::new(Kind::Corrupt, "OBJECT_DAMAGED", format!("the stored bytes of {what} are not what was sealed"))
+        .because(why)
+        .hint("check the disk of the repository; take a new backup now")
+}
