@@ -34,7 +34,6 @@ impl Encoding {
     pub const PLAIN: Self = Self { compression: None, encryption: None };
 
     /// Whether the stored bytes are the plain ones.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
     pub fn is_plain(&self) -> bool {
         *self == Self::PLAIN
     }

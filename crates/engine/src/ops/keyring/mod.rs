@@ -222,7 +222,9 @@ fn text_of(identities: &[Identity]) -> Zeroizing<String> {
     let mut text =
         Zeroizing::new(String::from("# identities of a Keystow repository, the one for new backups first\n"));
     for identity in identities {
-        text.push_str(&format!("# public key: {}\n", identity.recipient()));
+        text.push_str("# public key: ");
+        text.push_str(&identity.recipient().to_string());
+        text.push('\n');
         text.push_str(&String::from_utf8_lossy(identity.expose().expose()));
         text.push('\n');
     }

@@ -254,7 +254,7 @@ fn a_full_store_stops_the_writer_with_its_own_error() {
     let sealing = Sealing { compress: false, recipient: Some(Identity::generate().unwrap().recipient()) };
     for room in [0, 1_000_000] {
         let mut writer = Codec::default().writer(Box::new(Full(room)), &sealing).unwrap();
-        let failed = (0..20).find_map(|_| writer.write(&[7; 500_000]).err());
+        let failed = (0..20).find_map(|_| writer.write(&vec![7; 500_000]).err());
         assert_eq!(failed.unwrap().code, "DISK_FULL");
         assert!(writer.finish().is_err());
     }
