@@ -122,7 +122,7 @@ mod tests {
         assert!(take(&other, "b").await.is_some());
         assert_eq!(one.held(), ["a"]);
         let cancel = CancellationToken::new();
-        let (waiting, _) = tokio::join!(other.wait("a".to_owned(), &cancel), async { drop(first) });
+        let (waiting, ()) = tokio::join!(other.wait("a".to_owned(), &cancel), async { drop(first) });
         drop(waiting.unwrap());
         drop(one.wait("a".to_owned(), &cancel).await.unwrap());
         cancel.cancel();

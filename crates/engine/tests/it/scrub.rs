@@ -100,7 +100,7 @@ async fn a_full_repository_gives_up_what_policies_let_go_and_nothing_else() {
     world.add("crs-1", &server.url()).await.unwrap();
     for _ in 0..3 {
         world.take("crs-1").await;
-        world.clock.advance(std::time::Duration::from_secs(3600));
+        world.clock.advance(std::time::Duration::from_hours(1));
     }
     // As if the disk had nothing to spare.
     world.reserve(u64::MAX / 2);

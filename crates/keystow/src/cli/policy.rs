@@ -35,6 +35,7 @@ pub(crate) enum PolicyCommand {
 
 /// Flags of `policy set`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct SetArgs {
     /// The instance's id
     instance: String,

@@ -1,4 +1,4 @@
-//! A PostgreSQL of the test run's own, started when the first test asks for it.
+//! A `PostgreSQL` of the test run's own, started when the first test asks for it.
 //!
 //! It listens on a socket in a temporary folder, as the user `postgres` where the tests run as root, and is stopped when
 //! the test run ends: a shell holds the other end of a pipe from us.
@@ -33,7 +33,7 @@ fn url(folder: &Path, database: &str) -> String {
     format!("postgres://keystow@localhost/{database}?host={}", folder.display())
 }
 
-/// The folder of PostgreSQL's programs: Debian keeps them off the PATH.
+/// The folder of `PostgreSQL`'s programs: Debian keeps them off the PATH.
 fn programs() -> PathBuf {
     let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
     if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
