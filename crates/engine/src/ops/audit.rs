@@ -214,6 +214,10 @@ impl Engine {
 
 /// Nothing is changed that cannot be written down.
 fn not_written(error: Error) -> Error {
+    // A catalog that is full or away refuses the change itself as well, and says what to do.
+    if matches!(error.kind, Kind::NoSpace | Kind::Unreachable) {
+        return error;
+    }
     // Not a conflict of the caller's, whatever the catalog calls it.
     let kind = if error.kind == Kind::Conflict { Kind::Internal } else { error.kind };
     Error::new(kind, "AUDIT_FAILED", "nothing was changed, as it could not be written into the audit log")
