@@ -8,6 +8,7 @@ mod commands;
 mod diff;
 mod documents;
 mod downloads;
+mod golden;
 mod lab;
 mod outputs;
 mod proxies;
