@@ -5,9 +5,11 @@
 pub(crate) mod principal;
 mod root;
 mod seal;
+mod source;
 
 pub use principal::{Principal, Scope};
-pub use root::{RootKey, write_private};
+pub use root::{RetiredKey, RootKey, write_private};
+pub use source::RootKeySource;
 pub use seal::Sealer;
 
 /// Random bytes from the system, as unpadded base64url.

@@ -1,6 +1,7 @@
 //! The nouns: no SQL, no HTTP, no bytes.
 
 mod account;
+mod address;
 mod backup;
 mod capture;
 mod id;
@@ -13,6 +14,7 @@ mod restore;
 mod secret;
 
 pub use account::{AccessKey, Account, Project, Right, Role};
+pub use address::AddressRange;
 pub use backup::{
     Backup, BackupFilter, BackupRef, BackupState, Failure, Method, Mode, NewBackup, Part, SealedPart, Unit,
 };
@@ -24,7 +26,9 @@ pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{DeliveryBudget, LinkLimit, LinkRestriction, Network, RememberedLink, RevocationScope};
 pub use place::Place;
-pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, SnapshotReport};
+pub use report::{
+    BackupEvent, EventKind, KindCount, Manifest, ManifestPart, ManifestPlace, SnapshotReport,
+};
 pub use restore::{
     DrillOrder, DrillOutcome, DrilledPart, KeyChoice, OnConflict, Order, Outcome, RestoreMethod,
     RestoreOrder, RestoreOutcome, RestorePlan, TargetFacts, TtlPolicy,

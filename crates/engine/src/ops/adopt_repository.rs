@@ -34,13 +34,10 @@ impl Engine {
             None if known.is_some() => return Err(other("repository.json is missing")),
             None => self.mark().await?,
         };
-        if mark.format != FORMAT {
-            return Err(Error::new(
-                Kind::Invalid,
-                "REPOSITORY_FORMAT",
-                "the repository is of another version",
-            )
-            .because(format!("it has format {}, this program reads {FORMAT}", mark.format)));
+        if mark.format > FORMAT {
+            return Err(Error::new(Kind::Invalid, "REPOSITORY_NEWER", "the repository is of a newer version")
+                .because(format!("it has format {}, this program reads {FORMAT}", mark.format))
+                .hint("run that version or a later one; this one has changed nothing"));
         }
         match known {
             Some(known) if known != mark.id.to_string() => Err(other("its id is another one")),

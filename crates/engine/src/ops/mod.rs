@@ -4,6 +4,7 @@ mod accounts;
 mod adopt_repository;
 mod cancel_job;
 mod capture;
+mod catalog_copy;
 mod check;
 mod deliver;
 mod drill;
@@ -16,10 +17,12 @@ mod login;
 mod manifest;
 mod meter;
 mod part_reader;
+mod rebuild;
 mod remove_backup;
 mod request_backup;
 mod restore;
 mod restrict_links;
+mod root_key;
 mod set_expiry;
 mod set_instance;
 mod settle_debts;
@@ -52,8 +55,10 @@ pub use instances::{InstanceAddress, InstanceTest, NewInstance};
 pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
+pub use rebuild::{CopyOf, Rebuilt, begin_rebuild, refuse_unfinished_rebuild};
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
+pub use root_key::{Rotated, is_rotated_to, rotate_root_key, settle_root_key};
 pub use set_instance::{CaptureChange, InstanceChange};
 pub use share_backup::{IssuedLink, LinkOrder, MOST_RANGES};
 pub use sweep::Swept;
@@ -67,8 +72,10 @@ pub struct Engine {
     clock: Clock,
     sealer: Sealer,
     signer: LinkSigner,
-    manifest_key: aws_lc_rs::hmac::Key,
-    event_key: aws_lc_rs::hmac::Key,
+    /// The root key's own first; those of the keys that it replaced only check.
+    manifest_keys: Vec<aws_lc_rs::hmac::Key>,
+    /// Likewise.
+    event_keys: Vec<aws_lc_rs::hmac::Key>,
     /// Server programs that drills may use.
     programs: Arc<Programs>,
     settings: Settings,
@@ -131,17 +138,21 @@ impl Engine {
         root: &crate::access::RootKey,
         settings: Settings,
     ) -> crate::error::Result<Self> {
-        let hmac_key = |purpose| {
-            aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, root.derive(purpose).as_slice())
+        let hmac_keys = |purpose| {
+            let keys = root.derive_all(purpose);
+            let key = |bytes: &zeroize::Zeroizing<[u8; 32]>| {
+                aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, bytes.as_slice())
+            };
+            keys.iter().map(key).collect()
         };
         Ok(Self {
             catalog,
             vault,
-            clock,
             sealer: Sealer::new(root)?,
-            signer: LinkSigner::new(1, [(1, *root.derive("link/1"))]),
-            manifest_key: hmac_key("manifest/1"),
-            event_key: hmac_key("event/1"),
+            signer: LinkSigner::new(root.generation(), root.link_keys(clock.now())),
+            manifest_keys: hmac_keys("manifest/1"),
+            event_keys: hmac_keys("event/1"),
+            clock,
             programs: Arc::new(Programs::new(settings.drill.folder.clone(), settings.drill.search.clone())),
             settings,
             deliverables: Knowledge::new(MOST_OPEN),

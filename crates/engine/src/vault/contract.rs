@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, Vault};
+use super::{AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, Vault};
 use crate::error::Kind;
 use crate::model::{AccountId, BackupId};
 
@@ -37,6 +37,7 @@ pub(super) async fn run(vault: &dyn Vault) {
     attempts_are_listed_with_their_commit_point(vault).await;
     an_object_larger_than_the_limit_is_refused(vault).await;
     what_happened_to_a_backup_is_kept_beside_its_attempts(vault).await;
+    a_collection_lists_its_own_objects_by_name(vault).await;
 }
 
 async fn a_sealed_object_reads_back(vault: &dyn Vault) {
@@ -116,4 +117,24 @@ async fn what_happened_to_a_backup_is_kept_beside_its_attempts(vault: &dyn Vault
     vault.remove_events(&key).await.unwrap();
     vault.remove_events(&key).await.unwrap();
     assert!(vault.get(&event, 10).await.unwrap().is_none());
+}
+
+async fn a_collection_lists_its_own_objects_by_name(vault: &dyn Vault) {
+    assert!(vault.list(&Collection::CatalogCopies).await.unwrap().is_empty());
+    let copy = |second| ObjectKey::CatalogCopy(jiff::Timestamp::from_second(1_795_309_200 + second).unwrap());
+    for second in [5, 1, 3] {
+        vault.put(&copy(second), Bytes::from_static(b"sealed")).await.unwrap();
+    }
+    assert_eq!(vault.list(&Collection::CatalogCopies).await.unwrap(), [copy(1), copy(3), copy(5)]);
+    vault.remove(&copy(3)).await.unwrap();
+    vault.remove(&copy(3)).await.unwrap();
+    assert_eq!(vault.list(&Collection::CatalogCopies).await.unwrap(), [copy(1), copy(5)]);
+    assert_eq!(vault.get(&copy(5), 10).await.unwrap().unwrap(), b"sealed");
+
+    let AttemptKey { account, instance, backup, .. } = attempt(1);
+    let key = BackupKey { account, instance, backup };
+    let events = Collection::Events(key.clone());
+    assert!(vault.list(&events).await.unwrap().is_empty());
+    vault.put(&ObjectKey::Event(key.clone(), 7), Bytes::from_static(b"{}")).await.unwrap();
+    assert_eq!(vault.list(&events).await.unwrap(), [ObjectKey::Event(key, 7)]);
 }

@@ -43,7 +43,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
     for who in [&viewer, &downloader, &operator] {
         assert_eq!(code(engine.create_key(who, NewKey::default()).await), "ROLE_DENIED");
         assert_eq!(code(engine.keys(who, None).await), "ROLE_DENIED");
-        assert_eq!(code(engine.rotate_key(who, world.admin.key_id()).await), "ROLE_DENIED");
+        assert_eq!(code(engine.rotate_key(who, world.admin.key_id(), None).await), "ROLE_DENIED");
         assert_eq!(code(engine.revoke_key(who, world.admin.key_id()).await), "ROLE_DENIED");
         assert_eq!(code(engine.add_account(who, "other".parse().unwrap(), None).await), "ROLE_DENIED");
         assert_eq!(code(engine.add_project(who, "p".parse().unwrap(), None, None).await), "ROLE_DENIED");
@@ -174,16 +174,16 @@ async fn a_key_signs_in_with_its_own_secret_only() {
         ..NewKey::default()
     };
     let key = engine.create_key(&world.admin, made).await.unwrap();
-    engine.sign_in(&key.id, key.secret.expose()).await.unwrap();
+    engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap();
     for (id, secret) in [(&*key.id, "wrong"), (&*key.id, ""), ("nobody", "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE")]
     {
-        assert_eq!(code(engine.sign_in(id, secret.as_bytes()).await), "BAD_CREDENTIALS");
+        assert_eq!(code(engine.sign_in(id, secret.as_bytes(), None).await), "BAD_CREDENTIALS");
     }
-    let rotated = engine.rotate_key(&world.admin, &key.id).await.unwrap();
-    assert_eq!(code(engine.sign_in(&key.id, key.secret.expose()).await), "BAD_CREDENTIALS");
-    engine.sign_in(&key.id, rotated.secret.expose()).await.unwrap();
+    let rotated = engine.rotate_key(&world.admin, &key.id, None).await.unwrap();
+    assert_eq!(code(engine.sign_in(&key.id, key.secret.expose(), None).await), "BAD_CREDENTIALS");
+    engine.sign_in(&key.id, rotated.secret.expose(), None).await.unwrap();
     let token =
-        engine.sign_in_by(&key.id, |_, token| Ok::<_, keystow_engine::Error>(token.cloned())).await.unwrap();
+        engine.sign_in_by(&key.id, None, |_, token| Ok::<_, keystow_engine::Error>(token.cloned())).await.unwrap();
     assert!(token.unwrap().1.unwrap().equals(b"token"));
     let again = NewKey { id: Some(key.id), secret: Some(Secret::new("another-secret")), ..NewKey::default() };
     assert_eq!(code(engine.create_key(&world.admin, again).await), "CONFLICT");
@@ -214,7 +214,7 @@ async fn whoever_proves_temporary_credentials_that_ended_is_told_so() {
         let check = |_: &Secret, _: Option<&Secret>| {
             if good { Ok(()) } else { Err(keystow_engine::Error::invalid("another signature")) }
         };
-        match world.engine.sign_in_by(id, check).await {
+        match world.engine.sign_in_by(id, None, check).await {
             Ok(signed_in) => signed_in.map_or("unknown", |_| "in").to_owned(),
             Err(error) => error.code.to_owned(),
         }

@@ -54,7 +54,7 @@ impl World {
         let clock = Clock::manual(Timestamp::from_second(1_795_309_200).unwrap());
         let engine = engine(folder.path(), catalog.clone(), wrap(vault.clone()), clock.clone(), timeouts);
         let key = engine.initialise().await.unwrap().unwrap();
-        let admin = engine.sign_in(&key.id, key.secret.expose()).await.unwrap();
+        let admin = engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap();
         Self { engine, catalog, vault, clock, admin, timeouts, folder }
     }
 
@@ -157,7 +157,7 @@ impl World {
 
     pub(crate) async fn sign_in(&self, new: NewKey) -> Principal {
         let key = self.engine.create_key(&self.admin, new).await.unwrap();
-        self.engine.sign_in(&key.id, key.secret.expose()).await.unwrap()
+        self.engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap()
     }
 
     pub(crate) async fn share(

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod backups;
+mod copies;
 mod debts;
 mod instances;
 mod jobs;
@@ -30,6 +31,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     links::run(&open).await;
     nonces::run(&open).await;
     debts::run(&open).await;
+    copies::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);

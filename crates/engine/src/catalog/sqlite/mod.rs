@@ -2,6 +2,7 @@
 
 mod accounts;
 mod backups;
+mod copies;
 mod debts;
 mod instances;
 mod jobs;
@@ -10,6 +11,7 @@ mod nonces;
 mod place;
 mod reader;
 mod rows;
+mod sealed;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -23,7 +25,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Sqlite, Transaction};
 
-use super::{AttemptOutcome, Catalog, SealedBackup};
+use super::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Debt, Instance, InstanceFilter,
@@ -49,6 +51,7 @@ const MIGRATIONS: &[Change] = &[
     (3, "parts in their backup", include_str!("../migrations/sqlite/0003_parts_in_their_backup.sql")),
     (4, "restore and drill", include_str!("../migrations/sqlite/0004_restore_and_drill.sql")),
     (5, "one restore a target", include_str!("../migrations/sqlite/0005_one_restore_a_target.sql")),
+    (9, "keys and copies", include_str!("../migrations/sqlite/0009_keys_and_copies.sql")),
 ];
 
 impl SqliteCatalog {
@@ -67,7 +70,7 @@ impl SqliteCatalog {
             .connect_with(options.clone())
             .await
             .map_err(|error| cannot_open(path, &error))?;
-        migrator(MIGRATIONS).run(&writer).await.map_err(|error| cannot_open(path, &error))?;
+        migrator(MIGRATIONS).run(&writer).await.map_err(|error| cannot_migrate(path, &error))?;
         let reader = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_with(options.read_only(true))
@@ -105,6 +108,20 @@ fn migrator(changes: &[Change]) -> Migrator {
         })
         .collect();
     Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
+}
+
+fn cannot_migrate(path: &Path, error: &sqlx::migrate::MigrateError) -> Error {
+    use sqlx::migrate::MigrateError::{VersionMissing, VersionTooNew};
+    match error {
+        VersionMissing(..) | VersionTooNew(..) => Error::new(
+            Kind::Invalid,
+            "CATALOG_NEWER",
+            format!("the catalog {} was changed by a newer version", path.display()),
+        )
+        .because(error)
+        .hint("run that version or a later one; this one has changed nothing"),
+        _ => cannot_open(path, error),
+    }
 }
 
 fn cannot_open(path: &Path, cause: &dyn std::fmt::Display) -> Error {
@@ -191,8 +208,13 @@ impl Catalog for SqliteCatalog {
         accounts::keys(self, account).await
     }
 
-    async fn rotate_key(&self, id: &str, sealed_secret: &[u8]) -> Result<()> {
-        accounts::rotate_key(self, id, sealed_secret).await
+    async fn rotate_key(
+        &self,
+        id: &str,
+        sealed_secret: &[u8],
+        previous_until: Option<Timestamp>,
+    ) -> Result<()> {
+        accounts::rotate_key(self, id, sealed_secret, previous_until).await
     }
 
     async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<()> {
@@ -333,6 +355,34 @@ impl Catalog for SqliteCatalog {
 
     async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>> {
         jobs::list(self, account, filter).await
+    }
+
+    async fn copied_rows(&self, now: Timestamp) -> Result<CopiedRows> {
+        copies::read(self, now).await
+    }
+
+    async fn restore_rows(&self, rows: &[CopiedRow]) -> Result<u64> {
+        copies::restore(self, rows).await
+    }
+
+    async fn raise_numbers(&self, last: Number) -> Result<()> {
+        copies::raise_numbers(self, last).await
+    }
+
+    async fn adopt_backups(&self, backups: &[Backup]) -> Result<u64> {
+        copies::adopt(self, backups).await
+    }
+
+    async fn sealed_secrets(&self) -> Result<Vec<SealedSecret>> {
+        sealed::read(self).await
+    }
+
+    async fn replace_secrets(
+        &self,
+        secrets: &[(SealedSecret, Vec<u8>)],
+        notes: &[(&str, String)],
+    ) -> Result<()> {
+        sealed::replace(self, secrets, notes).await
     }
 
     async fn remember_link(&self, link: &RememberedLink) -> Result<()> {
@@ -501,6 +551,34 @@ mod tests {
         let acme = "acme".parse().unwrap();
         let other = catalog.backup(&acme, BackupRef::Number(2)).await.unwrap().unwrap();
         assert!(other.parts.is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_table_is_copied_whole_or_left_out_for_a_reason() {
+        use crate::catalog::copied::{LEFT_OUT, TABLES};
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(&folder.path().join("catalog.db")).await.unwrap();
+        let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table'")
+            .fetch_all(&catalog.reader)
+            .await
+            .unwrap();
+        for name in tables.iter().filter(|name| !name.starts_with("sqlite") && !name.starts_with('_')) {
+            let Some(table) = TABLES.iter().find(|table| table.name == name) else {
+                assert!(LEFT_OUT.iter().any(|(left, _)| left == name), "{name} is neither copied nor left out");
+                continue;
+            };
+            let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info($1)")
+                .bind(name)
+                .fetch_all(&catalog.reader)
+                .await
+                .unwrap();
+            // Of a link that counts nothing and is not revoked.
+            let empty = ["revoked_at", "deliveries", "sent_bytes", "reserved_bytes"];
+            let left_out = |column: &str| name == "link" && empty.contains(&column);
+            for column in columns.iter().filter(|column| !left_out(column)) {
+                assert!(table.columns.iter().any(|(known, _)| known == column), "{name}.{column} is not copied");
+            }
+        }
     }
 
     #[tokio::test]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::capture::{CapturedSet, SetOrder, Source};
-use super::{Engine, Meter};
+use super::{Engine, Meter, manifest};
 use crate::catalog::SealedBackup;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, Instance, Job, Manifest, ManifestPart};
+use crate::model::{Backup, Instance, Job, Manifest, ManifestPart, ManifestPlace};
 use crate::vault::{AttemptKey, ObjectKey};
 use record::Record;
 
@@ -129,7 +129,7 @@ impl Engine {
             self.catalog.mint_numbers(u32::try_from(record.parts.len()).unwrap_or(u32::MAX)).await?;
         let parts: Vec<_> = numbers.into_iter().zip(record.parts).collect();
         let manifest = Manifest {
-            format: 1,
+            format: manifest::FORMAT,
             backup: backup.id,
             number: backup.number,
             account: backup.account.clone(),
@@ -139,7 +139,16 @@ impl Engine {
             state: record.state,
             mode: backup.mode,
             method: record.method,
+            project: backup.project.clone(),
+            place: ManifestPlace {
+                region: backup.region.clone(),
+                zone: backup.zone.clone(),
+                replica_zone: backup.replica_zone.clone(),
+            },
+            job: backup.job,
+            name: backup.name.clone(),
             remark: backup.remark.clone(),
+            failure: record.failure.clone(),
             created_at: backup.created_at,
             started_at: job.started_at.unwrap_or(job.created_at),
             ended_at: self.clock.now(),

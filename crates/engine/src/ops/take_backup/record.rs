@@ -52,6 +52,7 @@ impl Record {
             skew_ms: skew_ms(&captured),
             one_instant: !logical,
             missing,
+            imported: Vec::new(),
             warnings: captured.iter().flat_map(|(_, captured)| captured.warnings.clone()).collect(),
         };
         let started_at = job.started_at.unwrap_or(job.created_at);
