@@ -9,8 +9,8 @@ mod source;
 
 pub use principal::{Principal, Scope};
 pub use root::{RetiredKey, RootKey, write_private};
-pub use source::RootKeySource;
 pub use seal::Sealer;
+pub use source::RootKeySource;
 
 /// Random bytes from the system, as unpadded base64url.
 pub fn random_text(bytes: usize) -> crate::error::Result<String> {

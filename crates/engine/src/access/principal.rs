@@ -76,8 +76,12 @@ impl Principal {
             return Err(error.into());
         }
         if !admits(key, from) {
-            let error = Error::new(Kind::Denied, "ADDRESS_DENIED", "the access key may not be used from this address")
-                .hint("use it from one of its addresses, or make a key without --allow-ip");
+            let error = Error::new(
+                Kind::Denied,
+                "ADDRESS_DENIED",
+                "the access key may not be used from this address",
+            )
+            .hint("use it from one of its addresses, or make a key without --allow-ip");
             return Err(error.into());
         }
         let principal = Self {
@@ -142,9 +146,8 @@ impl Principal {
 
 /// Whether a key may be used from an address. Where that is not known, only a key of any address may.
 fn admits(key: &AccessKey, from: Option<IpAddr>) -> bool {
-    let holds = |range: &String, from: IpAddr| {
-        range.parse::<AddressRange>().is_ok_and(|range| range.contains(from))
-    };
+    let holds =
+        |range: &String, from: IpAddr| range.parse::<AddressRange>().is_ok_and(|range| range.contains(from));
     key.addresses.is_empty() || from.is_some_and(|from| key.addresses.iter().any(|range| holds(range, from)))
 }
 

@@ -208,7 +208,8 @@ mod tests {
         let at = |second| Timestamp::from_second(second).unwrap();
         let first = RootKey::mint().unwrap();
         let second = RootKey::mint().unwrap().after(2, vec![first.retire(at(10))]);
-        let generations = |now| second.link_keys(now).into_iter().map(|(number, _)| number).collect::<Vec<_>>();
+        let generations =
+            |now| second.link_keys(now).into_iter().map(|(number, _)| number).collect::<Vec<_>>();
         assert_eq!((generations(at(9)), generations(at(10))), (vec![2, 1], vec![2]));
         assert_eq!(second.link_keys(at(0))[1].1, *first.derive("link/1"));
         assert_eq!(second.derive_all("x")[1], first.derive("x"));

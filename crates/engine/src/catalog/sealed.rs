@@ -17,8 +17,13 @@ pub enum SealedColumn {
 
 impl SealedColumn {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::KeySecret, Self::KeyPrevious, Self::KeySessionToken, Self::InstancePassword, Self::InstanceLogin];
+    pub const ALL: [Self; 5] = [
+        Self::KeySecret,
+        Self::KeyPrevious,
+        Self::KeySessionToken,
+        Self::InstancePassword,
+        Self::InstanceLogin,
+    ];
 
     /// Table and column.
     pub(super) fn place(self) -> (&'static str, &'static str) {

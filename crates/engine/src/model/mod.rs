@@ -26,9 +26,7 @@ pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{DeliveryBudget, LinkLimit, LinkRestriction, Network, RememberedLink, RevocationScope};
 pub use place::Place;
-pub use report::{
-    BackupEvent, EventKind, KindCount, Manifest, ManifestPart, ManifestPlace, SnapshotReport,
-};
+pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, ManifestPlace, SnapshotReport};
 pub use restore::{
     DrillOrder, DrillOutcome, DrilledPart, KeyChoice, OnConflict, Order, Outcome, RestoreMethod,
     RestoreOrder, RestoreOutcome, RestorePlan, TargetFacts, TtlPolicy,

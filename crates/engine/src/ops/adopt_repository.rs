@@ -35,9 +35,13 @@ impl Engine {
             None => self.mark().await?,
         };
         if mark.format > FORMAT {
-            return Err(Error::new(Kind::Invalid, "REPOSITORY_NEWER", "the repository is of a newer version")
-                .because(format!("it has format {}, this program reads {FORMAT}", mark.format))
-                .hint("run that version or a later one; this one has changed nothing"));
+            return Err(Error::new(
+                Kind::Invalid,
+                "REPOSITORY_NEWER",
+                "the repository is of a newer version",
+            )
+            .because(format!("it has format {}, this program reads {FORMAT}", mark.format))
+            .hint("run that version or a later one; this one has changed nothing"));
         }
         match known {
             Some(known) if known != mark.id.to_string() => Err(other("its id is another one")),

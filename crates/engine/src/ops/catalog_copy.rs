@@ -136,7 +136,10 @@ fn superfluous(oldest_first: &[Timestamp]) -> Vec<Timestamp> {
 }
 
 /// The newest copy of a repository that opens, and why newer ones do not.
-pub(super) async fn newest_copy(vault: &dyn Vault, root: &RootKey) -> Result<(Option<ReadCopy>, Vec<String>)> {
+pub(super) async fn newest_copy(
+    vault: &dyn Vault,
+    root: &RootKey,
+) -> Result<(Option<ReadCopy>, Vec<String>)> {
     let sealer = Sealer::new(root)?;
     let mut refused = Vec::new();
     for at in copies(vault).await?.into_iter().rev() {
@@ -161,11 +164,16 @@ async fn read_copy(vault: &dyn Vault, sealer: &Sealer, key: &ObjectKey) -> Resul
     let mut lines = lines.expose().split(|byte| *byte == b'\n');
     let head: Head = serde_json::from_slice(lines.next().unwrap_or_default()).map_err(|_| damaged())?;
     if head.format > FORMAT {
-        return Err(Error::new(Kind::Invalid, "REPOSITORY_NEWER", "the copy of the catalog is of a newer version")
-            .because(format!("it has format {}, this program reads {FORMAT}", head.format))
-            .hint("rebuild the catalog with that version or a later one"));
+        return Err(Error::new(
+            Kind::Invalid,
+            "REPOSITORY_NEWER",
+            "the copy of the catalog is of a newer version",
+        )
+        .because(format!("it has format {}, this program reads {FORMAT}", head.format))
+        .hint("rebuild the catalog with that version or a later one"));
     }
-    let rows = lines.map(|line| serde_json::from_slice(line).map_err(|_| damaged())).collect::<Result<_>>()?;
+    let rows =
+        lines.map(|line| serde_json::from_slice(line).map_err(|_| damaged())).collect::<Result<_>>()?;
     Ok(Some(ReadCopy { at: head.at, rows: CopiedRows { last_number: head.last_number, rows } }))
 }
 

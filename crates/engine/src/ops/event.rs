@@ -68,7 +68,9 @@ impl Engine {
                 Ok(Some(event)) if event.backup == backup.backup && event.account == backup.account => {
                     events.push(event);
                 }
-                Ok(Some(_)) => damaged.push(format!("{}/{}: it is another backup's", key.folder(), key.name())),
+                Ok(Some(_)) => {
+                    damaged.push(format!("{}/{}: it is another backup's", key.folder(), key.name()))
+                }
                 Ok(None) => {}
                 Err(error) if error.kind == Kind::Corrupt => damaged.push(error.to_string()),
                 Err(error) => return Err(error),

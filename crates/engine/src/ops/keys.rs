@@ -8,7 +8,9 @@ use super::Engine;
 use crate::access::principal::{secret_place, token_place};
 use crate::access::{Principal, random_text};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccessKey, Account, AccountId, AddressRange, ProjectId, RevocationScope, Right, Role, Secret};
+use crate::model::{
+    AccessKey, Account, AccountId, AddressRange, ProjectId, RevocationScope, Right, Role, Secret,
+};
 
 /// An access key that somebody asks for.
 #[derive(Debug, Default)]

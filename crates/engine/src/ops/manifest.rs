@@ -57,7 +57,11 @@ impl Engine {
             serde_json::from_str(whole.manifest.get()).map_err(|error| damaged(&error.to_string()))?;
         if manifest.format > FORMAT {
             return Err(Error::new(Kind::Invalid, "REPOSITORY_NEWER", "a manifest is of a newer version")
-                .because(format!("{} has format {}, this program reads {FORMAT}", attempt.folder(), manifest.format))
+                .because(format!(
+                    "{} has format {}, this program reads {FORMAT}",
+                    attempt.folder(),
+                    manifest.format
+                ))
                 .hint("run that version or a later one"));
         }
         Ok(Some(manifest))

@@ -9,6 +9,7 @@ mod check;
 mod deliver;
 mod drill;
 mod event;
+mod import;
 mod instances;
 mod keys;
 mod knowledge;
@@ -36,7 +37,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::access::Sealer;
 use crate::catalog::Catalog;
@@ -48,9 +49,11 @@ use crate::redis::programs::Programs;
 use crate::vault::Vault;
 use knowledge::Knowledge;
 
+pub use capture::ImportFile;
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;
+pub use import::{ImportOrder, Imported};
 pub use instances::{InstanceAddress, InstanceTest, NewInstance};
 pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
@@ -86,6 +89,8 @@ pub struct Engine {
     instances: Knowledge<String, Instance>,
     /// Where captures wait for each other.
     hosts: Arc<capture::Hosts>,
+    /// Imports that may run at once.
+    imports: Semaphore,
     /// Whose turn it is to change a source's setting, or to put it back.
     turns: Arc<capture::Turns>,
     /// Told when this node has written a job; others find it by looking.
@@ -161,6 +166,7 @@ impl Engine {
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
             hosts: Arc::default(),
+            imports: Semaphore::new(import::AT_ONCE),
             turns: Arc::default(),
             job_written: Notify::new(),
         })

@@ -13,7 +13,8 @@ use crate::access::RootKey;
 use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Account, AccountId, Backup, BackupEvent, BackupState, EventKind, Failure, InstanceId, Manifest, Part, Role,
+    Account, AccountId, Backup, BackupEvent, BackupState, EventKind, Failure, InstanceId, Manifest, Part,
+    Role,
 };
 use crate::vault::{AttemptKey, BackupKey, ObjectKey, StoredAttempt, Vault};
 
@@ -71,8 +72,12 @@ pub async fn begin_rebuild(
 ) -> Result<(RootKey, Option<CopyOf>, Rebuilt)> {
     let begun = catalog.note(NOTE).await?.is_some_and(|state| state == UNFINISHED);
     if !begun && !catalog.accounts().await?.is_empty() {
-        return Err(Error::new(Kind::Conflict, "CATALOG_EXISTS", "there is a catalog already, and it is not empty")
-            .hint("add --force to move it aside, if it is the one that is broken"));
+        return Err(Error::new(
+            Kind::Conflict,
+            "CATALOG_EXISTS",
+            "there is a catalog already, and it is not empty",
+        )
+        .hint("add --force to move it aside, if it is the one that is broken"));
     }
     if vault.get(&ObjectKey::Repository, 64 * 1024).await?.is_none() {
         return Err(Error::new(Kind::NotFound, "REPOSITORY_EMPTY", "there is no repository to rebuild from")
@@ -100,8 +105,12 @@ pub async fn refuse_unfinished_rebuild(catalog: &dyn Catalog) -> Result<()> {
     if catalog.note(NOTE).await?.is_none_or(|state| state != UNFINISHED) {
         return Ok(());
     }
-    Err(Error::new(Kind::Conflict, "CATALOG_UNFINISHED", "a rebuild of this catalog was stopped in the middle")
-        .hint("run it again: keystow catalog rebuild"))
+    Err(Error::new(
+        Kind::Conflict,
+        "CATALOG_UNFINISHED",
+        "a rebuild of this catalog was stopped in the middle",
+    )
+    .hint("run it again: keystow catalog rebuild"))
 }
 
 impl Engine {
@@ -205,13 +214,20 @@ impl Engine {
     }
 
     /// A part that is gone or has another size makes the backup `damaged`. Its bytes are for a scrub to read.
-    async fn look_at_parts(&self, key: &AttemptKey, backup: &mut Backup, rebuilt: &mut Rebuilt) -> Result<()> {
+    async fn look_at_parts(
+        &self,
+        key: &AttemptKey,
+        backup: &mut Backup,
+        rebuilt: &mut Rebuilt,
+    ) -> Result<()> {
         for part in &backup.parts {
             let object = ObjectKey::Part(key.clone(), part.sealed.shard);
             let (wanted, path) = (part.sealed.stored_bytes, format!("{}/{}", object.folder(), object.name()));
             let (code, message) = match self.vault.open(&object).await? {
                 Some(reader) if reader.size_bytes() == wanted => continue,
-                Some(reader) => ("OBJECT_DAMAGED", format!("{} instead of {wanted} bytes", reader.size_bytes())),
+                Some(reader) => {
+                    ("OBJECT_DAMAGED", format!("{} instead of {wanted} bytes", reader.size_bytes()))
+                }
                 None => ("OBJECT_MISSING", "it is gone".to_owned()),
             };
             rebuilt.damaged_parts.push(format!("{path}: {message}"));

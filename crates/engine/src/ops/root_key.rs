@@ -66,7 +66,8 @@ fn wrong() -> Error {
 pub(super) async fn with_retired(root: RootKey, catalog: &dyn Catalog) -> Result<RootKey> {
     let Some(generation) = catalog.note(GENERATION).await? else { return Ok(root) };
     let damaged = |cause: &dyn std::fmt::Display| {
-        Error::new(Kind::Corrupt, "CATALOG_FAILED", "the root keys before this one cannot be read").because(cause)
+        Error::new(Kind::Corrupt, "CATALOG_FAILED", "the root keys before this one cannot be read")
+            .because(cause)
     };
     let generation: u32 = generation.parse().map_err(|error| damaged(&error))?;
     let sealed = catalog.note(RETIRED).await?.unwrap_or_default();
@@ -162,9 +163,13 @@ async fn refuse_unfinished_restores(catalog: &dyn Catalog) -> Result<()> {
             return Err(Error::new(
                 Kind::Conflict,
                 "CONFLICT",
-                format!("the restore {number} has not ended, and its secrets are sealed under the old root key"),
+                format!(
+                    "the restore {number} has not ended, and its secrets are sealed under the old root key"
+                ),
             )
-            .hint(format!("start the service and wait for it, or stop it with: keystow job cancel {number}")));
+            .hint(format!(
+                "start the service and wait for it, or stop it with: keystow job cancel {number}"
+            )));
         }
     }
     Ok(())

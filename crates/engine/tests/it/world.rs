@@ -64,6 +64,13 @@ impl World {
         engine(self.folder.path(), catalog, vault, self.clock.clone(), self.timeouts)
     }
 
+    /// A node on another catalog and the same repository.
+    pub(crate) fn engine_on(&self, catalog: Arc<SqliteCatalog>, root: &RootKey) -> Arc<Engine> {
+        let (vault, clock) = (self.vault.clone(), self.clock.clone());
+        let settings = settings(self.folder.path(), self.timeouts);
+        Arc::new(Engine::new(catalog, vault, clock, root, settings).unwrap())
+    }
+
     pub(crate) fn repository(&self) -> std::path::PathBuf {
         self.folder.path().join("repository")
     }
@@ -244,7 +251,11 @@ fn engine(
     timeouts: Timeouts,
 ) -> Arc<Engine> {
     let root = RootKey::load_or_create(&folder.join("root.key")).unwrap();
-    let settings = Settings {
+    Arc::new(Engine::new(catalog, vault, clock, &root, settings(folder, timeouts)).unwrap())
+}
+
+fn settings(folder: &Path, timeouts: Timeouts) -> Settings {
+    Settings {
         public_url: "http://127.0.0.1:7361".to_owned(),
         intranet_url: "http://10.0.0.1:7362".to_owned(),
         longest_link: Duration::from_hours(7 * 24),
@@ -257,8 +268,7 @@ fn engine(
             search: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),
             timeout: Duration::from_mins(1),
         },
-    };
-    Arc::new(Engine::new(catalog, vault, clock, &root, settings).unwrap())
+    }
 }
 
 /// A worker that runs beside the test.

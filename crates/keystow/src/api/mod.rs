@@ -2,6 +2,7 @@
 
 mod access;
 mod backup;
+mod import;
 mod instance;
 mod job;
 mod link;
@@ -9,10 +10,13 @@ mod problem;
 mod restore;
 mod status;
 
-pub(crate) use access::{AccountRow, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow};
+pub(crate) use access::{
+    AccountRow, KeyRotation, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow,
+};
 pub(crate) use backup::{
     BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow, Protection,
 };
+pub(crate) use import::{CatalogCopyRow, ImportRow, ImportedFile};
 pub(crate) use instance::{
     CaptureRequest, CaptureRow, InstanceChangeRequest, InstanceList, InstanceRow, InstanceTestRow,
     NewInstanceRequest, NodeRow, ServerRow, ShardRow, TlsRequest,

@@ -11,10 +11,12 @@ use clap::Args;
 use keystow_engine::access::RootKey;
 use keystow_engine::catalog::{Catalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
-use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, Settings};
+use keystow_engine::ops::{
+    DRILLS, DrillSettings, Engine, IssuedKey, Settings, refuse_unfinished_rebuild, settle_root_key,
+};
 use keystow_engine::redis::{Timeouts, throwaway};
 use keystow_engine::vault::LocalVault;
-use keystow_engine::work::{WorkerSettings, collect_debts, run_worker};
+use keystow_engine::work::{WorkerSettings, collect_debts, keep_copies, run_worker};
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -98,6 +100,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
         tracker.spawn(run_worker(engine.clone(), settings, stop.clone()));
     }
     tracker.spawn(collect_debts(engine.clone(), stop.clone()));
+    tracker.spawn(keep_copies(engine.clone(), stop.clone()));
     say("ready");
     wait_for_signal().await?;
     shut_down(&tracker, &stop, config.limits.drain.0).await;
@@ -118,7 +121,7 @@ fn start_log(config: &Config) -> Result<()> {
 }
 
 /// Keeps a second server out of the data directory for as long as the file is open.
-fn lock(data_dir: &Path) -> Result<File> {
+pub(super) fn lock(data_dir: &Path) -> Result<File> {
     use std::os::unix::fs::DirBuilderExt;
     let shown = data_dir.display();
     let failed = |error: std::io::Error| Error::io(format!("cannot open the data directory {shown}"), &error);
@@ -190,16 +193,44 @@ fn entrances(config: &Config) -> Result<[Entrance; 3]> {
 }
 
 async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
-    let root = RootKey::load_or_create(&config.data_dir.join("root.key"))?;
     let catalog = Arc::new(SqliteCatalog::open(&config.catalog_path()?).await?);
+    refuse_unfinished_rebuild(&*catalog).await?;
+    let root = root_key(config, &*catalog).await?;
     let vault = Arc::new(LocalVault::open(&config.repository_path()?)?);
-    let settings = Settings {
+    let settings = settings(config, work_dir(config)?);
+    let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
+    engine.adopt_repository().await?;
+    Ok((engine, catalog))
+}
+
+/// The root key, made at the first run only: a catalog that holds something has one already.
+async fn root_key(config: &Config, catalog: &dyn Catalog) -> Result<RootKey> {
+    let source = config.root_key_source()?;
+    let root = match source.load() {
+        Err(error) if error.code == "NOT_INITIALISED" && !catalog.accounts().await?.is_empty() => {
+            return Err(Error::new(
+                Kind::NotFound,
+                "ROOT_KEY_MISSING",
+                "the root key of this catalog is not there",
+            )
+            .because(error)
+            .hint("bring it back from your copy; see docs/operate/runbooks.md"));
+        }
+        Err(error) if error.code == "NOT_INITIALISED" => source.load_or_create()?,
+        loaded => loaded?,
+    };
+    settle_root_key(root, catalog).await
+}
+
+/// What the configuration says about the verbs.
+pub(super) fn settings(config: &Config, work_dir: PathBuf) -> Settings {
+    Settings {
         public_url: config.links.public_url.clone(),
         intranet_url: config.links.intranet_url.clone(),
         longest_link: config.links.max_ttl.0,
         timeouts: Timeouts { reply: config.source.reply_timeout.0, silence: config.source.silence_timeout.0 },
         fail_over: config.source.fail_over.0,
-        work_dir: work_dir(config)?,
+        work_dir,
         advertise: Some(config.restore.advertise.clone()).filter(|host| !host.is_empty()),
         drill: DrillSettings {
             folder: Some(config.drill.folder.clone()).filter(|folder| !folder.as_os_str().is_empty()),
@@ -208,10 +239,7 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
                 .unwrap_or_default(),
             timeout: config.drill.timeout.0,
         },
-    };
-    let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
-    engine.adopt_repository().await?;
-    Ok((engine, catalog))
+    }
 }
 
 /// The folder for work that does not fit into memory, empty.
@@ -301,7 +329,7 @@ fn rules(config: &Config) -> Rules {
 }
 
 /// Writes the first admin key where the CLI on this host finds it.
-fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result<()> {
+pub(super) fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result<()> {
     let document = crate::api::KeySecret {
         access_key_id: key.id.clone(),
         secret: String::from_utf8_lossy(key.secret.expose()).into_owned(),
@@ -328,7 +356,7 @@ fn greet(config: &Config, admin: Option<&IssuedKey>) {
             "  kept in     {} (0600), where the CLI finds it",
             config.data_dir.join("admin.key").display()
         ));
-        say(&format!("  copy        {} somewhere safe", config.data_dir.join("root.key").display()));
+        say("  root key    copy it somewhere safe: keystow root-key backup --to FILE");
     }
     let shown = |listener, address| match config.tls.files(listener) {
         Some(_) => format!("{address} (TLS)"),

@@ -14,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use keystow_engine::access::RootKeySource;
 use keystow_engine::{Error, Kind, Result};
 use serde::Deserialize;
 
@@ -27,6 +28,8 @@ pub(crate) use values::{Cidr, Period};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
+    /// Empty = a file in the data directory.
+    pub(crate) root_key: String,
     pub(crate) listen: Listen,
     pub(crate) tls: Tls,
     pub(crate) catalog: Catalog,
@@ -191,6 +194,7 @@ impl Config {
         if self.links.ttl.longest() > self.links.max_ttl.0 {
             return Err(invalid("a links.ttl is longer than links.max_ttl"));
         }
+        self.root_key_source()?;
         naming::check(self)?;
         if self.work.workers == 0 || self.limits.connections == 0 || self.limits.body_bytes == 0 {
             return Err(invalid("work.workers, limits.connections and limits.body_bytes are at least 1"));
@@ -219,6 +223,14 @@ impl Config {
                 .hint("name the addresses of the proxies in listen.trusted_proxies"));
         }
         Ok(())
+    }
+
+    /// Where the root key is.
+    pub(crate) fn root_key_source(&self) -> Result<RootKeySource> {
+        match self.root_key.as_str() {
+            "" => Ok(RootKeySource::File(self.data_dir.join("root.key"))),
+            text => text.parse(),
+        }
     }
 
     /// The catalog's file.

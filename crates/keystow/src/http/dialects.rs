@@ -9,6 +9,7 @@ mod sign_in;
 mod throttle;
 mod told;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ impl Dialects {
         let outcome = if too_large {
             Err(Refused::Fault(Fault::TooLarge))
         } else {
-            self.outcome(dialect, &request).await
+            self.outcome(dialect, &request, peer.map(|peer| peer.ip())).await
         };
         let outcome = outcome.map_err(|refused| match refused {
             Refused::Fault(fault) => fault,
@@ -118,8 +119,9 @@ impl Dialects {
         &self,
         dialect: &'static dyn Dialect,
         request: &keystow_dialects::Request,
+        from: Option<IpAddr>,
     ) -> Result<Reply, Refused> {
-        let (who, nonce) = self.sign_in(dialect, request).await?;
+        let (who, nonce) = self.sign_in(dialect, request, from).await?;
         self.admit(dialect, request, &who)?;
         if let Some((nonce, ttl)) = &nonce {
             self.replays.admit(who.key_id(), nonce.clone(), *ttl, self.engine.clock().now())?;

@@ -43,7 +43,8 @@ fn the_data_of_earlier_versions_opens_links_verifies_and_goes_on() {
         for wanted in expected["backups"].as_array().unwrap() {
             let shown = listed.iter().find(|backup| backup["id"] == wanted["id"]).expect("it is listed");
             assert_eq!((&shown["number"], text(&shown["state"])), (&wanted["number"], "available"));
-            for (part, wanted) in shown["parts"].as_array().unwrap().iter().zip(wanted["parts"].as_array().unwrap())
+            for (part, wanted) in
+                shown["parts"].as_array().unwrap().iter().zip(wanted["parts"].as_array().unwrap())
             {
                 for fact in ["name", "size_bytes", "sha256", "keys"] {
                     assert_eq!(part[fact], wanted[fact], "{fact}");
@@ -90,7 +91,8 @@ fn what_a_newer_version_left_is_refused_and_left_alone() {
         let folder_of_test = tempfile::tempdir().unwrap();
         let data = folder_of_test.path().join("data");
         copy_folder(&folder(GOLDEN[0]).join("data"), &data);
-        std::fs::set_permissions(data.join("root.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(data.join("root.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
         change(&data);
         let output = program()
             .args(["serve", "--api", "127.0.0.1:0", "--download", "127.0.0.1:0", "--intranet", "127.0.0.1:0"])

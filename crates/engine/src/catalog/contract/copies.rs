@@ -59,7 +59,10 @@ async fn backups_are_taken_in_once_and_numbers_go_on_behind_them(open: &impl Asy
     let other = fixture(open).await;
     assert_eq!(other.adopt_backups(&[backup.clone(), backup.clone()]).await.unwrap(), 1);
     let kept = other.row(&acme(), backup.id).await;
-    assert_eq!((kept.number, kept.state, kept.attempt, kept.protected), (backup.number, backup.state, 1, true));
+    assert_eq!(
+        (kept.number, kept.state, kept.attempt, kept.protected),
+        (backup.number, backup.state, 1, true)
+    );
     assert_eq!(kept.job, backup.job);
     let last = backup.parts[1].number;
     let (owner, part) = other.part(last).await.unwrap().unwrap();

@@ -36,7 +36,9 @@ pub(super) async fn read(catalog: &SqliteCatalog, now: Timestamp) -> Result<Copi
         let found = query.fetch_all(&mut *tx).await.map_err(|error| failed(&error))?;
         let mut of_table = found.iter().map(|row| written(table, row)).collect::<Result<Vec<_>>>()?;
         // In an order of their own, so that two copies of the same rows are the same.
-        of_table.sort_by_cached_key(|row| row.lasting().row.values().map(ToString::to_string).collect::<Vec<_>>());
+        of_table.sort_by_cached_key(|row| {
+            row.lasting().row.values().map(ToString::to_string).collect::<Vec<_>>()
+        });
         copied.rows.append(&mut of_table);
     }
     Ok(copied)
@@ -72,10 +74,12 @@ async fn insert(tx: &mut Transaction<'_, Sqlite>, table: &Table, row: &CopiedRow
     let known: Vec<_> =
         table.columns.iter().filter_map(|(name, form)| Some((*name, *form, row.row.get(*name)?))).collect();
     let names: Vec<_> = known.iter().map(|(name, ..)| *name).collect();
-    let mut query = QueryBuilder::<Sqlite>::new(format!("INSERT INTO {} ({}) VALUES (", table.name, names.join(", ")));
+    let mut query =
+        QueryBuilder::<Sqlite>::new(format!("INSERT INTO {} ({}) VALUES (", table.name, names.join(", ")));
     let mut values = query.separated(", ");
     for (name, form, value) in known {
-        let unreadable = || Error::internal("a copy of the catalog cannot be read", format!("{}.{name}", table.name));
+        let unreadable =
+            || Error::internal("a copy of the catalog cannot be read", format!("{}.{name}", table.name));
         match form {
             Form::Integer => values.push_bind(value.as_i64().ok_or_else(unreadable)?),
             Form::Text => values.push_bind(value.as_str().ok_or_else(unreadable)?.to_owned()),

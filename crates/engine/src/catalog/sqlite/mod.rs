@@ -564,7 +564,10 @@ mod tests {
             .unwrap();
         for name in tables.iter().filter(|name| !name.starts_with("sqlite") && !name.starts_with('_')) {
             let Some(table) = TABLES.iter().find(|table| table.name == name) else {
-                assert!(LEFT_OUT.iter().any(|(left, _)| left == name), "{name} is neither copied nor left out");
+                assert!(
+                    LEFT_OUT.iter().any(|(left, _)| left == name),
+                    "{name} is neither copied nor left out"
+                );
                 continue;
             };
             let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info($1)")
@@ -576,7 +579,10 @@ mod tests {
             let empty = ["revoked_at", "deliveries", "sent_bytes", "reserved_bytes"];
             let left_out = |column: &str| name == "link" && empty.contains(&column);
             for column in columns.iter().filter(|column| !left_out(column)) {
-                assert!(table.columns.iter().any(|(known, _)| known == column), "{name}.{column} is not copied");
+                assert!(
+                    table.columns.iter().any(|(known, _)| known == column),
+                    "{name}.{column} is not copied"
+                );
             }
         }
     }

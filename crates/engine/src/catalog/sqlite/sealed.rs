@@ -10,7 +10,8 @@ pub(super) async fn read(catalog: &SqliteCatalog) -> Result<Vec<SealedSecret>> {
     let mut secrets = Vec::new();
     for column in SealedColumn::ALL {
         let (table, name) = column.place();
-        let query = format!("SELECT account, id, {name} FROM {table} WHERE {name} IS NOT NULL ORDER BY account, id");
+        let query =
+            format!("SELECT account, id, {name} FROM {table} WHERE {name} IS NOT NULL ORDER BY account, id");
         let found = sqlx::query(sqlx::AssertSqlSafe(query))
             .fetch_all(&catalog.reader)
             .await
@@ -36,8 +37,7 @@ pub(super) async fn replace(
     let mut tx = catalog.write().await?;
     for (before, after) in secrets {
         let (table, name) = before.column.place();
-        let query =
-            format!("UPDATE {table} SET {name} = $1 WHERE account = $2 AND id = $3 AND {name} = $4");
+        let query = format!("UPDATE {table} SET {name} = $1 WHERE account = $2 AND id = $3 AND {name} = $4");
         let done = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(after)
             .bind(&before.account)
@@ -52,12 +52,14 @@ pub(super) async fn replace(
         }
     }
     for (name, value) in notes {
-        sqlx::query("INSERT INTO note (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2")
-            .bind(*name)
-            .bind(value)
-            .execute(&mut *tx)
-            .await
-            .map_err(|error| failed(&error))?;
+        sqlx::query(
+            "INSERT INTO note (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2",
+        )
+        .bind(*name)
+        .bind(value)
+        .execute(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?;
     }
     tx.commit().await.map_err(|error| failed(&error))
 }

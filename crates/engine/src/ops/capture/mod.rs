@@ -1,5 +1,6 @@
 //! One shard of a backup: from a node into the repository, proven on the way.
 
+mod import;
 mod logical;
 mod physical;
 mod proof;
@@ -21,6 +22,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{CaptureMethod, Checks, Instance, Method, PartOrigin, Phase, ServerFacts, Slots};
 use crate::redis::{Address, Choice, Connection, Login, Severity, Timeouts, look, probe, read_at_replica};
 use crate::vault::ObjectWriter;
+pub use import::ImportFile;
+pub(super) use import::{Incoming, import_set};
 use proof::Proven;
 pub(super) use set::{CapturedSet, Hosts, SetOrder};
 pub(super) use uncompressed::Turns;

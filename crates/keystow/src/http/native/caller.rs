@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::Native;
 use super::problem::Refusal;
+use crate::http::client::Client;
 
 /// A caller that has signed in. A handler that takes none cannot reach the engine's verbs.
 pub(super) struct Caller(pub(super) Principal);
@@ -26,7 +27,8 @@ impl FromRequestParts<Native> for Caller {
             Error::new(Kind::Unauthenticated, "NO_CREDENTIALS", "the request does not say who calls")
                 .hint("send the access key id and secret as HTTP Basic")
         })?;
-        Ok(Self(state.engine.sign_in(&id, &secret).await?))
+        let from = parts.extensions.get::<Client>().map(|client| client.address.ip());
+        Ok(Self(state.engine.sign_in(&id, &secret, from).await?))
     }
 }
 
@@ -59,6 +61,21 @@ impl<T: DeserializeOwned> FromRequest<Native> for Body<T> {
             .await
             .map_err(|rejection| unreadable("the request body cannot be read", rejection.body_text()))?;
         Ok(Self(value))
+    }
+}
+
+/// A JSON body that may be left out.
+pub(super) struct MaybeBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Native> for MaybeBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &Native) -> Result<Self, Refusal> {
+        use http_body::Body as _;
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        Body::from_request(request, state).await.map(|Body(value)| Self(value))
     }
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod backups;
 mod caller;
+mod imports;
 mod instances;
 mod jobs;
 mod links;
@@ -38,6 +39,7 @@ const MOST_RECORDS: u64 = 1000;
 fn routes() -> OpenApiRouter<Native> {
     OpenApiRouter::new()
         .merge(instances::routes())
+        .merge(imports::routes())
         .merge(backups::routes())
         .merge(links::routes())
         .merge(restores::routes())
