@@ -24,7 +24,7 @@ release: ## Build the release program
 	$(CARGO) build --quiet --release --package keystow
 
 test: ## Install what is missing, then lint and run every test
-	@tools/setup.sh rust servers sdk
+	@tools/setup.sh rust postgres servers sdk
 	@$(MAKE) --no-print-directory lint unit
 	@$(MAKE) --no-print-directory sdk
 	@$(MAKE) --no-print-directory servers

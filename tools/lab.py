@@ -47,12 +47,13 @@ def sha256(path):
 class Keystow:
     """A `keystow serve` of our own, and its command line."""
 
-    def __init__(self, data_dir, *options, prefix=(), ca=None):
+    def __init__(self, data_dir, *options, prefix=(), ca=None, environment=None):
         self.program = binary()
         self.ca = ca
         self.data_dir = Path(data_dir)
         self._options = options
         self._prefix = prefix
+        self.environment = environment or {}
         self.process = None
         self.start()
 
@@ -66,7 +67,7 @@ class Keystow:
             command += [f"--{listener}", f"127.0.0.1:{getattr(self, listener)}"]
         self.process = subprocess.Popen(
             [*command, *self._options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE, text=True, env=clean_environment())
+            stderr=subprocess.PIPE, text=True, env=clean_environment() | self.environment)
         self.log, ready = [], threading.Event()
         threading.Thread(target=self._listen, args=(self.process.stderr, ready), daemon=True).start()
         ready.wait(60)
@@ -162,9 +163,9 @@ class Lab(ExitStack):
         """Start a cluster that is well: a `topology.Cluster`."""
         return topology.Cluster(self, *options, **more)
 
-    def keystow(self, *options, data_dir=None, prefix=(), ca=None):
+    def keystow(self, *options, data_dir=None, prefix=(), ca=None, environment=None):
         """Start a keystow server; `ca` is the authority behind its API's certificate, if it has one."""
-        keystow = Keystow(data_dir or self.dir("keystow"), *options, prefix=prefix, ca=ca)
+        keystow = Keystow(data_dir or self.dir("keystow"), *options, prefix=prefix, ca=ca, environment=environment)
         self.callback(keystow.stop)
         return keystow
 

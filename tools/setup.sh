@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what a task needs and this machine lacks. Usage: tools/setup.sh [rust] [redis] [servers] [sdk] [bench] [fuzz]
+# Install what a task needs and this machine lacks. Usage: tools/setup.sh [rust] [redis] [postgres] [servers] [sdk] [bench] [fuzz]
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -44,6 +44,14 @@ redis() {
     need redis-cli redis-tools
 }
 
+# PostgreSQL, for catalogs of several nodes. Debian keeps its programs off the PATH.
+postgres() {
+    for program in initdb /usr/lib/postgresql/*/bin/initdb; do
+        have "$program" && return 0
+    done
+    install postgresql
+}
+
 need_python() {
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || die "Python 3.11 or later is needed"
     "$python" -m pip --version >/dev/null 2>&1 || install python3-pip
@@ -85,10 +93,10 @@ fuzz() {
     cargo install --quiet --locked cargo-fuzz
 }
 
-[ $# -gt 0 ] || set -- rust servers sdk bench fuzz
+[ $# -gt 0 ] || set -- rust postgres servers sdk bench fuzz
 for part in "$@"; do
     case $part in
-        rust | redis | servers | sdk | bench | fuzz) "$part" ;;
+        rust | redis | postgres | servers | sdk | bench | fuzz) "$part" ;;
         *) die "unknown part: $part" ;;
     esac
 done

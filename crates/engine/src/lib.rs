@@ -7,6 +7,7 @@
 pub mod access;
 pub mod catalog;
 pub mod clock;
+pub mod crash;
 pub mod error;
 pub mod links;
 pub mod model;

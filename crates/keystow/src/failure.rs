@@ -175,7 +175,6 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "ROOT_KEY_WRONG"
         | "COPY_DAMAGED"
         | "IMPORT_MISMATCH"
-        | "DAMAGED"
         | "DRILL_FAILED"
         | "DRILL_MISMATCH"
         | "DRILL_MODULES_MISSING"

@@ -60,6 +60,12 @@ impl Format {
         Self { flavour, version }
     }
 
+    /// The format of a file whose magic begins like this, `REDIS` or `VALKEY`, and of that version.
+    pub fn of_magic(magic: &str, version: u16) -> Self {
+        let flavour = if magic.starts_with("VALKEY") { Flavour::Valkey } else { Flavour::Redis };
+        Self { flavour, version }
+    }
+
     /// The nine bytes that a file of this format begins with.
     pub fn magic(self) -> String {
         match self.flavour {

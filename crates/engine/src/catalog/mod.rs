@@ -2,9 +2,11 @@
 //!
 //! Every call that touches an account's rows takes the account, so a foreign id looks like a missing one.
 
+mod changes;
 #[cfg(test)]
 mod contract;
 mod copied;
+mod postgres;
 mod sealed;
 mod sqlite;
 
@@ -22,6 +24,7 @@ use crate::model::{
 };
 
 pub use copied::{CopiedRow, CopiedRows};
+pub use postgres::{PostgresCatalog, PostgresOptions};
 pub use sealed::{SealedColumn, SealedSecret};
 pub use sqlite::SqliteCatalog;
 
@@ -224,6 +227,13 @@ pub enum AttemptOutcome {
     Cancelled,
     /// Handed back untouched, because the worker stops.
     HandedBack,
+}
+
+/// What a single row is found by.
+#[derive(Debug, Clone, Copy)]
+enum Key<'a> {
+    Text(&'a str),
+    Number(Number),
 }
 
 /// The error of a write that names a lost lease.

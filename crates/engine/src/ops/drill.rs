@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
-use keystow_rdb::{Flavour, Format};
+use keystow_rdb::Format;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,9 +19,9 @@ use crate::model::{
     Backup, BackupRef, DrillOrder, DrillOutcome, DrilledPart, EventKind, Failure, Job, JobKind, NewJob,
     Order, Outcome, Part, Phase, Right, SealedPart, hex,
 };
-use crate::redis::Info;
-use crate::redis::programs::{Program, Version, Wanted};
+use crate::redis::programs::{Program, Wanted};
 use crate::redis::throwaway::{SNAPSHOT, Throwaway, digest, fresh_folder};
+use crate::redis::{Info, Version};
 use crate::vault::{AttemptKey, ObjectKey, ObjectReader, Vault};
 
 /// The folder of throw-away servers in the work folder.
@@ -157,14 +157,7 @@ fn loadable(backup: &Backup) -> Result<()> {
 }
 
 fn wanted(backup: &Backup) -> Wanted {
-    let format = |part: &Part| Format {
-        flavour: if part.sealed.report.magic.starts_with("VALKEY") {
-            Flavour::Valkey
-        } else {
-            Flavour::Redis
-        },
-        version: part.sealed.report.rdb_version,
-    };
+    let format = |part: &Part| Format::of_magic(&part.sealed.report.magic, part.sealed.report.rdb_version);
     let mut formats: Vec<Format> = backup.parts.iter().map(format).collect();
     formats.dedup();
     let source = backup.server.as_ref();

@@ -91,7 +91,7 @@ fn read_ahead(
             if at != size_bytes || hex(hash.finish().as_ref()) != sha256 {
                 return Err(Error::new(
                     Kind::Corrupt,
-                    "DAMAGED",
+                    "OBJECT_DAMAGED",
                     format!("{file_name} in the repository is not what was sealed"),
                 )
                 .hint("restore another backup, and check the disk of the repository"));
@@ -222,7 +222,7 @@ mod tests {
         let mut flipped = bytes.clone();
         flipped[2_999_999] ^= 1;
         for stored in [flipped, bytes[..2_999_999].to_vec(), Vec::new()] {
-            assert_eq!(read(stored, sealed(&bytes)).await.1.unwrap().code, "DAMAGED");
+            assert_eq!(read(stored, sealed(&bytes)).await.1.unwrap().code, "OBJECT_DAMAGED");
         }
     }
 }

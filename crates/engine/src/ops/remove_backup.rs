@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::access::Principal;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::Result;
 use crate::model::{Backup, BackupRef, EventKind, Job, Number, RevocationScope, Right};
 use crate::vault::{AttemptKey, BackupKey};
@@ -22,6 +23,7 @@ impl Engine {
         let backup = self.visible_backup(&scope, which).await?;
         let now = self.clock.now();
         let job = self.catalog.expire_backup(&scope.account, backup.id, now).await?;
+        crash_point(CrashPoint::BackupExpired);
         self.job_written.notify_one();
         self.catalog.revoke_links_before(&scope.account, &RevocationScope::Backup(backup.id), now).await?;
         for part in &backup.parts {
@@ -47,6 +49,7 @@ impl Engine {
         }
         let (account, instance) = (job.account.clone(), job.instance.clone());
         self.vault.remove_events(&BackupKey { account, instance, backup: job.backup }).await?;
+        crash_point(CrashPoint::ObjectsRemoved);
         self.catalog.finish_job(&job.lease(), self.clock.now()).await
     }
 }

@@ -34,6 +34,8 @@ pub trait Ledger: Sync {
     fn settle(&self, setting: &str, value: &str);
     /// The target is about to be told to follow us, at this `host:port`.
     fn lead(&self, us: &str) -> Result<()>;
+    /// Whether the target is somebody else's by now: then nothing more is done to it.
+    fn is_lost(&self) -> bool;
 }
 
 /// A standalone server that is to load a snapshot.
@@ -97,7 +99,7 @@ impl Follower<'_> {
                 if watched.is_err() {
                     stop.cancel();
                 }
-                let gone = let_go(self.door, &mut control);
+                let gone = if self.ledger.is_lost() { Ok(()) } else { let_go(self.door, &mut control) };
                 stop.cancel();
                 trace.changed |= served.is_whole() || (!keeps && served.is_begun());
                 if let Err(error) = gone {
@@ -258,7 +260,7 @@ impl Follower<'_> {
     }
 
     fn put_back(&self, borrowed: Vec<(&'static str, String)>, trace: &mut Trace) {
-        if borrowed.is_empty() {
+        if borrowed.is_empty() || self.ledger.is_lost() {
             return;
         }
         let mut control = self.door.open(&CancellationToken::new());

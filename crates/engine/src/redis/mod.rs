@@ -26,6 +26,7 @@ mod snapshot;
 mod standing;
 pub mod throwaway;
 mod together;
+mod version;
 
 pub use address::{Address, HostPort, Node};
 pub use connection::{Connection, Reply, Timeouts, encode};
@@ -40,6 +41,7 @@ pub use login::{Credentials, Login, TlsOptions};
 pub use pipeline::{Counts, Fleet, Gauge, Order, Pipeline, Route, WhenBusy};
 pub use primary::{Guest, Payload, Primary, Served};
 pub use probe::probe;
-pub use rights::check_replication;
+pub use rights::{RESTORE_RULE, check_replication};
 pub use settings::{read_setting, write_setting};
-pub use snapshot::{Snapshot, Started, begin_snapshot, request_snapshot};
+pub use snapshot::{Snapshot, Started, begin_snapshot};
+pub use version::Version;

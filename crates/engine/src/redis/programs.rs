@@ -1,7 +1,6 @@
 //! Server programs on this machine that can be started to try a snapshot out: which there are, and what they load.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -11,9 +10,10 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use keystow_rdb::{Flavour, Format};
+use keystow_rdb::Format;
 
 use super::throwaway::Group;
+use super::version::Version;
 
 /// How long a program may take to say its version.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,34 +36,6 @@ pub struct Program {
     pub valkey: bool,
     /// Its version.
     pub version: Version,
-}
-
-/// A server's version.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Version(pub [u32; 3]);
-
-impl Version {
-    /// Reads `7.0.15` or `8.1.0-rc1`; numbers that are not there are 0.
-    pub fn read(text: &str) -> Option<Self> {
-        let mut numbers = [0; 3];
-        for (number, piece) in numbers.iter_mut().zip(text.split('.')) {
-            let digits = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
-            *number = piece[..digits].parse().ok()?;
-        }
-        Some(Self(numbers))
-    }
-
-    /// How far two versions are apart, the first numbers first.
-    fn distance(self, other: Self) -> [u32; 3] {
-        std::array::from_fn(|at| self.0[at].abs_diff(other.0[at]))
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [major, minor, patch] = self.0;
-        write!(f, "{major}.{minor}.{patch}")
-    }
 }
 
 impl Program {
@@ -91,33 +63,9 @@ impl Program {
             || whole.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     }
 
-    /// The newest format of its own family that it loads (`RDB_VERSION` in `src/rdb.h` of each version).
-    fn newest(&self) -> Format {
-        let [major, minor, _] = self.version.0;
-        let version = match (self.valkey, major, minor) {
-            (true, 9.., _) => return Format::VALKEY_80,
-            (true, _, _) | (false, 7, 2..=3) => 11,
-            (false, 8, 10..) | (false, 9.., _) => 15,
-            (false, 8, 8..=9) => 14,
-            (false, 8, 6..=7) => 13,
-            (false, 8, _) | (false, 7, 4..) => 12,
-            (false, 7, _) => 10,
-            (false, 5..=6, _) => 9,
-            (false, 4, _) => 8,
-            (false, 3, 2..) => 7,
-            (false, _, _) => 6,
-        };
-        Format::redis(version)
-    }
-
-    /// Whether it loads files of that format. Redis refuses Valkey's magic; Valkey 9 loads what Redis wrote up to 7.2,
-    /// and refuses the versions that Redis gave out on its own since (Valkey `src/rdb.c`, `rdbIsForeignVersion`).
+    /// Whether it loads files of that format.
     pub fn loads(&self, format: Format) -> bool {
-        let newest = self.newest();
-        match (newest.flavour, format.flavour) {
-            (Flavour::Valkey, Flavour::Redis) => format.version <= 11,
-            (ours, theirs) => ours == theirs && format.version <= newest.version,
-        }
+        self.version.loads(self.valkey, format)
     }
 }
 

@@ -3,6 +3,11 @@
 use super::connection::{Connection, Reply};
 use crate::error::Result;
 
+/// The least that a user needs for a restore.
+pub const RESTORE_RULE: &str = "give the user what a restore needs: ACL SETUSER <user> on ><password> ~* \
+     +@write +@keyspace +select +restore +info +ping +command|info; with +replicaof +config|get +config|set a whole \
+     backup goes faster; with +flushall +function a target can be wiped and gets functions";
+
 /// An error, with the smallest ACL rule that would do, if the user lacks a right that replication takes. Where the
 /// server does not tell (before Redis 7.0, or without `+acl|whoami +acl|dryrun`), only the harmless half is tried.
 pub fn check_replication(connection: &mut Connection) -> Result<()> {

@@ -76,11 +76,6 @@ pub fn begin_snapshot(mut connection: Connection) -> Result<Started> {
     Ok(Started { connection, replication_id, replication_offset, rdb_only })
 }
 
-/// [`begin_snapshot`], and then its payload at once.
-pub fn request_snapshot(connection: Connection) -> Result<Snapshot> {
-    begin_snapshot(connection)?.payload()
-}
-
 impl Started {
     /// Waits for the first bytes. A server that saves to its disk first may take its time.
     pub fn payload(mut self) -> Result<Snapshot> {
@@ -264,7 +259,7 @@ mod tests {
     }
 
     fn request(reads: impl IntoIterator<Item = Vec<u8>>) -> Result<Snapshot> {
-        request_snapshot(Connection::scripted(reads, Timeouts::default()))
+        begin_snapshot(Connection::scripted(reads, Timeouts::default()))?.payload()
     }
 
     fn read_all(snapshot: &mut Snapshot, room: usize) -> Result<Vec<u8>> {

@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connection, Reply, Timeouts};
 use super::info::Info;
-use super::programs::{Program, Version, command};
+use super::programs::{Program, command};
+use super::version::Version;
 use super::{Login, Node};
 use crate::error::{Error, Kind, Result};
 

@@ -121,7 +121,7 @@ async fn what_happened_to_a_backup_is_kept_beside_its_attempts(vault: &dyn Vault
 
 async fn a_collection_lists_its_own_objects_by_name(vault: &dyn Vault) {
     assert!(vault.list(&Collection::CatalogCopies).await.unwrap().is_empty());
-    let copy = |second| ObjectKey::CatalogCopy(jiff::Timestamp::from_second(1_795_309_200 + second).unwrap());
+    let copy = |second: i64| ObjectKey::CatalogCopy(jiff::Timestamp::from_second(1_795_309_200 + second).unwrap());
     for second in [5, 1, 3] {
         vault.put(&copy(second), Bytes::from_static(b"sealed")).await.unwrap();
     }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::catalog::AttemptOutcome;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Failure, Job, JobKind};
 use crate::ops::{Engine, Meter, TOPOLOGY_CHANGED};
@@ -70,6 +71,7 @@ async fn do_job(
     stop: &CancellationToken,
 ) {
     tracing::info!(job = job.number, kind = job.kind.as_str(), backup = %job.backup, attempt = job.attempt, "started");
+    crash_point(CrashPoint::JobClaimed);
     let meter = Arc::new(Meter::default());
     let cancel = stop.child_token();
     let result = if job.deaths >= settings.most_deaths {

@@ -187,7 +187,7 @@ async fn a_part_that_was_damaged_in_the_repository_is_found_out() {
     for method in [RestoreMethod::Primary, RestoreMethod::Commands] {
         let target = Server::start(&[]);
         let (why, outcome) = failed(restored(&world, by(method, to(&backup, &target.url()))).await);
-        assert_eq!(why, "DAMAGED", "{method}");
+        assert_eq!(why, "OBJECT_DAMAGED", "{method}");
         assert_eq!(role(&target), "master");
         if method == RestoreMethod::Primary {
             assert_eq!((outcome.changed, size(&target)), (false, 0));
@@ -200,7 +200,7 @@ async fn a_part_that_was_damaged_in_the_repository_is_found_out() {
         target.connect().run("SET mine 1");
         let request = RestoreRequest { wipe: true, ..by(method, to(&backup, &target.url())) };
         let (why, outcome) = failed(restored(&world, request).await);
-        assert_eq!((why.as_str(), outcome.changed, size(&target)), ("DAMAGED", false, 1), "{method}");
+        assert_eq!((why.as_str(), outcome.changed, size(&target)), ("OBJECT_DAMAGED", false, 1), "{method}");
     }
     // Also one that would load from the connection for want of keys.
     let target = Server::start(&["--repl-diskless-load", "on-empty-db"]);
@@ -208,7 +208,7 @@ async fn a_part_that_was_damaged_in_the_repository_is_found_out() {
     target.connect().command(&["FUNCTION", "LOAD", code]);
     let request = RestoreRequest { wipe: true, ..by(RestoreMethod::Primary, to(&backup, &target.url())) };
     let (why, outcome) = failed(restored(&world, request).await);
-    assert_eq!((why.as_str(), outcome.changed), ("DAMAGED", false));
+    assert_eq!((why.as_str(), outcome.changed), ("OBJECT_DAMAGED", false));
     assert_eq!(target.connect().command(&["FCALL", "g", "0"]).number(), 7);
     assert_eq!(setting(&target, "repl-diskless-load"), "on-empty-db");
 }

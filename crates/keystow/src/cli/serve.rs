@@ -250,12 +250,19 @@ fn work_dir(config: &Config) -> Result<PathBuf> {
     };
     // Throw-away servers of a server that was killed may still run there.
     throwaway::sweep(&folder.join(DRILLS))?;
-    match std::fs::remove_dir_all(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
+    // What is in it goes; the folder itself may be a disk of its own.
+    match std::fs::read_dir(&folder) {
+        Ok(entries) => entries.flatten().try_for_each(|entry| match entry.file_type() {
+            Ok(kind) if kind.is_dir() => std::fs::remove_dir_all(entry.path()),
+            _ => std::fs::remove_file(entry.path()),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut builder = std::fs::DirBuilder::new();
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700).create(&folder)
+        }
+        Err(error) => Err(error),
     }
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700).create(&folder).map_err(failed)?;
+    .map_err(failed)?;
     Ok(folder)
 }
 

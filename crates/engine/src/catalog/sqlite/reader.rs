@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Params, Row};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OpenFlags, Params, Row, ToSql};
 
 use super::cannot_open;
-use super::rows::{Columns, damaged};
+use super::sql::rows::{Columns, damaged, signed};
+use crate::catalog::Key;
 use crate::error::{Error, Kind, Result};
 
 /// Connections kept for later. More are made when more threads read at once.
@@ -46,6 +47,15 @@ impl Found<'_> {
         let at = at.ok_or_else(|| damaged(column, "it is not there"))?;
         self.next.set(at + 1);
         self.row.get_ref(at).map_err(|error| damaged(column, error))
+    }
+}
+
+impl ToSql for Key<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        match self {
+            Self::Text(text) => text.to_sql(),
+            Self::Number(number) => Ok(signed(*number).into()),
+        }
     }
 }
 

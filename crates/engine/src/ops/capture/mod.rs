@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::meter::{Gauge, Meter};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CaptureMethod, Checks, Instance, Method, PartOrigin, Phase, ServerFacts, Slots};
 use crate::redis::{Address, Choice, Connection, Login, Severity, Timeouts, look, probe, read_at_replica};
@@ -110,6 +111,7 @@ impl ShardOrder<'_> {
         gauge.enter(Phase::Connecting);
         let mut connection = self.connect(choice, cancel)?;
         let server = probe(&mut connection)?;
+        crash_point(CrashPoint::SourceConnected);
         let mut warnings = self.check_health(&mut connection)?;
         let (came, writer) = self.bring(choice, connection, &server, create, gauge, cancel, &mut warnings)?;
         if came.proven.strays > 0 {
@@ -119,7 +121,9 @@ impl ShardOrder<'_> {
             ));
         }
         gauge.enter(Phase::Sealing);
+        crash_point(CrashPoint::BytesArrived);
         let size_bytes = writer.seal()?;
+        crash_point(CrashPoint::PartSealed);
         Ok(Captured {
             size_bytes,
             sha256: came.proven.sha256,

@@ -10,6 +10,7 @@ use std::thread;
 use aws_lc_rs::digest::{Context, SHA256};
 use keystow_rdb::{Checksum, Event, Fault, Limits, Reader, Report, Summary};
 
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Slots, hex};
 use crate::ops::meter::Gauge;
@@ -100,6 +101,7 @@ impl Chunks<'_> {
     pub(super) fn hand_over(&mut self, chunk: Vec<u8>) -> Result<bool> {
         self.writer.write(&chunk)?;
         self.brought += chunk.len() as u64;
+        crash_point(CrashPoint::BytesArriving);
         Ok(self.full.send(chunk).is_ok())
     }
 }

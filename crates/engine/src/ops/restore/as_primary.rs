@@ -10,6 +10,7 @@ use super::at_target;
 use super::attempt::{Attempt, Owed, lock};
 use super::survey::Survey;
 use super::wanted::impossible;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Part, Phase, RestoreOutcome};
 use crate::ops::part_reader::PartReader;
@@ -46,7 +47,13 @@ impl Attempt {
         let mut trace = Trace::default();
         let rewritten = Mutex::new(None);
         let loaded = if as_it_is {
-            let mut next = |buffer: &mut [u8]| reader.read_full(buffer);
+            let mut begun = false;
+            let mut next = |buffer: &mut [u8]| {
+                if std::mem::replace(&mut begun, true) {
+                    crash_point(CrashPoint::RestoreUnderWay);
+                }
+                reader.read_full(buffer)
+            };
             let payload = Payload::Whole { size_bytes: total, next: &mut next };
             let check = |found: &Found| compare(&part.sealed.report.databases, found);
             follower.load(payload, &check, &watch, &self.cancel, &mut trace)

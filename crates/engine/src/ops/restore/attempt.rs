@@ -11,6 +11,7 @@ use super::survey::{Reach, count_keys, survey};
 use super::wanted::Parts;
 use super::{Meter, at_target};
 use crate::catalog::Catalog;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     Backup, Job, OnConflict, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy,
@@ -99,6 +100,7 @@ impl Attempt {
             RestoreMethod::Primary => self.as_primary(&survey, planning.goes_as_it_is(), outcome).map(|()| 0),
             _ => self.by_commands(&survey, goes_on, outcome),
         };
+        crash_point(CrashPoint::RestoreEnded);
         let counted = self.count_afterwards(outcome);
         let mended = match done {
             Ok(mended) => mended,
@@ -133,7 +135,9 @@ impl Attempt {
     pub(super) fn touch(&self, outcome: &mut RestoreOutcome) -> Result<()> {
         outcome.changed = true;
         let noted = Outcome::Restore(outcome.clone());
-        self.runtime.block_on(self.catalog.record_outcome(&self.job.lease(), &noted))
+        self.runtime.block_on(self.catalog.record_outcome(&self.job.lease(), &noted))?;
+        crash_point(CrashPoint::RestoreNoted);
+        Ok(())
     }
 
     /// Keys of all parts.
@@ -276,6 +280,10 @@ impl Ledger for Owed<'_> {
         let mut outcome = lock(&self.outcome);
         outcome.followed = Some(us.to_owned());
         self.attempt.touch(&mut outcome)
+    }
+
+    fn is_lost(&self) -> bool {
+        self.attempt.meter.is_lost()
     }
 }
 

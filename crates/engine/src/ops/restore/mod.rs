@@ -27,14 +27,10 @@ use crate::model::{
     Backup, BackupRef, Failure, InstanceId, Job, JobFilter, JobKind, JobState, KeyChoice, NewJob, OnConflict,
     Order, Outcome, Page, RestoreMethod, RestoreOrder, RestoreOutcome, RestorePlan, Right, Secret, TtlPolicy,
 };
-use crate::redis::{Address, Login};
+use crate::redis::{Address, Login, RESTORE_RULE};
 
 /// A backup up to this size is read for its plan, where only reading tells whether the target can hold it.
 const READ_FOR_PLAN_BYTES: u64 = 64 * 1024 * 1024;
-/// The least that a user needs for a restore.
-pub(super) const RESTORE_RULE: &str = "give the user what a restore needs: ACL SETUSER <user> on ><password> ~* \
-     +@write +@keyspace +select +restore +info +ping +command|info; with +replicaof +config|get +config|set a whole \
-     backup goes faster; with +flushall +function a target can be wiped and gets functions";
 
 /// A restore that somebody asks for.
 #[derive(Debug)]

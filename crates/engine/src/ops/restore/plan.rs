@@ -1,6 +1,6 @@
 //! What a restore would do: the method, its steps, and all that speaks against it.
 
-use keystow_rdb::{Flavour, Format};
+use keystow_rdb::Format;
 
 use super::modules::missing_modules;
 use super::survey::{Survey, loads};
@@ -170,7 +170,7 @@ impl Planning<'_> {
                         "TARGET_DENIED",
                         format!("{} does not let this user restore keys", primary.node),
                     )
-                    .hint(super::RESTORE_RULE),
+                    .hint(crate::redis::RESTORE_RULE),
                 );
             }
         }
@@ -243,7 +243,7 @@ impl Planning<'_> {
 
     fn is_read_by_target(&self) -> bool {
         self.reports().all(|report| {
-            let file = file_format(report);
+            let file = Format::of_magic(&report.magic, report.rdb_version);
             self.survey.primaries.iter().all(|primary| loads(&primary.facts, file))
         })
     }
@@ -252,7 +252,7 @@ impl Planning<'_> {
     pub(super) fn needs_trial(&self, method: RestoreMethod) -> bool {
         let newest = self.survey.format().map_or(0, |format| format.version);
         let is_written_anew = method != RestoreMethod::Primary || !self.goes_as_it_is();
-        let is_newer = self.reports().any(|report| file_format(report).version > newest);
+        let is_newer = self.reports().any(|report| report.rdb_version > newest);
         !self.is_read_by_target() || (is_written_anew && is_newer)
     }
 
@@ -355,7 +355,7 @@ fn unknown_server(primary: &super::survey::Primary) -> Error {
             "TARGET_DENIED",
             format!("{} does not tell its version", primary.node),
         )
-        .hint(super::RESTORE_RULE);
+        .hint(crate::redis::RESTORE_RULE);
     }
     Error::new(
         Kind::Invalid,
@@ -363,12 +363,6 @@ fn unknown_server(primary: &super::survey::Primary) -> Error {
         format!("{} is of version {version}, and nothing older than Redis 5.0 is restored to", primary.node),
     )
     .hint("restore to a newer server")
-}
-
-/// The format of a part.
-pub(super) fn file_format(report: &SnapshotReport) -> Format {
-    let flavour = if report.magic.starts_with("VALKEY") { Flavour::Valkey } else { Flavour::Redis };
-    Format { flavour, version: report.rdb_version }
 }
 
 /// What to say of a plan that is refused: the first reason, and all of them in words.

@@ -9,6 +9,7 @@ use keystow_rdb::{RestoreEntry, RestoreSink};
 
 use super::at_target;
 use super::attempt::Attempt;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::OnConflict;
 use crate::redis::{Counts, Gauge, Order, Pipeline, Reply};
@@ -87,6 +88,9 @@ impl<'a> Pour<'a> {
     }
 
     fn tell(&self) {
+        if self.gauge.answered() > 0 {
+            crash_point(CrashPoint::RestoreUnderWay);
+        }
         self.attempt.meter.set_bytes(self.bytes, self.total);
         self.attempt.meter.set_keys(self.keys_before + self.pass + self.gauge.answered());
     }

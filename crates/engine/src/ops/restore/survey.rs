@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use keystow_rdb::{Flavour, Format};
+use keystow_rdb::Format;
 use tokio_util::sync::CancellationToken;
 
 use super::at_target;
 use crate::error::{Error, Kind, Result};
 use crate::model::{ServerFacts, Slots, Topology};
 use crate::redis::{
-    Address, Connection, Door, Info, Layout, Login, Node, Reply, Route, Timeouts, discover, probe,
+    Address, Connection, Door, Info, Layout, Login, Node, Reply, Route, Timeouts, Version, discover, probe,
 };
 
 /// Databases that are looked at one by one where INFO is not allowed.
@@ -197,41 +197,17 @@ fn count_databases(connection: &mut Connection) -> Result<BTreeMap<u64, u64>> {
     Ok(databases)
 }
 
-/// The format that a server writes, and the newest that it reads. A version that is newer than those known here reads
-/// what the newest known one reads.
+/// The newest format that a server reads and that is written here; `None` for one that is too old or unknown.
 pub(super) fn format_of(valkey: bool, version: &str) -> Option<Format> {
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().ok());
-    let version = (numbers.next().flatten()?, numbers.next().flatten().unwrap_or(0));
-    Some(match (valkey, version) {
-        (true, (9.., _)) => Format::VALKEY_80,
-        (true, _) | (false, (7, 2 | 3)) => Format::REDIS_11,
-        (false, (8.., _) | (7, 4..)) => Format::REDIS_12,
-        (false, (7, _)) => Format::REDIS_10,
-        (false, (5 | 6, _)) => Format::REDIS_9,
-        (false, _) => return None,
-    })
+    let own = Version::read(version)?.own_format(valkey);
+    let written = Format::WRITTEN.into_iter().filter(|format| format.flavour == own.flavour);
+    written.filter(|format| format.version <= own.version).max_by_key(|format| format.version)
 }
 
-/// Whether a server loads a file of that format as it is. Valkey takes Redis' formats up to 11, and no Redis takes
-/// Valkey's (`rdbIsVersionAccepted` in Valkey `src/rdb.c`).
+/// Whether a server loads a file of that format as it is. None that is too old to be a target does.
 pub(super) fn loads(facts: &ServerFacts, file: Format) -> bool {
-    let Some(own) = format_of(facts.valkey, &facts.version) else { return false };
-    match (file.flavour, own.flavour) {
-        (Flavour::Redis, Flavour::Valkey) => file.version <= Format::REDIS_11.version,
-        (Flavour::Redis, Flavour::Redis) => file.version <= own.version.max(newest_read(&facts.version)),
-        (Flavour::Valkey, own_flavour) => own_flavour == Flavour::Valkey && file.version <= own.version,
-    }
-}
-
-/// The newest format that a Redis reads whose own format is not written here.
-fn newest_read(version: &str) -> u16 {
-    let mut numbers = version.split('.').map(|number| number.parse::<u32>().unwrap_or(0));
-    match (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) {
-        (8, 6 | 7) => 13,
-        (8, 8 | 9) => 14,
-        (8, 10..) | (9.., _) => 15,
-        _ => 0,
-    }
+    format_of(facts.valkey, &facts.version).is_some()
+        && Version::read(&facts.version).is_some_and(|version| version.loads(facts.valkey, file))
 }
 
 impl Survey {
@@ -324,6 +300,7 @@ mod tests {
             ("valkey 8.1.1", vec![Format::REDIS_11], vec![Format::REDIS_12, Format::VALKEY_80]),
             ("valkey 9.1.2", vec![Format::REDIS_11, Format::VALKEY_80], vec![Format::REDIS_12]),
             ("redis 4.0.14", vec![], vec![old]),
+            ("redis ", vec![], vec![old]),
         ] {
             let facts = server(name);
             assert!(loaded.iter().all(|file| loads(&facts, *file)), "{name}");

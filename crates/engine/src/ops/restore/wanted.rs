@@ -68,7 +68,7 @@ impl Parts<'_> {
         let object = self.runtime.block_on(self.vault.open(&key))?.ok_or_else(|| {
             Error::new(
                 Kind::Corrupt,
-                "DAMAGED",
+                "OBJECT_DAMAGED",
                 format!("{} is not in the repository", part.sealed.file_name),
             )
             .hint("restore another backup, and check the disk of the repository")

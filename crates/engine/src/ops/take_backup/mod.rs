@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::capture::{CapturedSet, SetOrder, Source};
 use super::{Engine, Meter, manifest};
 use crate::catalog::SealedBackup;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, Instance, Job, Manifest, ManifestPart, ManifestPlace, Number, SealedPart};
 use crate::vault::{AttemptKey, ObjectKey};
@@ -117,6 +118,7 @@ impl Engine {
         attempt: &AttemptKey,
         set: &CapturedSet,
     ) -> Result<()> {
+        crash_point(CrashPoint::SetCaptured);
         let record = Record::of(set, backup, job.started_at.unwrap_or(job.created_at))?;
         if record.is_unsettled && job.attempt < MOST_ATTEMPTS {
             return Err(Error::new(
@@ -132,6 +134,7 @@ impl Engine {
         let moments = (job.started_at.unwrap_or(job.created_at), self.clock.now());
         let manifest = manifest_of(backup, attempt, &record, &parts, moments);
         self.write_manifest(attempt, &manifest).await?;
+        crash_point(CrashPoint::ManifestWritten);
         let sealed = SealedBackup {
             state: record.state,
             method: record.method,
@@ -141,6 +144,7 @@ impl Engine {
             failure: record.failure,
         };
         self.catalog.seal_backup(&job.lease(), &sealed, self.clock.now()).await?;
+        crash_point(CrashPoint::BackupSealed);
         // Only for lists; the backup is safe whether or not this works.
         if let Err(error) = self.catalog.record_contact(&job.account, &job.instance, &record.server).await {
             tracing::warn!(instance = %job.instance, %error, "cannot keep what the server said of itself");

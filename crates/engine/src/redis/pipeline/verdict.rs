@@ -3,7 +3,7 @@
 use super::WhenBusy;
 use super::batch::key_of;
 use crate::error::{Error, Kind};
-use crate::redis::{Node, Reply};
+use crate::redis::{Node, RESTORE_RULE, Reply};
 
 /// What a reply to an order means.
 pub(super) enum Verdict {
@@ -42,9 +42,8 @@ pub(super) fn judge(reply: &Reply, node: &Node, command: &[u8], again: bool, whe
                 .hint("raise its maxmemory or give it a policy that evicts, then restore again with --on-conflict replace"),
         ),
         "NOPERM" | "NOAUTH" => Verdict::Fatal(
-            refused(Kind::Denied, "TARGET_DENIED", node, "does not let this user write a key", command, text).hint(
-                "give the user what a restore needs: ACL SETUSER <user> +restore +select +exists +dbsize +info ~*",
-            ),
+            refused(Kind::Denied, "TARGET_DENIED", node, "does not let this user write a key", command, text)
+                .hint(RESTORE_RULE),
         ),
         _ => Verdict::Fatal(
             refused(Kind::Invalid, "TARGET_REFUSED", node, "refused a key", command, text)

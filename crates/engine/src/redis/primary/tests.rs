@@ -79,7 +79,7 @@ fn what_fails_at_its_end_is_not_sent_whole() {
     let mut rest: &[u8] = b"REDIS0011 and so on";
     let mut next = |buffer: &mut [u8]| {
         if rest.is_empty() {
-            return Err(Error::new(Kind::Corrupt, "DAMAGED", "not what it was"));
+            return Err(Error::new(Kind::Corrupt, "OBJECT_DAMAGED", "not what it was"));
         }
         let length = rest.len();
         buffer[..length].copy_from_slice(rest);
@@ -89,7 +89,7 @@ fn what_fails_at_its_end_is_not_sent_whole() {
     let payload = Payload::Whole { size_bytes: 19, next: &mut next };
     let (heard, result, served) = hears(guest(), &lines(&OPENING), payload, 10_000);
     assert!(heard.ends_with("$19\r\n"), "{heard}");
-    assert_eq!(result.unwrap_err().code, "DAMAGED");
+    assert_eq!(result.unwrap_err().code, "OBJECT_DAMAGED");
     assert!(!served.is_whole());
 }
 

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::layout::{ACCOUNTS, MANIFEST};
 use super::{AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use folder::Folder;
 use reader::LocalReader;
@@ -119,6 +120,7 @@ impl LocalVault {
         };
         gone(folder.unlink(MANIFEST))?;
         gone(folder.sync())?;
+        crash_point(CrashPoint::ManifestRemoved);
         for name in folder.names().map_err(failed)? {
             gone(folder.unlink(&name))?;
         }

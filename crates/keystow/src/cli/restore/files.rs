@@ -146,10 +146,7 @@ fn way(args: &RestoreArgs, part: &PartRow, row: &BackupRow, now: Timestamp) -> R
     if all && ttl == Ttl::Keep && args.prefix.is_none() && !args.without_functions {
         return Ok(Way::AsItIs);
     }
-    let format = Format {
-        flavour: if part.magic.starts_with("VALKEY") { Flavour::Valkey } else { Flavour::Redis },
-        version: part.rdb_version,
-    };
+    let format = Format::of_magic(&part.magic, part.rdb_version);
     let to = match format {
         written if written.is_written() => written,
         Format { flavour: Flavour::Redis, version: ..=8 } => Format::REDIS_9,

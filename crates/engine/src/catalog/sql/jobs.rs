@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, QueryBuilder, Transaction};
 
-use super::{SqliteCatalog, failed, next_number, place, rows};
+use super::{Db, Store, failed, next_number, now_at, place, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
@@ -15,12 +15,17 @@ use crate::model::{
 
 /// The job that has been due longest at `$1`. `SQLite` takes the index of unfinished jobs, and looks at no other, only
 /// where that index's own condition stands by itself.
-pub(super) const LONGEST_DUE: &str = "SELECT number FROM job WHERE state IN ('queued', 'running') \
-     AND CASE state WHEN 'queued' THEN not_before <= $1 ELSE lease_until < $1 END \
-     ORDER BY not_before, number LIMIT 1";
+pub(in super::super) fn longest_due() -> String {
+    let now = now_at("$1");
+    format!(
+        "SELECT number FROM job WHERE state IN ('queued', 'running') \
+         AND CASE state WHEN 'queued' THEN not_before <= {now} ELSE lease_until < {now} END \
+         ORDER BY not_before, number LIMIT 1"
+    )
+}
 
 /// Asks for work on a backup that is there already.
-pub(super) async fn request(catalog: &SqliteCatalog, new: &NewJob, now: Timestamp) -> Result<Job> {
+pub(super) async fn request(catalog: &Store, new: &NewJob, now: Timestamp) -> Result<Job> {
     let mut tx = catalog.write().await?;
     // It may have been deleted since it was looked up.
     sqlx::query("SELECT 1 FROM backup WHERE account = $1 AND id = $2 AND state <> 'expired'")
@@ -40,7 +45,7 @@ pub(super) async fn request(catalog: &SqliteCatalog, new: &NewJob, now: Timestam
 }
 
 /// Two jobs that change one target would undo each other.
-async fn refuse_second(tx: &mut Transaction<'_, Sqlite>, account: &AccountId, target: &str) -> Result<()> {
+async fn refuse_second(tx: &mut Transaction<'_, Db>, account: &AccountId, target: &str) -> Result<()> {
     let first = sqlx::query("SELECT * FROM job WHERE target = $1 AND state IN ('queued', 'running')")
         .bind(target)
         .fetch_optional(&mut **tx)
@@ -58,15 +63,16 @@ async fn refuse_second(tx: &mut Transaction<'_, Sqlite>, account: &AccountId, ta
 
 /// Adds a job's row.
 pub(super) async fn add(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Transaction<'_, Db>,
     number: Number,
     new: &NewJob,
     now: Timestamp,
 ) -> Result<Job> {
-    let row = sqlx::query(
+    let row = sqlx::query(AssertSqlSafe(format!(
         "INSERT INTO job (number, account, kind, backup, instance, state, not_before, created_at, asked, \
-         target) VALUES ($1, $2, $3, $4, $5, 'queued', $6, $6, $7, $8) RETURNING *",
-    )
+         target) VALUES ($1, $2, $3, $4, $5, 'queued', {now}, $6, $7, $8) RETURNING *",
+        now = now_at("$6")
+    )))
     .bind(rows::signed(number))
     .bind(new.account.as_str())
     .bind(new.kind.as_str())
@@ -83,13 +89,14 @@ pub(super) async fn add(
 
 /// Claims the job that has been due longest. Its fence grows with every claim.
 pub(super) async fn claim(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     worker: &str,
     now: Timestamp,
     hold: Duration,
 ) -> Result<Option<Job>> {
     // Looking first keeps an idle worker from taking the write lock.
-    let due: Option<i64> = sqlx::query_scalar(LONGEST_DUE)
+    let longest_due = longest_due();
+    let due: Option<i64> = sqlx::query_scalar(AssertSqlSafe(longest_due.clone()))
         .bind(micros(now))
         .fetch_optional(&catalog.reader)
         .await
@@ -98,14 +105,15 @@ pub(super) async fn claim(
         return Ok(None);
     }
     let mut tx = catalog.write().await?;
-    let row = sqlx::query(sqlx::AssertSqlSafe(format!(
+    let row = sqlx::query(AssertSqlSafe(format!(
         "UPDATE job SET deaths = deaths + CASE state WHEN 'running' THEN 1 ELSE 0 END, state = 'running', \
-         attempt = attempt + 1, worker = $2, lease_until = $3, started_at = $1 \
-         WHERE number = ({LONGEST_DUE}) RETURNING *"
+         attempt = attempt + 1, worker = $2, lease_until = {now} + $3, started_at = $1 \
+         WHERE number = ({longest_due}) RETURNING *",
+        now = now_at("$1")
     )))
     .bind(micros(now))
     .bind(worker)
-    .bind(micros(now).saturating_add(i64::try_from(hold.as_micros()).unwrap_or(i64::MAX)))
+    .bind(length(hold))
     .fetch_optional(&mut *tx)
     .await
     .map_err(|error| failed(&error))?;
@@ -125,28 +133,35 @@ pub(super) async fn claim(
     Ok(Some(job))
 }
 
+/// A length of time as the database adds it to a moment.
+fn length(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 2)
+}
+
 pub(super) async fn renew(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     lease: &Lease,
     progress: &Progress,
     now: Timestamp,
     hold: Duration,
 ) -> Result<bool> {
-    let cancel: Option<i64> = sqlx::query_scalar(
-        "UPDATE job SET lease_until = $3, progress = $4 WHERE number = $1 AND attempt = $2 AND state = 'running' \
-         RETURNING cancel_requested",
-    )
+    let cancel: Option<i64> = sqlx::query_scalar(AssertSqlSafe(format!(
+        "UPDATE job SET lease_until = {now} + $5, progress = $4 \
+         WHERE number = $1 AND attempt = $2 AND state = 'running' RETURNING cancel_requested",
+        now = now_at("$3")
+    )))
     .bind(rows::signed(lease.job))
     .bind(i64::from(lease.fence))
-    .bind(micros(now).saturating_add(i64::try_from(hold.as_micros()).unwrap_or(i64::MAX)))
+    .bind(micros(now))
     .bind(rows::to_json(progress)?)
+    .bind(length(hold))
     .fetch_optional(&catalog.writer)
     .await
     .map_err(|error| failed(&error))?;
     cancel.map(|flag| flag != 0).ok_or_else(lease_lost)
 }
 
-pub(super) async fn surrender(catalog: &SqliteCatalog) -> Result<u64> {
+pub(super) async fn surrender(catalog: &Store) -> Result<u64> {
     let mut tx = catalog.write().await?;
     let done = sqlx::query(
         "UPDATE job SET deaths = deaths + 1, state = 'queued', worker = NULL, lease_until = NULL \
@@ -168,7 +183,7 @@ pub(super) async fn surrender(catalog: &SqliteCatalog) -> Result<u64> {
 
 /// Ends a job in one of its last states, or in `queued`, if the lease still holds.
 async fn end(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Transaction<'_, Db>,
     lease: &Lease,
     state: &'static str,
     failure: Option<&Failure>,
@@ -192,7 +207,7 @@ async fn end(
 }
 
 async fn set_backup(
-    tx: &mut Transaction<'_, Sqlite>,
+    tx: &mut Transaction<'_, Db>,
     job: &Job,
     state: BackupState,
     failure: Option<&Failure>,
@@ -210,7 +225,7 @@ async fn set_backup(
 }
 
 pub(super) async fn seal(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     lease: &Lease,
     sealed: &SealedBackup,
     now: Timestamp,
@@ -247,7 +262,7 @@ pub(super) async fn seal(
 }
 
 pub(super) async fn fail(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     lease: &Lease,
     outcome: &AttemptOutcome,
     now: Timestamp,
@@ -269,7 +284,7 @@ pub(super) async fn fail(
 }
 
 /// Keeps what a job did, so far; a drill's is also shown with its backup.
-pub(super) async fn record(catalog: &SqliteCatalog, lease: &Lease, outcome: &Outcome) -> Result<()> {
+pub(super) async fn record(catalog: &Store, lease: &Lease, outcome: &Outcome) -> Result<()> {
     let mut tx = catalog.write().await?;
     let row = sqlx::query(
         "UPDATE job SET outcome = $3 WHERE number = $1 AND attempt = $2 AND state = 'running' RETURNING *",
@@ -292,14 +307,14 @@ pub(super) async fn record(catalog: &SqliteCatalog, lease: &Lease, outcome: &Out
     tx.commit().await.map_err(|error| failed(&error))
 }
 
-pub(super) async fn finish(catalog: &SqliteCatalog, lease: &Lease, now: Timestamp) -> Result<()> {
+pub(super) async fn finish(catalog: &Store, lease: &Lease, now: Timestamp) -> Result<()> {
     let mut tx = catalog.write().await?;
     end(&mut tx, lease, "done", None, now).await?;
     tx.commit().await.map_err(|error| failed(&error))
 }
 
 pub(super) async fn cancel(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     number: Number,
     now: Timestamp,
@@ -345,7 +360,7 @@ pub(super) async fn cancel(
     Ok(job)
 }
 
-pub(super) async fn one(catalog: &SqliteCatalog, account: &AccountId, number: Number) -> Result<Option<Job>> {
+pub(super) async fn one(catalog: &Store, account: &AccountId, number: Number) -> Result<Option<Job>> {
     sqlx::query("SELECT * FROM job WHERE account = $1 AND number = $2")
         .bind(account.as_str())
         .bind(rows::signed(number))
@@ -358,7 +373,7 @@ pub(super) async fn one(catalog: &SqliteCatalog, account: &AccountId, number: Nu
 }
 
 pub(super) async fn list(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     filter: &JobFilter,
 ) -> Result<Listed<ListedJob>> {
@@ -375,7 +390,7 @@ pub(super) async fn list(
     Ok(Listed { total: rows::number(total), rows })
 }
 
-fn matching(select: &'static str, account: &AccountId, filter: &JobFilter) -> QueryBuilder<Sqlite> {
+fn matching(select: &'static str, account: &AccountId, filter: &JobFilter) -> QueryBuilder<Db> {
     let mut query = QueryBuilder::new(select);
     query.push(" FROM job j JOIN backup b ON b.id = j.backup WHERE j.account = ");
     query.push_bind(account.as_str().to_owned());
@@ -407,11 +422,7 @@ fn matching(select: &'static str, account: &AccountId, filter: &JobFilter) -> Qu
 }
 
 /// A column has one of these words; no words = any.
-fn one_of(
-    query: &mut QueryBuilder<Sqlite>,
-    column: &str,
-    words: impl ExactSizeIterator<Item = &'static str>,
-) {
+fn one_of(query: &mut QueryBuilder<Db>, column: &str, words: impl ExactSizeIterator<Item = &'static str>) {
     if words.len() == 0 {
         return;
     }
@@ -421,4 +432,14 @@ fn one_of(
         list.push_bind(word);
     }
     query.push(")");
+}
+
+pub(super) async fn mint(catalog: &Store, count: u32) -> Result<Vec<Number>> {
+    let mut tx = catalog.write().await?;
+    let mut numbers = Vec::new();
+    for _ in 0..count {
+        numbers.push(next_number(&mut tx).await?);
+    }
+    tx.commit().await.map_err(|error| failed(&error))?;
+    Ok(numbers)
 }

@@ -1,12 +1,13 @@
 //! Conditions that several lists share.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::QueryBuilder;
 
+use super::{Db, POSITION};
 use crate::model::Place;
 
 /// The columns `region`, `zone` and `replica_zone` of the table with that prefix are within a part of the map.
 /// Says the same as [`Place::holds`].
-pub(super) fn within(query: &mut QueryBuilder<Sqlite>, table: &str, place: &Place) {
+pub(super) fn within(query: &mut QueryBuilder<Db>, table: &str, place: &Place) {
     if !place.regions.is_empty() {
         query.push(format!(" AND ({table}region IS NULL OR {table}region IN ("));
         listed(query, &place.regions);
@@ -28,7 +29,7 @@ pub(super) fn within(query: &mut QueryBuilder<Sqlite>, table: &str, place: &Plac
     }
 }
 
-fn listed(query: &mut QueryBuilder<Sqlite>, values: &[String]) {
+fn listed(query: &mut QueryBuilder<Db>, values: &[String]) {
     let mut list = query.separated(", ");
     for value in values {
         list.push_bind(value.clone());
@@ -36,8 +37,8 @@ fn listed(query: &mut QueryBuilder<Sqlite>, values: &[String]) {
 }
 
 /// One of two columns contains a text.
-pub(super) fn containing(query: &mut QueryBuilder<Sqlite>, columns: [&str; 2], text: &str) {
+pub(super) fn containing(query: &mut QueryBuilder<Db>, columns: [&str; 2], text: &str) {
     let [one, other] = columns;
-    query.push(format!(" AND (instr({one}, ")).push_bind(text.to_owned());
-    query.push(format!(") > 0 OR instr({other}, ")).push_bind(text.to_owned()).push(") > 0)");
+    query.push(format!(" AND ({POSITION}({one}, ")).push_bind(text.to_owned());
+    query.push(format!(") > 0 OR {POSITION}({other}, ")).push_bind(text.to_owned()).push(") > 0)");
 }

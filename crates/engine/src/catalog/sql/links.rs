@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use sqlx::QueryBuilder;
 
-use super::{SqliteCatalog, failed, rows};
+use super::{Store, failed, rows};
 use crate::catalog::not_found;
 use crate::error::Result;
 use crate::model::{
     AccountId, LinkRestriction, Listed, Page, ProjectId, RememberedLink, RevocationScope, micros,
 };
 
-pub(super) async fn remember(catalog: &SqliteCatalog, link: &RememberedLink) -> Result<()> {
+pub(super) async fn remember(catalog: &Store, link: &RememberedLink) -> Result<()> {
     sqlx::query(
         "INSERT INTO link (id, account, backup, part, file_name, network, access_key, created_at, expires_at, \
          addresses, deliveries, size_bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
@@ -33,7 +33,7 @@ pub(super) async fn remember(catalog: &SqliteCatalog, link: &RememberedLink) -> 
     Ok(())
 }
 
-pub(super) async fn one(catalog: &SqliteCatalog, id: &str) -> Result<Option<RememberedLink>> {
+pub(super) async fn one(catalog: &Store, id: &str) -> Result<Option<RememberedLink>> {
     sqlx::query("SELECT * FROM link WHERE id = $1")
         .bind(id)
         .fetch_optional(&catalog.reader)
@@ -45,7 +45,7 @@ pub(super) async fn one(catalog: &SqliteCatalog, id: &str) -> Result<Option<Reme
 }
 
 pub(super) async fn list(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     project: Option<&ProjectId>,
     page: Page,
@@ -75,12 +75,7 @@ pub(super) async fn list(
     Ok(Listed { total: rows::number(total), rows: found.iter().map(rows::link).collect::<Result<_>>()? })
 }
 
-pub(super) async fn revoke(
-    catalog: &SqliteCatalog,
-    account: &AccountId,
-    id: &str,
-    now: Timestamp,
-) -> Result<()> {
+pub(super) async fn revoke(catalog: &Store, account: &AccountId, id: &str, now: Timestamp) -> Result<()> {
     let done =
         sqlx::query("UPDATE link SET revoked_at = COALESCE(revoked_at, $3) WHERE account = $1 AND id = $2")
             .bind(account.as_str())
@@ -101,14 +96,15 @@ fn scope_text(scope: &RevocationScope) -> String {
 }
 
 pub(super) async fn revoke_before(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     scope: &RevocationScope,
     now: Timestamp,
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO link_revocation (account, scope, before) VALUES ($1, $2, $3) \
-         ON CONFLICT (account, scope) DO UPDATE SET before = MAX(before, $3)",
+         ON CONFLICT (account, scope) DO UPDATE SET before = excluded.before \
+         WHERE link_revocation.before < excluded.before",
     )
     .bind(account.as_str())
     .bind(scope_text(scope))
@@ -120,7 +116,7 @@ pub(super) async fn revoke_before(
 }
 
 pub(super) async fn revoked_before(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     scopes: &[RevocationScope],
 ) -> Result<Option<Timestamp>> {
@@ -138,7 +134,7 @@ pub(super) async fn revoked_before(
     rows::moment_option(&row, "before")
 }
 
-pub(super) async fn reserve(catalog: &SqliteCatalog, link: &str, bytes: u64) -> Result<bool> {
+pub(super) async fn reserve(catalog: &Store, link: &str, bytes: u64) -> Result<bool> {
     let mut tx = catalog.write().await?;
     let row = sqlx::query("SELECT * FROM link WHERE id = $1")
         .bind(link)
@@ -159,9 +155,10 @@ pub(super) async fn reserve(catalog: &SqliteCatalog, link: &str, bytes: u64) -> 
     Ok(admitted)
 }
 
-pub(super) async fn settle(catalog: &SqliteCatalog, link: &str, reserved: u64, sent: u64) -> Result<()> {
+pub(super) async fn settle(catalog: &Store, link: &str, reserved: u64, sent: u64) -> Result<()> {
     sqlx::query(
-        "UPDATE link SET reserved_bytes = MAX(reserved_bytes - $2, 0), sent_bytes = sent_bytes + $3 WHERE id = $1",
+        "UPDATE link SET reserved_bytes = CASE WHEN reserved_bytes > $2 THEN reserved_bytes - $2 ELSE 0 END, \
+         sent_bytes = sent_bytes + $3 WHERE id = $1",
     )
     .bind(link)
     .bind(rows::signed(reserved))
@@ -173,7 +170,7 @@ pub(super) async fn settle(catalog: &SqliteCatalog, link: &str, reserved: u64, s
 }
 
 pub(super) async fn restriction(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     region: &str,
 ) -> Result<Option<LinkRestriction>> {
@@ -188,7 +185,7 @@ pub(super) async fn restriction(
 }
 
 pub(super) async fn set_restriction(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     region: &str,
     restriction: &LinkRestriction,

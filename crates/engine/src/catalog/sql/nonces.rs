@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::{SqliteCatalog, failed};
+use super::{Store, failed};
 use crate::error::Result;
 use crate::model::micros;
 
 /// Takes a value in, and forgets those that are over: each is looked at once, so the table stays as small as the
 /// requests of half an hour.
 pub(super) async fn admit(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     key: &str,
     value: &str,
     until: Timestamp,

@@ -1,12 +1,12 @@
 //! Secrets that rows hold sealed.
 
 use super::rows::{self, Columns};
-use super::{SqliteCatalog, failed};
+use super::{Store, failed};
 use crate::catalog::{SealedColumn, SealedSecret, conflict};
 use crate::error::Result;
 
 /// Every sealed secret.
-pub(super) async fn read(catalog: &SqliteCatalog) -> Result<Vec<SealedSecret>> {
+pub(super) async fn read(catalog: &Store) -> Result<Vec<SealedSecret>> {
     let mut secrets = Vec::new();
     for column in SealedColumn::ALL {
         let (table, name) = column.place();
@@ -30,7 +30,7 @@ pub(super) async fn read(catalog: &SqliteCatalog) -> Result<Vec<SealedSecret>> {
 
 /// Replaces secrets, each where it is still the first of the pair, and writes notes; all or nothing.
 pub(super) async fn replace(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     secrets: &[(SealedSecret, Vec<u8>)],
     notes: &[(&str, String)],
 ) -> Result<()> {

@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::QueryBuilder;
 
-use super::{SqliteCatalog, failed, is_duplicate, next_number, place, rows};
+use super::{Db, Key, Row, Store, failed, is_duplicate, next_number, place, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{
@@ -16,7 +15,7 @@ use crate::model::{
 
 /// Asks for a backup: the row, and the job that takes it.
 pub(super) async fn request(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     id: BackupId,
     new: &NewBackup,
     now: Timestamp,
@@ -74,7 +73,7 @@ pub(super) async fn request(
     Ok(backup)
 }
 
-async fn add_backup(tx: &mut sqlx::Transaction<'_, Sqlite>, backup: &Backup) -> Result<()> {
+async fn add_backup(tx: &mut sqlx::Transaction<'_, Db>, backup: &Backup) -> Result<()> {
     sqlx::query(
         "INSERT INTO backup (id, number, account, instance, instance_name, project, region, state, mode, method, \
          remark, job, created_at, expires_at, name, zone, replica_zone) \
@@ -109,27 +108,27 @@ async fn add_backup(tx: &mut sqlx::Transaction<'_, Sqlite>, backup: &Backup) -> 
 }
 
 /// One backup, of that account if one is named.
-pub(super) fn one(
-    catalog: &SqliteCatalog,
+pub(super) async fn one(
+    catalog: &Store,
     account: Option<&AccountId>,
     which: BackupRef,
 ) -> Result<Option<Backup>> {
     let found = match which {
         BackupRef::Id(id) => {
-            let query = "SELECT * FROM backup WHERE id = ?1";
-            catalog.single.rows(query, [id.to_string()], |row| rows::backup(row))?
+            let query = "SELECT * FROM backup WHERE id = $1";
+            catalog.find(query, &[Key::Text(&id.to_string())], |row| rows::backup(row)).await?
         }
         BackupRef::Number(number) => {
-            let query = "SELECT * FROM backup WHERE id = COALESCE((SELECT id FROM backup WHERE number = ?1), \
-                         (SELECT backup FROM part WHERE number = ?1))";
-            catalog.single.rows(query, [rows::signed(number)], |row| rows::backup(row))?
+            let query = "SELECT * FROM backup WHERE id = COALESCE((SELECT id FROM backup WHERE number = $1), \
+                         (SELECT backup FROM part WHERE number = $1))";
+            catalog.find(query, &[Key::Number(number)], |row| rows::backup(row)).await?
         }
     };
     Ok(found.into_iter().find(|backup| account.is_none_or(|account| backup.account == *account)))
 }
 
 /// `b` is the backup of that id or number, or the one that has the part of that number.
-fn named(query: &mut QueryBuilder<Sqlite>, which: BackupRef) {
+fn named(query: &mut QueryBuilder<Db>, which: BackupRef) {
     match which {
         BackupRef::Id(id) => {
             query.push("b.id = ").push_bind(id.to_string());
@@ -143,7 +142,7 @@ fn named(query: &mut QueryBuilder<Sqlite>, which: BackupRef) {
 }
 
 pub(super) async fn list(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     filter: &BackupFilter,
 ) -> Result<Listed<Backup>> {
@@ -180,9 +179,9 @@ pub(super) async fn list(
 
 /// The backup of each row with that row's part alone. A backup's rows stand together: what is known of all its parts
 /// is read once, not once a row.
-fn by_part(found: &[SqliteRow]) -> Result<Vec<Backup>> {
+fn by_part(found: &[Row]) -> Result<Vec<Backup>> {
     let mut backups = Vec::with_capacity(found.len());
-    let id = |row: &SqliteRow| rows::text(row, "id").map(str::to_owned).ok();
+    let id = |row: &Row| rows::text(row, "id").map(str::to_owned).ok();
     for of_one in found.chunk_by(|one, next| id(one) == id(next)) {
         let mut backup = rows::backup(&of_one[0])?;
         let parts = std::mem::take(&mut backup.parts).into_iter();
@@ -195,7 +194,7 @@ fn by_part(found: &[SqliteRow]) -> Result<Vec<Backup>> {
     Ok(backups)
 }
 
-fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) -> QueryBuilder<Sqlite> {
+fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) -> QueryBuilder<Db> {
     let mut query = QueryBuilder::new(select);
     query.push(" WHERE b.account = ").push_bind(account.as_str().to_owned());
     if let Some(project) = &filter.project {
@@ -247,12 +246,12 @@ fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) ->
 }
 
 pub(super) async fn available_bytes(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     instance: &InstanceId,
 ) -> Result<u64> {
     let bytes: i64 = sqlx::query_scalar(
-        "SELECT COALESCE(SUM(p.size), 0) FROM part p JOIN backup b ON b.id = p.backup \
+        "SELECT CAST(COALESCE(SUM(p.size), 0) AS BIGINT) FROM part p JOIN backup b ON b.id = p.backup \
          WHERE b.account = $1 AND b.instance = $2 AND b.state = 'available'",
     )
     .bind(account.as_str())
@@ -263,9 +262,9 @@ pub(super) async fn available_bytes(
     Ok(rows::number(bytes))
 }
 
-pub(super) fn part(catalog: &SqliteCatalog, number: Number) -> Result<Option<(Backup, Part)>> {
-    let query = "SELECT b.* FROM part p JOIN backup b ON b.id = p.backup WHERE p.number = ?1";
-    let found = catalog.single.rows(query, [rows::signed(number)], |row| rows::backup(row))?;
+pub(super) async fn part(catalog: &Store, number: Number) -> Result<Option<(Backup, Part)>> {
+    let query = "SELECT b.* FROM part p JOIN backup b ON b.id = p.backup WHERE p.number = $1";
+    let found = catalog.find(query, &[Key::Number(number)], |row| rows::backup(row)).await?;
     Ok(found.into_iter().next().and_then(|mut backup| {
         let part = std::mem::take(&mut backup.parts).into_iter().find(|part| part.number == number)?;
         Some((backup, part))
@@ -274,7 +273,7 @@ pub(super) fn part(catalog: &SqliteCatalog, number: Number) -> Result<Option<(Ba
 
 /// Sets when retention may remove a backup.
 pub(super) async fn set_expiry(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     id: BackupId,
     at: Option<Timestamp>,
@@ -291,12 +290,7 @@ pub(super) async fn set_expiry(
     if done.rows_affected() == 0 { Err(not_found("backup", id)) } else { Ok(()) }
 }
 
-pub(super) async fn protect(
-    catalog: &SqliteCatalog,
-    account: &AccountId,
-    id: BackupId,
-    protect: bool,
-) -> Result<()> {
+pub(super) async fn protect(catalog: &Store, account: &AccountId, id: BackupId, protect: bool) -> Result<()> {
     let done =
         sqlx::query("UPDATE backup SET protected = $3 WHERE account = $1 AND id = $2 AND state <> 'expired'")
             .bind(account.as_str())
@@ -309,7 +303,7 @@ pub(super) async fn protect(
 }
 
 /// The objects of a backup that is being restored or drilled are still needed.
-async fn refuse_in_use(tx: &mut sqlx::Transaction<'_, Sqlite>, id: BackupId) -> Result<()> {
+async fn refuse_in_use(tx: &mut sqlx::Transaction<'_, Db>, id: BackupId) -> Result<()> {
     let user = sqlx::query(
         "SELECT * FROM job WHERE backup = $1 AND kind IN ('restore', 'drill') AND state IN ('queued', 'running') \
          ORDER BY number LIMIT 1",
@@ -327,7 +321,7 @@ async fn refuse_in_use(tx: &mut sqlx::Transaction<'_, Sqlite>, id: BackupId) -> 
 
 /// Marks a backup expired; the job that removes its objects is written in the same transaction.
 pub(super) async fn expire(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     id: BackupId,
     now: Timestamp,

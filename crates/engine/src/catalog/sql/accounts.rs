@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::{SqliteCatalog, failed, is_duplicate, rows};
+use super::{Store, failed, is_duplicate, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{AccessKey, Account, AccountId, Project, micros};
 
-pub(super) async fn add_account(catalog: &SqliteCatalog, account: &Account) -> Result<()> {
+pub(super) async fn add_account(catalog: &Store, account: &Account) -> Result<()> {
     sqlx::query("INSERT INTO account (id, name, created_at) VALUES ($1, $2, $3)")
         .bind(account.id.as_str())
         .bind(&account.name)
@@ -18,7 +18,7 @@ pub(super) async fn add_account(catalog: &SqliteCatalog, account: &Account) -> R
     Ok(())
 }
 
-pub(super) async fn accounts(catalog: &SqliteCatalog) -> Result<Vec<Account>> {
+pub(super) async fn accounts(catalog: &Store) -> Result<Vec<Account>> {
     let found = sqlx::query("SELECT * FROM account ORDER BY id")
         .fetch_all(&catalog.reader)
         .await
@@ -26,7 +26,7 @@ pub(super) async fn accounts(catalog: &SqliteCatalog) -> Result<Vec<Account>> {
     found.iter().map(rows::account).collect()
 }
 
-pub(super) async fn add_project(catalog: &SqliteCatalog, project: &Project) -> Result<()> {
+pub(super) async fn add_project(catalog: &Store, project: &Project) -> Result<()> {
     sqlx::query("INSERT INTO project (account, id, name, created_at) VALUES ($1, $2, $3, $4)")
         .bind(project.account.as_str())
         .bind(project.id.as_str())
@@ -44,7 +44,7 @@ pub(super) async fn add_project(catalog: &SqliteCatalog, project: &Project) -> R
     Ok(())
 }
 
-pub(super) async fn projects(catalog: &SqliteCatalog, account: &AccountId) -> Result<Vec<Project>> {
+pub(super) async fn projects(catalog: &Store, account: &AccountId) -> Result<Vec<Project>> {
     let found = sqlx::query("SELECT * FROM project WHERE account = $1 ORDER BY id")
         .bind(account.as_str())
         .fetch_all(&catalog.reader)
@@ -53,7 +53,7 @@ pub(super) async fn projects(catalog: &SqliteCatalog, account: &AccountId) -> Re
     found.iter().map(rows::project).collect()
 }
 
-pub(super) async fn add_key(catalog: &SqliteCatalog, key: &AccessKey) -> Result<()> {
+pub(super) async fn add_key(catalog: &Store, key: &AccessKey) -> Result<()> {
     sqlx::query(
         "INSERT INTO access_key (id, account, project, role, sealed_secret, sealed_session_token, created_at, \
          expires_at, sealed_previous, previous_until, addresses) \
@@ -80,7 +80,7 @@ pub(super) async fn add_key(catalog: &SqliteCatalog, key: &AccessKey) -> Result<
     Ok(())
 }
 
-pub(super) async fn key(catalog: &SqliteCatalog, id: &str) -> Result<Option<AccessKey>> {
+pub(super) async fn key(catalog: &Store, id: &str) -> Result<Option<AccessKey>> {
     sqlx::query("SELECT * FROM access_key WHERE id = $1")
         .bind(id)
         .fetch_optional(&catalog.reader)
@@ -91,7 +91,7 @@ pub(super) async fn key(catalog: &SqliteCatalog, id: &str) -> Result<Option<Acce
         .transpose()
 }
 
-pub(super) async fn keys(catalog: &SqliteCatalog, account: Option<&AccountId>) -> Result<Vec<AccessKey>> {
+pub(super) async fn keys(catalog: &Store, account: Option<&AccountId>) -> Result<Vec<AccessKey>> {
     let found =
         sqlx::query("SELECT * FROM access_key WHERE $1 IS NULL OR account = $1 ORDER BY created_at, id")
             .bind(account.map(AccountId::as_str))
@@ -102,7 +102,7 @@ pub(super) async fn keys(catalog: &SqliteCatalog, account: Option<&AccountId>) -
 }
 
 pub(super) async fn rotate_key(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     id: &str,
     sealed_secret: &[u8],
     previous_until: Option<Timestamp>,
@@ -121,7 +121,7 @@ pub(super) async fn rotate_key(
     changed(done.rows_affected(), id)
 }
 
-pub(super) async fn revoke_key(catalog: &SqliteCatalog, id: &str, now: Timestamp) -> Result<()> {
+pub(super) async fn revoke_key(catalog: &Store, id: &str, now: Timestamp) -> Result<()> {
     let done = sqlx::query("UPDATE access_key SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1")
         .bind(id)
         .bind(micros(now))

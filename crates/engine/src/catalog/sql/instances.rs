@@ -1,13 +1,13 @@
 //! Instances.
 
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::QueryBuilder;
 
-use super::{SqliteCatalog, failed, is_duplicate, place, rows};
+use super::{Db, Key, Store, failed, is_duplicate, json_field, place, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{AccountId, Instance, InstanceFilter, InstanceId, Listed, ServerFacts, micros};
 
-pub(super) async fn add(catalog: &SqliteCatalog, instance: &Instance) -> Result<()> {
+pub(super) async fn add(catalog: &Store, instance: &Instance) -> Result<()> {
     sqlx::query(
         "INSERT INTO instance (account, id, project, name, url, username, sealed_password, region, zone, created_at, \
          facts, replica_zone, sealed_login, capture) \
@@ -43,7 +43,7 @@ pub(super) async fn add(catalog: &SqliteCatalog, instance: &Instance) -> Result<
 }
 
 /// Writes how an instance is reached and captured; the rest of its row stays.
-pub(super) async fn set(catalog: &SqliteCatalog, instance: &Instance) -> Result<()> {
+pub(super) async fn set(catalog: &Store, instance: &Instance) -> Result<()> {
     let done = sqlx::query(
         "UPDATE instance SET url = $3, username = $4, sealed_password = $5, sealed_login = $6, capture = $7 \
          WHERE account = $1 AND id = $2",
@@ -61,14 +61,15 @@ pub(super) async fn set(catalog: &SqliteCatalog, instance: &Instance) -> Result<
     if done.rows_affected() == 0 { Err(not_found("instance", &instance.id)) } else { Ok(()) }
 }
 
-pub(super) fn one(catalog: &SqliteCatalog, account: &AccountId, id: &InstanceId) -> Result<Option<Instance>> {
-    let query = "SELECT * FROM instance WHERE account = ?1 AND id = ?2";
-    let found = catalog.single.rows(query, [account.as_str(), id.as_str()], |row| rows::instance(row))?;
+pub(super) async fn one(catalog: &Store, account: &AccountId, id: &InstanceId) -> Result<Option<Instance>> {
+    let query = "SELECT * FROM instance WHERE account = $1 AND id = $2";
+    let keys = [Key::Text(account.as_str()), Key::Text(id.as_str())];
+    let found = catalog.find(query, &keys, |row| rows::instance(row)).await?;
     Ok(found.into_iter().next())
 }
 
 pub(super) async fn list(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     filter: &InstanceFilter,
 ) -> Result<Listed<Instance>> {
@@ -84,7 +85,7 @@ pub(super) async fn list(
     Ok(Listed { total: rows::number(total), rows: found.iter().map(rows::instance).collect::<Result<_>>()? })
 }
 
-fn matching(select: &'static str, account: &AccountId, filter: &InstanceFilter) -> QueryBuilder<Sqlite> {
+fn matching(select: &'static str, account: &AccountId, filter: &InstanceFilter) -> QueryBuilder<Db> {
     let mut query = QueryBuilder::new(select);
     query.push(" WHERE account = ").push_bind(account.as_str().to_owned());
     if let Some(project) = &filter.project {
@@ -104,7 +105,8 @@ fn matching(select: &'static str, account: &AccountId, filter: &InstanceFilter) 
         query.push(" AND name = ").push_bind(name.clone());
     }
     if !filter.topologies.is_empty() {
-        let mut list = query.push(" AND json_extract(facts, '$.topology') IN (").separated(", ");
+        let topology = json_field("facts", "topology");
+        let mut list = query.push(format!(" AND {topology} IN (")).separated(", ");
         for topology in &filter.topologies {
             list.push_bind(topology.as_str());
         }
@@ -114,7 +116,7 @@ fn matching(select: &'static str, account: &AccountId, filter: &InstanceFilter) 
     query
 }
 
-pub(super) async fn delete(catalog: &SqliteCatalog, account: &AccountId, id: &InstanceId) -> Result<()> {
+pub(super) async fn delete(catalog: &Store, account: &AccountId, id: &InstanceId) -> Result<()> {
     let mut tx = catalog.write().await?;
     let active: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM backup WHERE account = $1 AND instance = $2 AND state IN ('queued', 'running')",
@@ -141,7 +143,7 @@ pub(super) async fn delete(catalog: &SqliteCatalog, account: &AccountId, id: &In
 }
 
 pub(super) async fn record_contact(
-    catalog: &SqliteCatalog,
+    catalog: &Store,
     account: &AccountId,
     id: &InstanceId,
     facts: &ServerFacts,

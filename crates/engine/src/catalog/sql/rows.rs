@@ -4,18 +4,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeOwned, IntoDeserializer};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::Row as _;
 
-use super::failed;
+use super::{Row, failed};
 use crate::error::{Error, Result};
 use crate::model::{
     AccessKey, Account, Backup, Debt, DeliveryBudget, Instance, Job, JobKind, JobState, ListedJob, Number,
     Project, RememberedLink,
 };
 
-/// A row, from either of the two libraries that read the file.
-pub(super) trait Columns {
+/// A row, from whichever library read it.
+pub(in super::super) trait Columns {
     /// A number; `None` where there is none.
     fn integer(&self, column: &str) -> Result<Option<i64>>;
     /// A text.
@@ -24,7 +23,7 @@ pub(super) trait Columns {
     fn bytes(&self, column: &str) -> Result<Option<&[u8]>>;
 }
 
-impl Columns for SqliteRow {
+impl Columns for Row {
     fn integer(&self, column: &str) -> Result<Option<i64>> {
         self.try_get(column).map_err(|error| failed(&error))
     }
@@ -67,7 +66,7 @@ fn small(row: &impl Columns, column: &str) -> Result<u32> {
     integer(row, column)?.try_into().map_err(|error| damaged(column, error))
 }
 
-pub(super) fn damaged(column: &str, cause: impl std::fmt::Display) -> Error {
+pub(in super::super) fn damaged(column: &str, cause: impl std::fmt::Display) -> Error {
     Error::internal(format!("the catalog holds an unreadable value in '{column}'"), cause)
 }
 
@@ -122,8 +121,8 @@ fn unsigned(row: &impl Columns, column: &str) -> Result<u64> {
     Ok(number(integer(row, column)?))
 }
 
-/// A count of ours as `SQLite` holds it.
-pub(super) fn signed(value: u64) -> i64 {
+/// A count of ours as a database holds it.
+pub(in super::super) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
@@ -133,7 +132,7 @@ pub(super) fn from_json<T: DeserializeOwned>(text: &str, column: &str) -> Result
 }
 
 /// A nested fact as JSON text.
-pub(super) fn to_json(value: &impl Serialize) -> Result<String> {
+pub(in super::super) fn to_json(value: &impl Serialize) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::internal("a fact cannot be written as JSON", error))
 }
 

@@ -4,25 +4,26 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Transaction};
 
 use super::rows::{self, Columns};
-use super::{SqliteCatalog, failed};
+use super::{Db, Row, Store, failed};
 use crate::catalog::copied::{Form, TABLES, Table};
 use crate::catalog::{CopiedRow, CopiedRows};
 use crate::error::{Error, Result};
 use crate::model::{Backup, Number, micros};
 
-/// Reads the rows that copies hold, all of one moment.
-pub(super) async fn read(catalog: &SqliteCatalog, now: Timestamp) -> Result<CopiedRows> {
+/// Reads the rows that copies hold. Those that others refer to are read last, so that none of them is missing however the
+/// database isolates what it reads.
+pub(super) async fn read(catalog: &Store, now: Timestamp) -> Result<CopiedRows> {
     let mut tx = catalog.reader.begin().await.map_err(|error| failed(&error))?;
     let last: i64 = sqlx::query_scalar("SELECT last FROM sequence WHERE name = 'number'")
         .fetch_one(&mut *tx)
         .await
         .map_err(|error| failed(&error))?;
     let mut copied = CopiedRows { last_number: rows::number(last), rows: Vec::new() };
-    for table in TABLES {
+    let mut tables = Vec::new();
+    for table in TABLES.iter().rev() {
         let names: Vec<_> = table.columns.iter().map(|(name, _)| *name).collect();
         let mut query = format!("SELECT {} FROM {}", names.join(", "), table.name);
         if !table.only.is_empty() {
@@ -39,12 +40,13 @@ pub(super) async fn read(catalog: &SqliteCatalog, now: Timestamp) -> Result<Copi
         of_table.sort_by_cached_key(|row| {
             row.lasting().row.values().map(ToString::to_string).collect::<Vec<_>>()
         });
-        copied.rows.append(&mut of_table);
+        tables.push(of_table);
     }
+    copied.rows = tables.into_iter().rev().flatten().collect();
     Ok(copied)
 }
 
-fn written(table: &Table, row: &SqliteRow) -> Result<CopiedRow> {
+fn written(table: &Table, row: &Row) -> Result<CopiedRow> {
     let mut written = Map::new();
     for (name, form) in table.columns {
         let value = match form {
@@ -58,7 +60,7 @@ fn written(table: &Table, row: &SqliteRow) -> Result<CopiedRow> {
 }
 
 /// Writes rows of a copy where there are none of the same key. Returns how many were written.
-pub(super) async fn restore(catalog: &SqliteCatalog, rows: &[CopiedRow]) -> Result<u64> {
+pub(super) async fn restore(catalog: &Store, rows: &[CopiedRow]) -> Result<u64> {
     let mut tx = catalog.write().await?;
     let mut restored = 0;
     for row in rows {
@@ -70,12 +72,12 @@ pub(super) async fn restore(catalog: &SqliteCatalog, rows: &[CopiedRow]) -> Resu
     Ok(restored)
 }
 
-async fn insert(tx: &mut Transaction<'_, Sqlite>, table: &Table, row: &CopiedRow) -> Result<u64> {
+async fn insert(tx: &mut Transaction<'_, Db>, table: &Table, row: &CopiedRow) -> Result<u64> {
     let known: Vec<_> =
         table.columns.iter().filter_map(|(name, form)| Some((*name, *form, row.row.get(*name)?))).collect();
     let names: Vec<_> = known.iter().map(|(name, ..)| *name).collect();
     let mut query =
-        QueryBuilder::<Sqlite>::new(format!("INSERT INTO {} ({}) VALUES (", table.name, names.join(", ")));
+        QueryBuilder::<Db>::new(format!("INSERT INTO {} ({}) VALUES (", table.name, names.join(", ")));
     let mut values = query.separated(", ");
     for (name, form, value) in known {
         let unreadable =
@@ -95,7 +97,7 @@ async fn insert(tx: &mut Transaction<'_, Sqlite>, table: &Table, row: &CopiedRow
 }
 
 /// Makes sure that the next number is above this one.
-pub(super) async fn raise_numbers(catalog: &SqliteCatalog, last: Number) -> Result<()> {
+pub(super) async fn raise_numbers(catalog: &Store, last: Number) -> Result<()> {
     sqlx::query("UPDATE sequence SET last = $1 WHERE name = 'number' AND last < $1")
         .bind(rows::signed(last))
         .execute(&catalog.writer)
@@ -106,7 +108,7 @@ pub(super) async fn raise_numbers(catalog: &SqliteCatalog, last: Number) -> Resu
 
 /// Takes in backups whose objects are in the repository. One that is known already stays as it is. Returns how many
 /// were taken in.
-pub(super) async fn adopt(catalog: &SqliteCatalog, backups: &[Backup]) -> Result<u64> {
+pub(super) async fn adopt(catalog: &Store, backups: &[Backup]) -> Result<u64> {
     let mut tx = catalog.write().await?;
     let mut adopted = 0;
     for backup in backups {
@@ -119,7 +121,7 @@ pub(super) async fn adopt(catalog: &SqliteCatalog, backups: &[Backup]) -> Result
     Ok(adopted)
 }
 
-async fn add_backup(tx: &mut Transaction<'_, Sqlite>, backup: &Backup) -> Result<bool> {
+async fn add_backup(tx: &mut Transaction<'_, Db>, backup: &Backup) -> Result<bool> {
     let done = sqlx::query(
         "INSERT INTO backup (id, number, account, instance, instance_name, project, region, state, mode, method, remark, \
          job, attempt, created_at, started_at, ended_at, expires_at, protected, server, failure, name, zone, \
@@ -158,7 +160,7 @@ async fn add_backup(tx: &mut Transaction<'_, Sqlite>, backup: &Backup) -> Result
     Ok(done.rows_affected() > 0)
 }
 
-async fn add_parts(tx: &mut Transaction<'_, Sqlite>, backup: &Backup) -> Result<()> {
+async fn add_parts(tx: &mut Transaction<'_, Db>, backup: &Backup) -> Result<()> {
     for part in &backup.parts {
         sqlx::query("INSERT INTO part (number, backup, shard, size) VALUES ($1, $2, $3, $4)")
             .bind(rows::signed(part.number))

@@ -1,0 +1,145 @@
+//! The catalog in a PostgreSQL database, shared by several nodes.
+
+mod errors;
+#[cfg(test)]
+mod lab;
+#[path = "../sql/mod.rs"]
+#[expect(clippy::duplicate_mod, reason = "the same text for each database, with that database's types")]
+mod sql;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow};
+use sqlx::{Executor, Postgres, Transaction};
+
+use super::Key;
+use super::changes::Change;
+use crate::error::{Error, Kind, Result};
+use crate::model::Secret;
+use errors::{cannot_open, failed};
+
+/// The catalog in a PostgreSQL database.
+pub struct PostgresCatalog {
+    writer: PgPool,
+    /// The same pool: what is written is there for whoever reads.
+    reader: PgPool,
+}
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// `postgres://user@host:port/database?sslmode=verify-full&sslrootcert=…`; with a password in it, a secret.
+    pub url: Secret,
+    /// The password, if it is not in the URL.
+    pub password: Option<Secret>,
+    /// Connections at most.
+    pub connections: u32,
+}
+
+type Store = PostgresCatalog;
+type Db = Postgres;
+type Row = PgRow;
+
+/// The function that finds a text in another, counted from 1; 0 = it is not in there.
+const POSITION: &str = "strpos";
+
+/// A text in a column of JSON.
+fn json_field(column: &str, field: &str) -> String {
+    format!("(CAST({column} AS JSON) ->> '{field}')")
+}
+
+/// The present moment, in microseconds, where a node says that it is `told`: the server's, because nodes' clocks
+/// differ.
+fn now_at(told: &'static str) -> String {
+    format!("keystow_now({told})")
+}
+
+/// Every schema change, oldest first. The first is what the first five of `SQLite` come to; then the numbers are the
+/// same.
+pub(super) const CHANGES: &[Change] = &[
+    (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
+    (9, "keys and copies", include_str!("../migrations/postgres/0009_keys_and_copies.sql")),
+];
+
+/// How long a call waits for a connection: long enough for a restart of the server, short enough for a client.
+const ACQUIRE: Duration = Duration::from_secs(3);
+
+/// What every connection is set to. A node that hangs in a transaction loses it, so that the others can go on; the
+/// others wait longer than that.
+const SESSION: &str = "SET lock_timeout = '15s'; SET statement_timeout = '60s'; \
+                       SET idle_in_transaction_session_timeout = '5s'; SET application_name = 'keystow'";
+
+/// Begins a transaction that is alone: what it looks at is still so when it writes. `keystow` in ASCII is the lock.
+const BEGIN_ALONE: &str = "BEGIN; SELECT pg_advisory_xact_lock(30229394810498935)";
+
+impl PostgresCatalog {
+    /// Connects, and brings the schema up to date.
+    pub async fn open(options: &PostgresOptions) -> Result<Self> {
+        let url = String::from_utf8_lossy(options.url.expose()).into_owned();
+        // A plan that was made before another node's schema change is of no use after it, so none is kept.
+        let mut connect = url.parse::<PgConnectOptions>().map_err(|_| bad_url())?.statement_cache_capacity(0);
+        if let Some(password) = &options.password {
+            connect = connect.password(&String::from_utf8_lossy(password.expose()));
+        }
+        let place = format!("{}/{}", connect.get_host(), connect.get_database().unwrap_or_default());
+        let refused = |error: &dyn std::fmt::Display| cannot_open(&place, error);
+        // A schema change may take as long as it takes.
+        let patient = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE)
+            .connect_with(connect.clone())
+            .await
+            .map_err(|error| errors::cannot_connect(&place, &error))?;
+        let changed = sql::schema::bring_up(&patient, CHANGES, |error| refused(error)).await;
+        patient.close().await;
+        changed?;
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections.max(1))
+            .acquire_timeout(ACQUIRE)
+            // A connection that the server closed while it was idle is replaced before it is used.
+            .test_before_acquire(true)
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SESSION).await.map(drop) })
+            })
+            .connect_with(connect)
+            .await
+            .map_err(|error| errors::cannot_connect(&place, &error))?;
+        Ok(Self { writer: pool.clone(), reader: pool })
+    }
+
+    /// Finishes what is under way and closes the connections.
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+
+    /// A transaction that writes what it has looked at: no other such is under way in any node.
+    async fn write(&self) -> Result<Transaction<'static, Postgres>> {
+        self.writer.begin_with(BEGIN_ALONE).await.map_err(|error| failed(&error))
+    }
+
+    /// The rows of a query for single ones, each turned into something.
+    async fn find<T>(
+        &self,
+        query: &'static str,
+        keys: &[Key<'_>],
+        read: impl FnMut(&PgRow) -> Result<T> + Send,
+    ) -> Result<Vec<T>> {
+        let mut bound = sqlx::query(query);
+        for key in keys {
+            bound = match *key {
+                Key::Text(text) => bound.bind(text.to_owned()),
+                Key::Number(number) => bound.bind(sql::rows::signed(number)),
+            };
+        }
+        let found = bound.fetch_all(&self.reader).await.map_err(|error| failed(&error))?;
+        found.iter().map(read).collect()
+    }
+}
+
+fn bad_url() -> Error {
+    // What is wrong with it may hold the password.
+    Error::new(Kind::Invalid, "CONFIG_INVALID", "the catalog's URL is not one of PostgreSQL")
+        .hint("write it as postgres://user@host:5432/database")
+}

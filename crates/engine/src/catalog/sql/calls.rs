@@ -1,0 +1,284 @@
+//! Which file does which call.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{Store, accounts, backups, copies, debts, instances, jobs, links, nonces, notes, sealed};
+use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
+use crate::error::Result;
+use crate::model::{
+    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Debt, Instance, InstanceFilter,
+    InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Number,
+    Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
+};
+
+#[async_trait]
+impl Catalog for Store {
+    async fn note(&self, name: &str) -> Result<Option<String>> {
+        notes::note(self, name).await
+    }
+
+    async fn set_note(&self, name: &str, value: &str) -> Result<()> {
+        notes::set(self, name, value).await
+    }
+
+    async fn add_account(&self, account: &Account) -> Result<()> {
+        accounts::add_account(self, account).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>> {
+        accounts::accounts(self).await
+    }
+
+    async fn add_project(&self, project: &Project) -> Result<()> {
+        accounts::add_project(self, project).await
+    }
+
+    async fn projects(&self, account: &AccountId) -> Result<Vec<Project>> {
+        accounts::projects(self, account).await
+    }
+
+    async fn add_key(&self, key: &AccessKey) -> Result<()> {
+        accounts::add_key(self, key).await
+    }
+
+    async fn key(&self, id: &str) -> Result<Option<AccessKey>> {
+        accounts::key(self, id).await
+    }
+
+    async fn keys(&self, account: Option<&AccountId>) -> Result<Vec<AccessKey>> {
+        accounts::keys(self, account).await
+    }
+
+    async fn rotate_key(
+        &self,
+        id: &str,
+        sealed_secret: &[u8],
+        previous_until: Option<Timestamp>,
+    ) -> Result<()> {
+        accounts::rotate_key(self, id, sealed_secret, previous_until).await
+    }
+
+    async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<()> {
+        accounts::revoke_key(self, id, now).await
+    }
+
+    async fn admit_nonce(&self, key: &str, value: &str, until: Timestamp, now: Timestamp) -> Result<bool> {
+        nonces::admit(self, key, value, until, now).await
+    }
+
+    async fn add_instance(&self, instance: &Instance) -> Result<()> {
+        instances::add(self, instance).await
+    }
+
+    async fn instance(&self, account: &AccountId, id: &InstanceId) -> Result<Option<Instance>> {
+        instances::one(self, account, id).await
+    }
+
+    async fn instances(&self, account: &AccountId, filter: &InstanceFilter) -> Result<Listed<Instance>> {
+        instances::list(self, account, filter).await
+    }
+
+    async fn delete_instance(&self, account: &AccountId, id: &InstanceId) -> Result<()> {
+        instances::delete(self, account, id).await
+    }
+
+    async fn set_instance(&self, instance: &Instance) -> Result<()> {
+        instances::set(self, instance).await
+    }
+
+    async fn owe(&self, debt: &Debt) -> Result<()> {
+        debts::owe(self, debt).await
+    }
+
+    async fn debts(&self) -> Result<Vec<Debt>> {
+        debts::all(self).await
+    }
+
+    async fn settle_debt(&self, debt: &Debt) -> Result<()> {
+        debts::settle(self, debt).await
+    }
+
+    async fn record_contact(&self, account: &AccountId, id: &InstanceId, facts: &ServerFacts) -> Result<()> {
+        instances::record_contact(self, account, id, facts).await
+    }
+
+    async fn request_backup(&self, id: BackupId, new: &NewBackup, now: Timestamp) -> Result<Backup> {
+        backups::request(self, id, new, now).await
+    }
+
+    async fn backup(&self, account: &AccountId, which: BackupRef) -> Result<Option<Backup>> {
+        backups::one(self, Some(account), which).await
+    }
+
+    async fn backups(&self, account: &AccountId, filter: &BackupFilter) -> Result<Listed<Backup>> {
+        backups::list(self, account, filter).await
+    }
+
+    async fn available_bytes(&self, account: &AccountId, instance: &InstanceId) -> Result<u64> {
+        backups::available_bytes(self, account, instance).await
+    }
+
+    async fn part(&self, number: Number) -> Result<Option<(Backup, Part)>> {
+        backups::part(self, number).await
+    }
+
+    async fn backup_by_id(&self, id: BackupId) -> Result<Option<Backup>> {
+        backups::one(self, None, BackupRef::Id(id)).await
+    }
+
+    async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()> {
+        backups::protect(self, account, id, protect).await
+    }
+
+    async fn set_expiry(&self, account: &AccountId, id: BackupId, at: Option<Timestamp>) -> Result<()> {
+        backups::set_expiry(self, account, id, at).await
+    }
+
+    async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
+        backups::expire(self, account, id, now).await
+    }
+
+    async fn request_job(&self, new: &NewJob, now: Timestamp) -> Result<Job> {
+        jobs::request(self, new, now).await
+    }
+
+    async fn claim_job(&self, worker: &str, now: Timestamp, hold: Duration) -> Result<Option<Job>> {
+        jobs::claim(self, worker, now, hold).await
+    }
+
+    async fn renew_lease(
+        &self,
+        lease: &Lease,
+        progress: &Progress,
+        now: Timestamp,
+        hold: Duration,
+    ) -> Result<bool> {
+        jobs::renew(self, lease, progress, now, hold).await
+    }
+
+    async fn surrender_leases(&self) -> Result<u64> {
+        jobs::surrender(self).await
+    }
+
+    async fn mint_numbers(&self, count: u32) -> Result<Vec<Number>> {
+        jobs::mint(self, count).await
+    }
+
+    async fn seal_backup(&self, lease: &Lease, sealed: &SealedBackup, now: Timestamp) -> Result<()> {
+        jobs::seal(self, lease, sealed, now).await
+    }
+
+    async fn fail_attempt(&self, lease: &Lease, outcome: &AttemptOutcome, now: Timestamp) -> Result<()> {
+        jobs::fail(self, lease, outcome, now).await
+    }
+
+    async fn record_outcome(&self, lease: &Lease, outcome: &Outcome) -> Result<()> {
+        jobs::record(self, lease, outcome).await
+    }
+
+    async fn finish_job(&self, lease: &Lease, now: Timestamp) -> Result<()> {
+        jobs::finish(self, lease, now).await
+    }
+
+    async fn cancel_job(&self, account: &AccountId, number: Number, now: Timestamp) -> Result<Job> {
+        jobs::cancel(self, account, number, now).await
+    }
+
+    async fn job(&self, account: &AccountId, number: Number) -> Result<Option<Job>> {
+        jobs::one(self, account, number).await
+    }
+
+    async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>> {
+        jobs::list(self, account, filter).await
+    }
+
+    async fn copied_rows(&self, now: Timestamp) -> Result<CopiedRows> {
+        copies::read(self, now).await
+    }
+
+    async fn restore_rows(&self, rows: &[CopiedRow]) -> Result<u64> {
+        copies::restore(self, rows).await
+    }
+
+    async fn raise_numbers(&self, last: Number) -> Result<()> {
+        copies::raise_numbers(self, last).await
+    }
+
+    async fn adopt_backups(&self, backups: &[Backup]) -> Result<u64> {
+        copies::adopt(self, backups).await
+    }
+
+    async fn sealed_secrets(&self) -> Result<Vec<SealedSecret>> {
+        sealed::read(self).await
+    }
+
+    async fn replace_secrets(
+        &self,
+        secrets: &[(SealedSecret, Vec<u8>)],
+        notes: &[(&str, String)],
+    ) -> Result<()> {
+        sealed::replace(self, secrets, notes).await
+    }
+
+    async fn remember_link(&self, link: &RememberedLink) -> Result<()> {
+        links::remember(self, link).await
+    }
+
+    async fn link(&self, id: &str) -> Result<Option<RememberedLink>> {
+        links::one(self, id).await
+    }
+
+    async fn links(
+        &self,
+        account: &AccountId,
+        project: Option<&ProjectId>,
+        page: Page,
+    ) -> Result<Listed<RememberedLink>> {
+        links::list(self, account, project, page).await
+    }
+
+    async fn revoke_link(&self, account: &AccountId, id: &str, now: Timestamp) -> Result<()> {
+        links::revoke(self, account, id, now).await
+    }
+
+    async fn revoke_links_before(
+        &self,
+        account: &AccountId,
+        scope: &RevocationScope,
+        now: Timestamp,
+    ) -> Result<()> {
+        links::revoke_before(self, account, scope, now).await
+    }
+
+    async fn links_revoked_before(
+        &self,
+        account: &AccountId,
+        scopes: &[RevocationScope],
+    ) -> Result<Option<Timestamp>> {
+        links::revoked_before(self, account, scopes).await
+    }
+
+    async fn link_restriction(&self, account: &AccountId, region: &str) -> Result<Option<LinkRestriction>> {
+        links::restriction(self, account, region).await
+    }
+
+    async fn set_link_restriction(
+        &self,
+        account: &AccountId,
+        region: &str,
+        restriction: &LinkRestriction,
+    ) -> Result<()> {
+        links::set_restriction(self, account, region, restriction).await
+    }
+
+    async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool> {
+        links::reserve(self, link, bytes).await
+    }
+
+    async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()> {
+        links::settle(self, link, reserved, sent).await
+    }
+}

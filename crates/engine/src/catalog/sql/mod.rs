@@ -1,0 +1,43 @@
+//! The catalog's SQL, written once: each database's adapter holds this folder as a module of its own.
+//!
+//! What the adapters bring: `Db` and its `Row`, the `Store` with its pools (`reader`, `writer`), `write()` for a
+//! transaction that is alone and `find()` for single rows, `failed()` for errors; and what the databases spell
+//! differently: `POSITION`, `json_field()` and `now_at()`. All else is text that both understand: `$1` binds, TEXT,
+//! BIGINT and bytes, `ON CONFLICT`, `RETURNING`.
+
+mod accounts;
+mod backups;
+mod calls;
+mod copies;
+mod debts;
+mod instances;
+pub(super) mod jobs;
+mod links;
+mod nonces;
+mod notes;
+mod place;
+pub(super) mod rows;
+pub(super) mod schema;
+mod sealed;
+
+use sqlx::Transaction;
+
+use super::{Db, POSITION, Row, Store, failed, json_field, now_at};
+use crate::catalog::Key;
+use crate::error::Result;
+use crate::model::Number;
+
+/// The row breaks a unique index or a primary key.
+fn is_duplicate(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// The next number of the one sequence.
+async fn next_number(tx: &mut Transaction<'_, Db>) -> Result<Number> {
+    let last: i64 =
+        sqlx::query_scalar("UPDATE sequence SET last = last + 1 WHERE name = 'number' RETURNING last")
+            .fetch_one(&mut **tx)
+            .await
+            .map_err(|error| failed(&error))?;
+    Ok(rows::number(last))
+}
