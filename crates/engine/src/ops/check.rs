@@ -92,18 +92,19 @@ impl Engine {
     }
 
     async fn check_repository(&self) -> Finding {
-        let subject = "repository".to_owned();
+        let (subject, place) = ("repository".to_owned(), self.vault.place());
         match self.vault.free_bytes().await {
             Ok(Some(free)) if free < LEAST_FREE_BYTES => Finding {
                 subject,
                 ok: false,
-                detail: format!("only {} MiB free", free >> 20),
+                detail: format!("only {} MiB free in {place}", free >> 20),
                 hint: Some("free space on the disk of the repository".to_owned()),
             },
             Ok(Some(free)) => {
-                Finding { subject, ok: true, detail: format!("{} GiB free", free >> 30), hint: None }
+                let detail = format!("{} GiB free in {place}", free >> 30);
+                Finding { subject, ok: true, detail, hint: None }
             }
-            Ok(None) => Finding { subject, ok: true, detail: "reachable".to_owned(), hint: None },
+            Ok(None) => Finding { subject, ok: true, detail: format!("{place} answers"), hint: None },
             Err(error) => failed(subject, &error),
         }
     }

@@ -13,6 +13,7 @@ use crate::model::{
     Backup, BackupRef, BackupState, DeliveryBudget, InstanceId, Listed, Network, Number, Page, Part,
     RememberedLink, RevocationScope, Right,
 };
+use crate::vault::{AttemptKey, ObjectKey};
 
 /// Address ranges of one limit that somebody sets.
 pub const MOST_RANGES: usize = 32;
@@ -60,6 +61,8 @@ pub struct IssuedLink {
     pub url: String,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// Whether the repository's store serves it itself; nothing but its end can end it then.
+    pub direct: bool,
 }
 
 impl Engine {
@@ -109,6 +112,10 @@ impl Engine {
             };
             for &network in &order.networks {
                 claims.network = network;
+                if let Some(url) = self.direct_url(backup, part, network, order).await? {
+                    links.push(IssuedLink { url, direct: true, ..self.written(&claims, part)? });
+                    continue;
+                }
                 if order.remember || order.deliveries.is_some() {
                     claims.remembered = Some(self.remember(&scope, &claims, part, order.deliveries).await?);
                 }
@@ -131,7 +138,32 @@ impl Engine {
             size_bytes: part.sealed.size_bytes,
             network: claims.network,
             expires_at: claims.expires_at,
+            direct: false,
         })
+    }
+
+    /// The store's own URL of a part, if it gives one. It knows no limits and no plain bytes of a part that is stored
+    /// in another form, so such links are ours.
+    async fn direct_url(
+        &self,
+        backup: &Backup,
+        part: &Part,
+        network: Network,
+        order: &LinkOrder,
+    ) -> Result<Option<String>> {
+        let limited = !order.addresses.is_empty() || !order.denied.is_empty() || order.deliveries.is_some();
+        let sealed = &part.sealed;
+        if limited || sealed.stored_sha256 != sealed.sha256 || sealed.stored_bytes != sealed.size_bytes {
+            return Ok(None);
+        }
+        let attempt = AttemptKey {
+            account: backup.account.clone(),
+            instance: backup.instance.clone(),
+            backup: backup.id,
+            attempt: backup.attempt,
+        };
+        let key = ObjectKey::Part(attempt, sealed.shard);
+        self.vault.presigned(&key, network, order.ttl, &sealed.file_name).await
     }
 
     async fn remember(

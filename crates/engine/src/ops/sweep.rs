@@ -29,17 +29,26 @@ impl Engine {
                 swept.unknown += u64::from(stored.has_manifest);
                 // Without a commit point it was never listed anywhere.
                 if alone && !stored.has_manifest {
-                    self.vault.remove_attempt(&stored.key).await?;
-                    swept.attempts += 1;
+                    swept.attempts += self.sweep_away(&stored).await;
                 }
                 continue;
             };
             if !self.is_wanted(&backup, &stored, alone).await? {
-                self.vault.remove_attempt(&stored.key).await?;
-                swept.attempts += 1;
+                swept.attempts += self.sweep_away(&stored).await;
             }
         }
         Ok(swept)
+    }
+
+    /// Removes an attempt; 0 if it cannot be removed now, as where the store keeps a lock on it. The next sweep sees.
+    async fn sweep_away(&self, stored: &StoredAttempt) -> u64 {
+        match self.vault.remove_attempt(&stored.key).await {
+            Ok(()) => 1,
+            Err(error) => {
+                tracing::warn!(backup = %stored.key.backup, %error, "cannot remove what is of no use");
+                0
+            }
+        }
     }
 
     /// An attempt stays if the row names it, or if it is at work now.

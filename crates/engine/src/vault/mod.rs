@@ -4,21 +4,30 @@
 mod contract;
 mod layout;
 mod local;
+mod object;
 
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::Result;
+use crate::model::Network;
 
 pub use layout::{AttemptKey, BackupKey, Collection, ObjectKey};
 pub use local::LocalVault;
+pub use object::{Credentials, ObjectVault, StoreOptions};
 
 /// A place for objects.
 #[async_trait]
 pub trait Vault: Send + Sync {
+    /// Where it is, for people; nothing in it is secret.
+    fn place(&self) -> String {
+        String::new()
+    }
+
     /// Starts an object. Blocks; for a thread of its own. Nothing is visible before `seal`, nothing stays after
     /// a drop without it.
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>>;
@@ -29,7 +38,8 @@ pub trait Vault: Send + Sync {
     /// Reads a small object whole; `None` if it is absent, an error if it is larger than `limit` bytes.
     async fn get(&self, key: &ObjectKey, limit: u64) -> Result<Option<Vec<u8>>>;
 
-    /// Opens an object for reading; `None` if it is absent. What is open stays readable after a removal.
+    /// Opens an object for reading; `None` if it is absent. What is open stays readable after a removal, or its reads
+    /// fail with `OBJECT_CHANGED`, as in a store that knows no open objects.
     async fn open(&self, key: &ObjectKey) -> Result<Option<Arc<dyn ObjectReader>>>;
 
     /// Every attempt of every backup that left an object.
@@ -50,8 +60,20 @@ pub trait Vault: Send + Sync {
     /// Removes what writers that died left behind. Only while no writer is at work. Returns how many.
     async fn sweep_unfinished(&self) -> Result<u64>;
 
-    /// Bytes that may still be written, where the store can tell.
+    /// Bytes that may still be written, where the store can tell. An error if it does not answer.
     async fn free_bytes(&self) -> Result<Option<u64>>;
+
+    /// A URL of the store's own that delivers an object's bytes as they are stored, for so long, whatever becomes of
+    /// access keys and backups; `None` if there is no such thing.
+    async fn presigned(
+        &self,
+        _key: &ObjectKey,
+        _network: Network,
+        _life: Duration,
+        _file_name: &str,
+    ) -> Result<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// An object that is being written.

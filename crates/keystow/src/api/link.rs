@@ -29,7 +29,7 @@ pub(crate) struct NewLinkRequest {
 /// A link.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct LinkRow {
-    /// Its id.
+    /// Its id; empty for a link that is not remembered.
     pub(crate) id: String,
     /// The part's number.
     pub(crate) part: u64,
@@ -43,6 +43,9 @@ pub(crate) struct LinkRow {
     pub(crate) url: String,
     /// When it ends (RFC 3339).
     pub(crate) expires_at: String,
+    /// Whether the object store serves it: it has no id, and nothing but its end can end it.
+    #[serde(default)]
+    pub(crate) direct: bool,
 }
 
 /// Links just made.

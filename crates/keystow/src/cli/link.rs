@@ -78,6 +78,12 @@ pub(super) async fn run(command: LinkCommand, context: &Context) -> Result<(), F
         LinkCommand::Create(args) => {
             let issued: IssuedLinks = client.post(&["links"], &args.into_request()).await?;
             output.value(&issued, |issued| tabulate_issued(&issued.links))?;
+            if issued.links.iter().any(|link| link.direct) {
+                output.note(
+                    "the object store serves these links itself: they cannot be revoked, counted or limited; \
+                     --once or --ip makes links that can",
+                );
+            }
         }
         LinkCommand::List(args) => {
             let rows = client.list::<LinkList>(&["links"], &[], args.limit).await?;

@@ -10,7 +10,7 @@ use keystow_engine::access::{RootKey, RootKeySource};
 use keystow_engine::catalog::{Catalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
 use keystow_engine::ops::Engine;
-use keystow_engine::vault::{LocalVault, Vault};
+use keystow_engine::vault::Vault;
 
 use super::serve::{self, ServeArgs};
 use crate::config::Config;
@@ -63,7 +63,7 @@ impl Offline {
 
     /// The repository.
     pub(super) fn vault(&self) -> Result<Arc<dyn Vault>> {
-        Ok(Arc::new(LocalVault::open(&self.config.repository_path()?)?))
+        self.config.open_vault(&self.config.data_dir.join("work"))
     }
 
     /// The verbs, with a root key that is settled.

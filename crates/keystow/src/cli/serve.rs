@@ -15,7 +15,6 @@ use keystow_engine::ops::{
     DRILLS, DrillSettings, Engine, IssuedKey, Settings, refuse_unfinished_rebuild, settle_root_key,
 };
 use keystow_engine::redis::{Timeouts, throwaway};
-use keystow_engine::vault::LocalVault;
 use keystow_engine::work::{WorkerSettings, collect_debts, keep_copies, run_worker};
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
@@ -196,8 +195,9 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
     let catalog = Arc::new(SqliteCatalog::open(&config.catalog_path()?).await?);
     refuse_unfinished_rebuild(&*catalog).await?;
     let root = root_key(config, &*catalog).await?;
-    let vault = Arc::new(LocalVault::open(&config.repository_path()?)?);
-    let settings = settings(config, work_dir(config)?);
+    let work_dir = work_dir(config)?;
+    let vault = config.open_vault(&work_dir)?;
+    let settings = settings(config, work_dir);
     let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
     engine.adopt_repository().await?;
     Ok((engine, catalog))

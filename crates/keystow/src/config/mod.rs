@@ -5,6 +5,7 @@
 
 mod layers;
 mod naming;
+mod repository;
 mod settings;
 mod tls;
 mod values;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 
 pub(crate) use layers::Layers;
 pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
+pub(crate) use repository::Repository;
 pub(crate) use tls::Tls;
 pub(crate) use values::{Cidr, Period};
 
@@ -79,17 +81,22 @@ pub(crate) struct Catalog {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Repository {
-    pub(crate) url: String,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct Links {
     pub(crate) public_url: String,
     pub(crate) intranet_url: String,
+    pub(crate) mode: LinkMode,
     pub(crate) max_ttl: Period,
     pub(crate) ttl: LinkTtl,
+}
+
+/// Who serves downloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LinkMode {
+    /// The download listeners.
+    Proxy,
+    /// The object store, where a link has no limits.
+    Direct,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -195,6 +202,7 @@ impl Config {
             return Err(invalid("a links.ttl is longer than links.max_ttl"));
         }
         self.root_key_source()?;
+        self.repository.check(self.links.mode)?;
         naming::check(self)?;
         if self.work.workers == 0 || self.limits.connections == 0 || self.limits.body_bytes == 0 {
             return Err(invalid("work.workers, limits.connections and limits.body_bytes are at least 1"));
@@ -236,11 +244,6 @@ impl Config {
     /// The catalog's file.
     pub(crate) fn catalog_path(&self) -> Result<PathBuf> {
         path_of(&self.catalog.url, "sqlite://", "catalog.url", &self.data_dir, "catalog.db")
-    }
-
-    /// The repository's folder.
-    pub(crate) fn repository_path(&self) -> Result<PathBuf> {
-        path_of(&self.repository.url, "file://", "repository.url", &self.data_dir, "repository")
     }
 }
 

@@ -87,6 +87,28 @@ fn values_that_do_not_fit_are_refused() {
     }
 }
 
+#[test]
+fn an_object_store_needs_a_key_or_the_chain() {
+    let store = "[repository]\nurl = \"s3://b?region=x\"\n";
+    let keys = "access_key_id = \"AK\"\nsecret_file = \"env:SK\"\n";
+    let chain = "credentials = \"chain\"\n";
+    for (text, good) in [
+        (store.to_owned(), false),
+        (format!("{store}{keys}"), true),
+        (format!("{store}{chain}"), true),
+        (format!("{store}{keys}{chain}"), false),
+        (format!("{store}credentials = \"magic\"\n"), false),
+        (format!("{store}{keys}spool = \"0\"\n"), true),
+        (format!("{store}{keys}spool = \"1GB\"\n"), false),
+        (format!("{store}{keys}spool = \"99999999TiB\"\n"), false),
+        (format!("{store}{keys}[links]\nmode = \"direct\"\n"), true),
+        ("[links]\nmode = \"direct\"\n".to_owned(), false),
+    ] {
+        let read = from_file(&text).1;
+        assert_eq!(read.is_ok(), good, "{text}: {:?}", read.err());
+    }
+}
+
 fn from_file(text: &str) -> (Layers, Result<Config>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("keystow.toml");

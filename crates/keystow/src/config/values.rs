@@ -1,4 +1,4 @@
-//! Kinds of values: lengths of time, and ranges of addresses.
+//! Kinds of values: lengths of time, sizes, and ranges of addresses.
 
 use std::time::Duration;
 
@@ -39,5 +39,29 @@ impl TryFrom<String> for Cidr {
 
     fn try_from(text: String) -> std::result::Result<Self, String> {
         text.parse().map(Self).map_err(|error: keystow_engine::Error| error.message.into_owned())
+    }
+}
+
+/// A number of bytes, written as `0`, `512MiB`, `1GiB` or `2TiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Size(pub(crate) u64);
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        let bad = || format!("'{text}' is not a size; write it as 512MiB or 1GiB");
+        let (digits, unit) = text.split_at(text.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len());
+        let shift = match unit {
+            "" | "B" => 0,
+            "KiB" => 10,
+            "MiB" => 20,
+            "GiB" => 30,
+            "TiB" => 40,
+            _ => return Err(bad()),
+        };
+        let count: u64 = digits.parse().map_err(|_| bad())?;
+        count.checked_mul(1 << shift).map(Self).ok_or_else(bad)
     }
 }

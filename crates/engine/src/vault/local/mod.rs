@@ -134,6 +134,10 @@ impl LocalVault {
 
 #[async_trait]
 impl Vault for LocalVault {
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
     fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>> {
         let folder =
             self.root.make_folder(&key.folder()).map_err(|errno| self.failed("create", key, errno))?;
@@ -233,10 +237,10 @@ mod tests {
     use super::*;
     use crate::vault::contract;
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn keeps_the_contract() {
         let folder = tempfile::tempdir().unwrap();
-        contract::run(&LocalVault::open(folder.path()).unwrap()).await;
+        contract::run(Arc::new(LocalVault::open(folder.path()).unwrap())).await;
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::http::patience::Waiting;
 const STEP_BYTES: u64 = 2 * 1024 * 1024;
 /// The longest transfer that is sent in one piece with its headers.
 const SMALL_BYTES: u64 = 64 * 1024;
+/// Bytes that are in memory at a time for a part that lies in no file.
+const STORE_BYTES: u64 = 128 * 1024;
 /// Bytes that are encrypted at a time: eight records.
 const PIECE_BYTES: u64 = 128 * 1024;
 
@@ -58,7 +60,7 @@ impl Transfer {
                 self.warm(step).await?;
                 self.send_file(to, step).await?
             } else {
-                let bytes = self.read(step).await?;
+                let bytes = self.read(step.min(STORE_BYTES)).await?;
                 to.write(&bytes).await?;
                 bytes.len() as u64
             };

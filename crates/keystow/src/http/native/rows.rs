@@ -141,6 +141,7 @@ pub(super) fn link(link: &IssuedLink) -> LinkRow {
         network: text(&link.network),
         url: link.url.clone(),
         expires_at: moment(link.expires_at),
+        direct: link.direct,
     }
 }
 

@@ -1,0 +1,276 @@
+//! Bytes on their way to a store: a little memory, then a file of bounded size that is filled in the round. A slow store
+//! does not hold up the source before both are full.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::error::{Error, Kind, Result};
+
+/// Bytes that wait in memory before the file is used.
+const MEMORY_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that come back from the file at a time.
+const SEGMENT_BYTES: usize = 1024 * 1024;
+
+/// What lies between a writer and its upload.
+pub(super) struct Spool {
+    state: Mutex<State>,
+    changed: Condvar,
+    folder: PathBuf,
+    /// Most bytes of the file.
+    file_bytes: u64,
+    /// What is written, for warnings.
+    shown: String,
+}
+
+#[derive(Default)]
+struct State {
+    /// The oldest bytes.
+    memory: VecDeque<Bytes>,
+    memory_bytes: usize,
+    /// The bytes after those in memory: from `read` to `written`, each position modulo the file's size.
+    file: Option<File>,
+    written: u64,
+    read: u64,
+    ended: bool,
+    /// One of the two sides takes no more part in it.
+    closed: bool,
+    warned: bool,
+}
+
+/// One side finds that the other has left.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+impl Spool {
+    /// An empty one, whose file would lie in `folder` without a name.
+    pub(super) fn new(folder: PathBuf, file_bytes: u64, shown: String) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), folder, file_bytes, shown }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends bytes; blocks while everything is full. `Ok(Err(Closed))` = nobody takes them any more.
+    pub(super) fn push(&self, mut bytes: &[u8]) -> Result<std::result::Result<(), Closed>> {
+        let mut state = self.lock();
+        while !bytes.is_empty() {
+            if state.closed {
+                return Ok(Err(Closed));
+            }
+            let file_is_empty = state.written == state.read;
+            if file_is_empty && (state.memory.is_empty() || state.memory_bytes + bytes.len() <= MEMORY_BYTES)
+            {
+                state.memory.push_back(Bytes::copy_from_slice(bytes));
+                state.memory_bytes += bytes.len();
+                bytes = &[];
+            } else {
+                let written = self.push_to_file(&mut state, bytes)?;
+                if written == 0 {
+                    self.warn(&mut state);
+                    state = self.wait(state);
+                    continue;
+                }
+                bytes = &bytes[written..];
+            }
+            self.changed.notify_all();
+        }
+        Ok(if state.closed { Err(Closed) } else { Ok(()) })
+    }
+
+    /// Appends to the file what fits there at once; 0 if it is full.
+    fn push_to_file(&self, state: &mut State, bytes: &[u8]) -> Result<usize> {
+        let free = self.file_bytes - (state.written - state.read);
+        if free == 0 {
+            return Ok(0);
+        }
+        let failed = |error: std::io::Error| {
+            let message = format!("cannot spool {} in {}", self.shown, self.folder.display());
+            Error::io(message, &error).hint("free space on the disk of data_dir, or lower repository.spool")
+        };
+        if state.file.is_none() {
+            state.file = Some(tempfile::tempfile_in(&self.folder).map_err(failed)?);
+        }
+        let at = state.written % self.file_bytes;
+        let until_wrap = self.file_bytes - at;
+        let length = (bytes.len() as u64).min(free).min(until_wrap);
+        let length = usize::try_from(length).unwrap_or(bytes.len());
+        if let Some(file) = &state.file {
+            file.write_all_at(&bytes[..length], at).map_err(failed)?;
+        }
+        state.written += length as u64;
+        Ok(length)
+    }
+
+    fn warn(&self, state: &mut State) {
+        if !state.warned {
+            state.warned = true;
+            tracing::warn!(
+                object = self.shown,
+                "the store is slower than the source, and repository.spool is full: the source has to wait"
+            );
+        }
+    }
+
+    /// No more bytes come.
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Whoever calls it takes no more part.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        (state.memory, state.file) = (VecDeque::new(), None);
+        self.changed.notify_all();
+    }
+
+    /// The next `want` bytes, in pieces; less only at the end. Blocks until they are there.
+    pub(super) fn take(&self, want: usize) -> Result<std::result::Result<Vec<Bytes>, Closed>> {
+        let (mut pieces, mut have) = (Vec::new(), 0);
+        let mut state = self.lock();
+        loop {
+            if state.closed {
+                return Ok(Err(Closed));
+            }
+            let before = have;
+            while have < want
+                && let Some(piece) = self.next(&mut state, want - have)?
+            {
+                have += piece.len();
+                pieces.push(piece);
+            }
+            if have > before {
+                self.changed.notify_all();
+            }
+            if have == want || state.ended {
+                return Ok(Ok(pieces));
+            }
+            state = self.wait(state);
+        }
+    }
+
+    /// The oldest bytes, at most `most`; `None` if there are none.
+    fn next(&self, state: &mut State, most: usize) -> Result<Option<Bytes>> {
+        if let Some(oldest) = state.memory.front_mut() {
+            let piece = oldest.split_to(oldest.len().min(most));
+            if oldest.is_empty() {
+                state.memory.pop_front();
+            }
+            state.memory_bytes -= piece.len();
+            return Ok(Some(piece));
+        }
+        let Some(file) = state.file.as_ref().filter(|_| state.written > state.read) else { return Ok(None) };
+        let at = state.read % self.file_bytes;
+        let length = (state.written - state.read).min(self.file_bytes - at);
+        let length = usize::try_from(length).unwrap_or(most).min(most).min(SEGMENT_BYTES);
+        let mut piece = vec![0; length];
+        file.read_exact_at(&mut piece, at).map_err(|error| {
+            Error::new(Kind::Internal, "STORAGE_FAILED", format!("cannot read the spool of {}", self.shown))
+                .because(error)
+        })?;
+        state.read += length as u64;
+        Ok(Some(Bytes::from(piece)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::thread;
+
+    use super::*;
+
+    fn spool(file_bytes: u64) -> Arc<Spool> {
+        Arc::new(Spool::new(std::env::temp_dir(), file_bytes, "a test".to_owned()))
+    }
+
+    fn bytes(count: usize) -> Vec<u8> {
+        (0..count).map(|n| u8::try_from((n / 7) % 251).unwrap()).collect()
+    }
+
+    /// Takes all, but only when nothing more fits.
+    fn take_all(spool: &Spool, step: usize) -> Vec<u8> {
+        let mut all = Vec::new();
+        loop {
+            loop {
+                let state = spool.lock();
+                if state.ended || state.written - state.read == spool.file_bytes {
+                    break;
+                }
+                drop(state);
+                thread::yield_now();
+            }
+            let part = spool.take(step).unwrap().unwrap().concat();
+            let ended = part.len() < step;
+            all.extend(part);
+            if ended {
+                return all;
+            }
+        }
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_through_memory_and_around_the_file() {
+        let sent = bytes(40_000_000);
+        let spool = spool(3_000_001);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for chunk in sent.chunks(511_111) {
+                    spool.push(chunk).unwrap().unwrap();
+                }
+                spool.end();
+            });
+            assert!(take_all(&spool, 600_000) == sent);
+        });
+        assert!(spool.lock().written > 10_000_000, "the file was used, and more than once around");
+    }
+
+    #[test]
+    fn a_writer_goes_on_until_memory_and_file_are_full_and_not_beyond() {
+        let spool = spool(1_000_000);
+        let sent = bytes(9_000_000);
+        for chunk in sent.chunks(1_000_000) {
+            spool.push(chunk).unwrap().unwrap();
+        }
+        let pushed = thread::spawn({
+            let spool = spool.clone();
+            move || spool.push(b"one more").unwrap().is_ok()
+        });
+        while !spool.lock().warned {
+            thread::yield_now();
+        }
+        assert!(!pushed.is_finished());
+        assert!(spool.take(sent.len()).unwrap().unwrap().concat() == sent);
+        assert!(pushed.join().unwrap());
+    }
+
+    #[test]
+    fn whoever_waits_hears_that_the_other_left() {
+        let full = spool(0);
+        full.push(&bytes(MEMORY_BYTES)).unwrap().unwrap();
+        let writer = thread::spawn({
+            let full = full.clone();
+            move || full.push(b"x").unwrap().is_err()
+        });
+        full.close();
+        assert!(writer.join().unwrap());
+        let empty = spool(0);
+        let reader = thread::spawn({
+            let empty = empty.clone();
+            move || empty.take(1).unwrap().is_err()
+        });
+        empty.close();
+        assert!(reader.join().unwrap());
+    }
+}
