@@ -15,6 +15,8 @@ pub struct Principal {
     account: AccountId,
     project: Option<ProjectId>,
     role: Role,
+    address: Option<IpAddr>,
+    via: &'static str,
 }
 
 /// The part of the catalog that a caller may see.
@@ -89,6 +91,8 @@ impl Principal {
             account: key.account.clone(),
             project: key.project.clone(),
             role: key.role,
+            address: None,
+            via: "native",
         };
         Ok((principal, proof))
     }
@@ -101,6 +105,22 @@ impl Principal {
     /// What the key may do.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// The same caller, as whom the logs show it: from that address, by that way (`native` or a dialect's name).
+    #[must_use]
+    pub fn calling(self, address: Option<IpAddr>, via: &'static str) -> Self {
+        Self { address, via, ..self }
+    }
+
+    /// Where the call came from.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// How it came: `native`, or a dialect's name.
+    pub fn via(&self) -> &'static str {
+        self.via
     }
 
     /// The account that the key acts for.

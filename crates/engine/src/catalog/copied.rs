@@ -105,6 +105,8 @@ pub(super) const TABLES: &[Table] = &[
             ("expires_at", Integer),
             ("addresses", Text),
             ("size_bytes", Integer),
+            ("bytes_per_second", Integer),
+            ("connections", Integer),
         ],
         only: "revoked_at IS NULL AND deliveries IS NULL AND expires_at > $1",
     },
@@ -119,6 +121,9 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("job", "what was under way is lost with the catalog"),
     ("nonce", "over within minutes"),
     ("debt", "of captures that were under way"),
+    ("audit", "too long, and of no use without its own past"),
+    ("access", "too long"),
+    ("log_head", "of the two logs"),
 ];
 
 /// Columns that change with every contact or look and are worth no copy of their own.

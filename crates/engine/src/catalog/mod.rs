@@ -17,10 +17,11 @@ use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
-    Debt, Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed,
-    ListedJob, Method, NewBackup, NewJob, Number, Outcome, Page, Part, Progress, Project, ProjectId,
-    RememberedLink, RevocationScope, SealedPart, ServerFacts,
+    AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
+    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
+    CatalogVitals, Debt, Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease,
+    LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Number, Outcome, Page, Part, Progress,
+    Project, ProjectId, RememberedLink, RevocationScope, SealedPart, ServerFacts,
 };
 
 pub use copied::{CopiedRow, CopiedRows};
@@ -199,6 +200,26 @@ pub trait Catalog: Send + Sync {
     async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool>;
     /// Turns a promise into what was really sent.
     async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()>;
+
+    // Audit log and access log
+    /// Adds an entry to the audit log, behind all others, whoever else adds one; says where that log now ends.
+    async fn append_audit(&self, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead>;
+    /// Where the audit log ends.
+    async fn audit_head(&self) -> Result<AuditHead>;
+    /// The next entries behind that number, in order.
+    async fn audit_after(&self, sequence: u64, limit: u64) -> Result<Vec<AuditEntry>>;
+    /// Entries of the audit log, newest first.
+    async fn audit(&self, filter: &AuditFilter) -> Result<Listed<AuditEntry>>;
+    /// Adds records to the access log, and to the usage of the remembered links among them; all at once.
+    async fn record_access(&self, records: &[AccessRecord]) -> Result<()>;
+    /// Records of an account, newest first.
+    async fn access_log(&self, account: &AccountId, filter: &AccessFilter) -> Result<Listed<AccessRecord>>;
+    /// Removes some records from before that moment; 0 = none are left.
+    async fn prune_access(&self, before: Timestamp) -> Result<u64>;
+
+    /// How things stand, of one account or project or of all.
+    async fn vitals(&self, account: Option<&AccountId>, project: Option<&ProjectId>)
+    -> Result<CatalogVitals>;
 }
 
 /// An attempt whose bytes are safe in the repository.

@@ -74,6 +74,39 @@ pub struct RememberedLink {
     pub addresses: Vec<String>,
     /// How much it may deliver; `None` = any amount.
     pub budget: Option<DeliveryBudget>,
+    /// How fast it delivers, and to how many at once.
+    pub throughput: Throughput,
+    /// What it was used for so far, a second or two ago.
+    pub usage: LinkUsage,
+}
+
+/// How fast downloads go, and how many at once, on each node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Throughput {
+    /// Most bytes a second, of all downloads together; `None` = as fast as they go.
+    pub bytes_per_second: Option<u64>,
+    /// Most downloads at once; `None` = any number.
+    pub connections: Option<u32>,
+}
+
+impl Throughput {
+    /// Whether it limits anything.
+    pub fn is_limited(self) -> bool {
+        self != Self::default()
+    }
+}
+
+/// What a link was used for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LinkUsage {
+    /// Requests that were sent bytes.
+    pub requests: u64,
+    /// Bytes sent.
+    pub bytes: u64,
+    /// When it was last used.
+    pub last_at: Option<Timestamp>,
+    /// From where.
+    pub last_address: Option<String>,
 }
 
 /// How much a limited link may deliver, in bytes, so that a look at the headers or a resumed transfer costs no more

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::json;
+
 use super::Engine;
+use super::audit::Deed;
 use crate::access::Principal;
 use crate::error::Result;
 use crate::model::{Account, AccountId, Project, ProjectId, Right};
@@ -10,11 +13,16 @@ use crate::model::{Account, AccountId, Project, ProjectId, Right};
 impl Engine {
     /// Adds an account.
     pub async fn add_account(&self, who: &Principal, id: AccountId, name: Option<String>) -> Result<Account> {
-        who.with(Right::Administer)?;
         let name = name.unwrap_or_else(|| id.to_string());
-        let account = Account { id, name, created_at: self.clock.now() };
-        self.catalog.add_account(&account).await?;
-        Ok(account)
+        let deed = Deed::new(Right::Administer, "account.add", "account", &id)
+            .with(json!({"name": name}))
+            .of(Some(&id));
+        self.audited(who, deed, async {
+            let account = Account { id, name, created_at: self.clock.now() };
+            self.catalog.add_account(&account).await?;
+            Ok(account)
+        })
+        .await
     }
 
     /// All accounts for an admin, the caller's own for others.
@@ -35,12 +43,17 @@ impl Engine {
         name: Option<String>,
         account: Option<&AccountId>,
     ) -> Result<Project> {
-        who.with(Right::Administer)?;
-        let scope = who.with_in(Right::Administer, account)?;
         let name = name.unwrap_or_else(|| id.to_string());
-        let project = Project { id, account: scope.account, name, created_at: self.clock.now() };
-        self.catalog.add_project(&project).await?;
-        Ok(project)
+        let deed = Deed::new(Right::Administer, "project.add", "project", &id)
+            .with(json!({"name": name}))
+            .of(account);
+        self.audited(who, deed, async {
+            let scope = who.with_in(Right::Administer, account)?;
+            let project = Project { id, account: scope.account, name, created_at: self.clock.now() };
+            self.catalog.add_project(&project).await?;
+            Ok(project)
+        })
+        .await
     }
 
     /// The projects of an account.

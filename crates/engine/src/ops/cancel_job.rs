@@ -1,6 +1,7 @@
 //! Stops a job.
 
 use super::Engine;
+use super::audit::Deed;
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Job, JobFilter, Listed, ListedJob, Number, Right};
@@ -8,9 +9,12 @@ use crate::model::{Job, JobFilter, Listed, ListedJob, Number, Right};
 impl Engine {
     /// Asks a job to stop. A waiting one ends at once, a running one at its next heartbeat.
     pub async fn cancel_job(&self, who: &Principal, number: Number) -> Result<Job> {
-        let scope = who.with(Right::Operate)?;
-        self.job(who, number).await?;
-        self.catalog.cancel_job(&scope.account, number, self.clock.now()).await
+        self.audited(who, Deed::new(Right::Operate, "job.cancel", "job", number), async {
+            let scope = who.with(Right::Operate)?;
+            self.job(who, number).await?;
+            self.catalog.cancel_job(&scope.account, number, self.clock.now()).await
+        })
+        .await
     }
 
     /// One job.

@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::Engine;
+use super::audit::Deed;
 use crate::access::{Principal, RootKey, Sealer};
 use crate::catalog::{Catalog, CopiedRow, CopiedRows};
 use crate::error::{Error, Kind, Result};
@@ -56,9 +57,11 @@ pub(super) struct ReadCopy {
 impl Engine {
     /// Takes a copy of the catalog now. Returns its moment.
     pub async fn copy_catalog(&self, who: &Principal) -> Result<Timestamp> {
-        who.with(Right::Administer)?;
-        let copied = self.catalog.copied_rows(self.clock.now()).await?;
-        self.write_copy(&copied, &lasting_digest(&copied)?).await
+        self.audited(who, Deed::new(Right::Administer, "catalog.copy", "catalog", ""), async {
+            let copied = self.catalog.copied_rows(self.clock.now()).await?;
+            self.write_copy(&copied, &lasting_digest(&copied)?).await
+        })
+        .await
     }
 
     /// Takes a copy of the catalog if something that lasts has changed since the last one, or that is old. Returns its

@@ -33,11 +33,6 @@ pub struct Health {
 }
 
 impl Engine {
-    /// Whether the catalog answers: what a load balancer asks.
-    pub async fn is_ready(&self) -> Result<()> {
-        self.catalog.note("repository").await.map(drop)
-    }
-
     /// Looks at the catalog, the repository and every instance of the caller.
     pub async fn check(&self, who: &Principal) -> Result<Health> {
         who.with(Right::Operate)?;

@@ -6,9 +6,13 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 
 use super::Engine;
+use super::access_log::DeliveryNote;
+use super::gates::{Busy, Passage};
 use crate::error::{Error, Result};
 use crate::links::{LinkClaims, LinkFault};
-use crate::model::{Backup, BackupId, BackupState, InstanceId, Network, Number, Part, RevocationScope};
+use crate::model::{
+    Backup, BackupId, BackupState, InstanceId, Network, Number, Part, RevocationScope, Throughput,
+};
 use crate::vault::{AttemptKey, ObjectKey, ObjectReader};
 
 /// A part that can be delivered.
@@ -27,7 +31,7 @@ pub struct Deliverable {
     pub noted: OnceLock<String>,
     backup: BackupId,
     account: crate::model::AccountId,
-    instance: InstanceId,
+    instance: Arc<InstanceId>,
     /// Links to the backup or its instance issued before this moment are over.
     links_from: Option<Timestamp>,
 }
@@ -40,6 +44,8 @@ pub struct Delivery {
     pub part: Arc<Deliverable>,
     /// Whether its deliveries are counted.
     pub counted: bool,
+    /// How fast it delivers, and to how many at once.
+    pub throughput: Throughput,
 }
 
 /// Why a link delivers nothing.
@@ -55,10 +61,34 @@ pub enum DeliveryFault {
     Revoked,
     /// It has made all its deliveries.
     UsedUp,
+    /// As many downloads as it allows, or as one client may have, are under way.
+    Busy,
     /// The backup is gone.
     Gone,
     /// Our own fault.
     Failed(Error),
+}
+
+impl DeliveryFault {
+    /// Why, for the access log.
+    fn why(&self) -> &'static str {
+        match self {
+            Self::Link(_) => "link",
+            Self::OtherNetwork => "network",
+            Self::Address => "address",
+            Self::Revoked => "revoked",
+            Self::UsedUp => "used up",
+            Self::Busy => "busy",
+            Self::Gone => "gone",
+            Self::Failed(error) => error.code,
+        }
+    }
+}
+
+impl From<Busy> for DeliveryFault {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
 }
 
 impl From<Error> for DeliveryFault {
@@ -79,6 +109,22 @@ impl Engine {
     ) -> Result<Delivery, DeliveryFault> {
         let now = self.clock.now();
         let claims = self.signer.read(path, query, now).map_err(DeliveryFault::Link)?;
+        let opened = self.admit_link(&claims, network, address, now).await;
+        if let Err(fault) = &opened {
+            self.journal.note_refusal(&claims, address, fault.why());
+        }
+        let (part, throughput, counted) = opened?;
+        Ok(Delivery { claims, part, counted, throughput })
+    }
+
+    /// What a link delivers, if it may, how fast, and whether that is counted.
+    async fn admit_link(
+        &self,
+        claims: &LinkClaims,
+        network: Network,
+        address: IpAddr,
+        now: Timestamp,
+    ) -> Result<(Arc<Deliverable>, Throughput, bool), DeliveryFault> {
         if claims.network != network {
             return Err(DeliveryFault::OtherNetwork);
         }
@@ -89,18 +135,20 @@ impl Engine {
         if part.backup != claims.backup || part.account != claims.account {
             return Err(DeliveryFault::Gone);
         }
-        if part.links_from.is_some_and(|from| claims.issued_at <= from) || self.key_is_over(&claims).await? {
+        if part.links_from.is_some_and(|from| claims.issued_at <= from)
+            || self.key_has_ended(claims, now).await?
+        {
             return Err(DeliveryFault::Revoked);
         }
-        let counted = match &claims.remembered {
+        let (throughput, counted) = match &claims.remembered {
             Some(id) => self.check_remembered(id, now).await?,
-            None => false,
+            None => (Throughput::default(), false),
         };
-        Ok(Delivery { claims, part, counted })
+        Ok((part, throughput, counted))
     }
 
-    /// Whether a remembered link is still good; `true` if its deliveries are counted.
-    async fn check_remembered(&self, id: &str, now: Timestamp) -> Result<bool, DeliveryFault> {
+    /// Whether a remembered link is still good: how fast it delivers, and whether its deliveries are counted.
+    async fn check_remembered(&self, id: &str, now: Timestamp) -> Result<(Throughput, bool), DeliveryFault> {
         let link = if let Some(link) = self.links.get(id, now) {
             link
         } else {
@@ -114,13 +162,37 @@ impl Engine {
         match link.budget {
             _ if link.revoked_at.is_some() => Err(DeliveryFault::Revoked),
             Some(budget) if budget.is_used_up() => Err(DeliveryFault::UsedUp),
-            budget => Ok(budget.is_some()),
+            budget => Ok((link.throughput, budget.is_some())),
         }
     }
 
-    /// Whether the access key that asked for a link was revoked or has ended since.
-    async fn key_is_over(&self, claims: &LinkClaims) -> Result<bool> {
-        Ok(self.usable_key(&claims.access_key).await?.is_none_or(|key| key.account != claims.account))
+    /// Whether the access key that asked for a link was revoked or has ended since, or its links were.
+    async fn key_has_ended(&self, claims: &LinkClaims, now: Timestamp) -> Result<bool> {
+        if self.usable_key(&claims.access_key).await?.is_none_or(|key| key.account != claims.account) {
+            return Ok(true);
+        }
+        let known = match self.key_links.get(&claims.access_key, now) {
+            Some(known) => known,
+            None => {
+                let scope = RevocationScope::AccessKey(claims.access_key.clone());
+                let from = self.catalog.links_revoked_before(&claims.account, &[scope]).await?;
+                self.key_links.insert(claims.access_key.clone(), from, now)
+            }
+        };
+        Ok(known.is_some_and(|from| claims.issued_at <= from))
+    }
+
+    /// Lets a transfer begin, within what its link and its client may have at once.
+    pub fn admit_transfer(&self, delivery: &Delivery, address: IpAddr) -> Result<Passage, DeliveryFault> {
+        let link = delivery.claims.remembered.as_deref().map(|id| (id, delivery.throughput));
+        Ok(self.gates.enter(link, address).inspect_err(|_| {
+            self.journal.note_refusal(&delivery.claims, address, DeliveryFault::Busy.why());
+        })?)
+    }
+
+    /// The record of a transfer of those bytes. It is kept when it is dropped.
+    pub fn note_delivery(&self, delivery: &Delivery, address: IpAddr, from: u64, until: u64) -> DeliveryNote {
+        self.journal.note_delivery(&delivery.claims, &delivery.part.instance, address, from, until)
     }
 
     /// Promises bytes of a counted link to a transfer.
@@ -182,7 +254,7 @@ impl Engine {
             noted: OnceLock::new(),
             backup: backup.id,
             account: backup.account,
-            instance: backup.instance,
+            instance: Arc::new(backup.instance),
             links_from,
         }))
     }

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use keystow_rdb::Format;
+use serde_json::json;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use super::audit::Deed;
 use super::{Engine, Meter};
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
@@ -59,24 +61,29 @@ impl Engine {
         which: BackupRef,
         server: Option<String>,
     ) -> Result<Job> {
-        let scope = who.with(Right::Operate)?;
-        let backup = self.visible_backup(&scope, which).await?;
-        if server.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
-            return Err(Error::invalid("that is no name of a server program"));
-        }
-        loadable(&backup)?;
-        self.program_for(&backup, server.clone()).await?;
-        let new = NewJob {
-            account: backup.account.clone(),
-            backup: backup.id,
-            instance: backup.instance.clone(),
-            kind: JobKind::Drill,
-            order: Some(Order::Drill(DrillOrder { server })),
-            target: None,
-        };
-        let job = self.catalog.request_job(&new, self.clock.now()).await?;
-        self.job_written.notify_one();
-        Ok(job)
+        let deed =
+            Deed::new(Right::Operate, "drill.create", "backup", which).with(json!({"program": server}));
+        self.audited(who, deed, async {
+            let scope = who.with(Right::Operate)?;
+            let backup = self.visible_backup(&scope, which).await?;
+            if server.as_ref().is_some_and(|name| name.len() > LONGEST_NAME) {
+                return Err(Error::invalid("that is no name of a server program"));
+            }
+            loadable(&backup)?;
+            self.program_for(&backup, server.clone()).await?;
+            let new = NewJob {
+                account: backup.account.clone(),
+                backup: backup.id,
+                instance: backup.instance.clone(),
+                kind: JobKind::Drill,
+                order: Some(Order::Drill(DrillOrder { server })),
+                target: None,
+            };
+            let job = self.catalog.request_job(&new, self.clock.now()).await?;
+            self.job_written.notify_one();
+            Ok(job)
+        })
+        .await
     }
 
     /// Does one attempt of a drill. What it finds becomes the backup's last drill; that no server could be tried says

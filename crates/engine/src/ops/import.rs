@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::sync::mpsc::Receiver;
 
 use super::Engine;
+use super::audit::Deed;
 use super::capture::{CapturedSet, ImportFile, Incoming, import_set};
 use super::take_backup::{Record, manifest_of};
 use crate::access::Principal;
@@ -55,22 +57,35 @@ impl Engine {
         order: ImportOrder,
         pieces: Receiver<Bytes>,
     ) -> Result<Imported> {
+        let deed = Deed::new(Right::Operate, "backup.import", "instance", &order.instance).with(json!({
+            "files": order.files.iter().map(|file| &file.name).collect::<Vec<_>>(),
+            "taken_at": order.taken_at,
+        }));
+        self.audited(who, deed, self.import_unlogged(who, &order, pieces)).await
+    }
+
+    async fn import_unlogged(
+        &self,
+        who: &Principal,
+        order: &ImportOrder,
+        pieces: Receiver<Bytes>,
+    ) -> Result<Imported> {
         let scope = who.with(Right::Operate)?;
         let instance = self.visible_instance(&scope, &order.instance).await?;
-        check(&order, self.clock.now())?;
+        check(order, self.clock.now())?;
         if let Some(backup) = self.same_bytes(&instance, &order.files).await? {
             return Ok(Imported { backup, is_new: false });
         }
         let _turn = self.imports.acquire().await.map_err(|error| Error::internal("no imports", error))?;
-        let backup = self.new_row(&instance, &order).await?;
+        let backup = self.new_row(&instance, order).await?;
         let attempt = AttemptKey {
             account: instance.account.clone(),
             instance: instance.id.clone(),
             backup: backup.id,
             attempt: backup.attempt,
         };
-        let taken = match self.take_in(&attempt, &order, pieces).await {
-            Ok(set) => self.list_import(backup, &attempt, &order, &set).await,
+        let taken = match self.take_in(&attempt, order, pieces).await {
+            Ok(set) => self.list_import(backup, &attempt, order, &set).await,
             Err(error) => Err(error),
         };
         if taken.is_err()

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use super::audit::{Deed, shown_url};
 use super::login::login_place;
 use super::restore::NewLogin;
 use super::take_backup::password_place;
@@ -71,7 +73,23 @@ impl Instance {
 impl Engine {
     /// Adds an instance, after asking the server who it is. An unreachable server is an error: a mistyped address
     /// should not wait for the first backup to be found.
-    pub async fn add_instance(&self, who: &Principal, new: NewInstance) -> Result<Instance> {
+    pub async fn add_instance(&self, who: &Principal, mut new: NewInstance) -> Result<Instance> {
+        let id = new.id.take().unwrap_or_else(InstanceId::mint);
+        let deed = Deed::new(Right::Operate, "instance.add", "instance", &id)
+            .with(json!({
+                "url": shown_url(&new.login.url),
+                "user": new.login.username,
+                "name": new.name,
+                "region": new.region,
+                "zone": new.zone,
+                "project": new.project,
+                "capture": new.capture,
+            }))
+            .of(new.account.as_ref());
+        self.audited(who, deed, self.add(who, id, new)).await
+    }
+
+    async fn add(&self, who: &Principal, id: InstanceId, new: NewInstance) -> Result<Instance> {
         let scope = who.with_in(Right::Operate, new.account.as_ref())?;
         let (address, username, mut secrets) = new.login.read()?;
         check_capture(&new.capture)?;
@@ -80,7 +98,6 @@ impl Engine {
         {
             return Err(Error::new(Kind::Denied, "PROJECT_DENIED", "this key is bound to another project"));
         }
-        let id = new.id.unwrap_or_else(InstanceId::mint);
         let login = secrets.clone().into_login(username.clone());
         let facts = ask(address.clone(), login, self.settings.timeouts).await?.0;
         let (account, name) = (scope.account.as_str(), id.as_str());
@@ -144,11 +161,14 @@ impl Engine {
 
     /// Removes an instance. Its backups stay.
     pub async fn delete_instance(&self, who: &Principal, id: &InstanceId) -> Result<()> {
-        let scope = who.with(Right::Operate)?;
-        self.visible_instance(&scope, id).await?;
-        self.catalog.delete_instance(&scope.account, id).await?;
-        self.instances.clear();
-        Ok(())
+        self.audited(who, Deed::new(Right::Operate, "instance.delete", "instance", id), async {
+            let scope = who.with(Right::Operate)?;
+            self.visible_instance(&scope, id).await?;
+            self.catalog.delete_instance(&scope.account, id).await?;
+            self.instances.clear();
+            Ok(())
+        })
+        .await
     }
 
     /// An instance of the account, as the catalog had it a moment ago.

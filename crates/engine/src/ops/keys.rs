@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::Engine;
+use super::audit::Deed;
 use crate::access::principal::{secret_place, token_place};
 use crate::access::{Principal, random_text};
 use crate::error::{Error, Kind, Result};
@@ -57,31 +59,57 @@ impl Engine {
         if !self.catalog.accounts().await?.is_empty() {
             return Ok(None);
         }
-        let account =
-            Account { id: AccountId::default(), name: "default".to_owned(), created_at: self.clock.now() };
-        self.catalog.add_account(&account).await?;
-        self.store_key(NewKey { role: Some(Role::Admin), ..NewKey::default() }, account.id, None)
-            .await
-            .map(Some)
+        let id = minted_id()?;
+        let new = NewKey { id: Some(id.clone()), role: Some(Role::Admin), ..NewKey::default() };
+        let deed = Deed::new(Right::Administer, "key.create", "key", &id)
+            .with(json!({"role": Role::Admin, "first": true}));
+        self.audited_as_service(deed, async {
+            let account = Account {
+                id: AccountId::default(),
+                name: "default".to_owned(),
+                created_at: self.clock.now(),
+            };
+            self.catalog.add_account(&account).await?;
+            self.store_key(new, account.id, None).await.map(Some)
+        })
+        .await
     }
 
     /// Makes or imports an access key.
-    pub async fn create_key(&self, who: &Principal, new: NewKey) -> Result<IssuedKey> {
-        let scope = who.with_in(Right::Administer, new.account.as_ref())?;
-        if new.expires_at.is_some_and(|end| end <= self.clock.now()) {
-            return Err(Error::invalid("the key would have ended already"));
-        }
-        if new.id.is_some() && new.secret.is_none() {
-            return Err(Error::invalid("an imported key needs its secret").hint("add --secret-file FILE"));
-        }
-        if new.addresses.len() > MOST_ADDRESSES {
-            return Err(Error::invalid(format!("a key has at most {MOST_ADDRESSES} addresses")));
-        }
-        for address in &new.addresses {
-            address.parse::<AddressRange>()?;
-        }
-        let project = new.project.clone();
-        self.store_key(new, scope.account, project).await
+    pub async fn create_key(&self, who: &Principal, mut new: NewKey) -> Result<IssuedKey> {
+        let imported = new.id.is_some();
+        let id = match new.id.take() {
+            Some(id) => id,
+            None => minted_id()?,
+        };
+        let deed = Deed::new(Right::Administer, "key.create", "key", &id)
+            .with(json!({
+                "role": new.role.unwrap_or(Role::Operator),
+                "project": new.project,
+                "expires_at": new.expires_at,
+                "imported": imported,
+                "temporary": new.session_token.is_some(),
+                "addresses": new.addresses,
+            }))
+            .of(new.account.as_ref());
+        self.audited(who, deed, async {
+            let scope = who.with_in(Right::Administer, new.account.as_ref())?;
+            if new.expires_at.is_some_and(|end| end <= self.clock.now()) {
+                return Err(Error::invalid("the key would have ended already"));
+            }
+            if imported && new.secret.is_none() {
+                return Err(Error::invalid("an imported key needs its secret").hint("add --secret-file FILE"));
+            }
+            if new.addresses.len() > MOST_ADDRESSES {
+                return Err(Error::invalid(format!("a key has at most {MOST_ADDRESSES} addresses")));
+            }
+            for address in &new.addresses {
+                address.parse::<AddressRange>()?;
+            }
+            let project = new.project.clone();
+            self.store_key(NewKey { id: Some(id), ..new }, scope.account, project).await
+        })
+        .await
     }
 
     pub(super) async fn store_key(
@@ -92,8 +120,7 @@ impl Engine {
     ) -> Result<IssuedKey> {
         let id = match new.id {
             Some(id) => checked_id(id)?,
-            // base64url may start with '-', which command lines take for an option.
-            None => format!("KS{}", random_text(ID_BYTES)?.replace(['-', '_'], "x")),
+            None => minted_id()?,
         };
         let secret = match new.secret {
             Some(secret) => checked_secret(secret)?,
@@ -129,36 +156,51 @@ impl Engine {
 
     /// Gives a key a new secret. The old one ends after `grace`; one that is in its own grace ends now.
     pub async fn rotate_key(&self, who: &Principal, id: &str, grace: Option<Duration>) -> Result<IssuedKey> {
-        who.with(Right::Administer)?;
-        if grace.is_some_and(|grace| grace > LONGEST_GRACE) {
-            return Err(Error::invalid("the old secret stays good for at most 30 days"));
-        }
-        let until = grace.filter(|grace| !grace.is_zero()).map(|grace| self.clock.now() + grace);
-        let secret = Secret::new(random_text(SECRET_BYTES)?.replace(['-', '_'], "x"));
-        self.catalog.rotate_key(id, &self.sealer.seal(&secret_place(id), &secret)?, until).await?;
-        self.keys.forget(id);
-        Ok(IssuedKey { id: id.to_owned(), secret })
+        let grace = grace.filter(|grace| !grace.is_zero());
+        let deed = Deed::new(Right::Administer, "key.rotate", "key", id)
+            .with(json!({"grace_seconds": grace.map(|grace| grace.as_secs())}));
+        self.audited(who, deed, async {
+            if grace.is_some_and(|grace| grace > LONGEST_GRACE) {
+                return Err(Error::invalid("the old secret stays good for at most 30 days"));
+            }
+            let until = grace.map(|grace| self.clock.now() + grace);
+            let secret = Secret::new(random_text(SECRET_BYTES)?.replace(['-', '_'], "x"));
+            self.catalog.rotate_key(id, &self.sealer.seal(&secret_place(id), &secret)?, until).await?;
+            self.keys.forget(id);
+            Ok(IssuedKey { id: id.to_owned(), secret })
+        })
+        .await
     }
 
     /// Ends a key, and every link that it asked for.
     pub async fn revoke_key(&self, who: &Principal, id: &str) -> Result<()> {
-        who.with(Right::Administer)?;
-        if who.key_id() == id {
-            return Err(Error::new(Kind::Conflict, "OWN_KEY", "a key cannot revoke itself")
-                .hint("use another admin key"));
-        }
-        let key = self.catalog.key(id).await?;
-        let key =
-            key.ok_or_else(|| Error::new(Kind::NotFound, "NOT_FOUND", format!("no such access key: {id}")))?;
-        let now = self.clock.now();
-        self.catalog.revoke_key(id, now).await?;
-        self.catalog
-            .revoke_links_before(&key.account, &RevocationScope::AccessKey(id.to_owned()), now)
-            .await?;
-        self.keys.forget(id);
-        self.deliverables.clear();
-        Ok(())
+        self.audited(who, Deed::new(Right::Administer, "key.revoke", "key", id), async {
+            if who.key_id() == id {
+                return Err(Error::new(Kind::Conflict, "OWN_KEY", "a key cannot revoke itself")
+                    .hint("use another admin key"));
+            }
+            let key = self.catalog.key(id).await?;
+            let key = key.ok_or_else(|| no_key(id))?;
+            let now = self.clock.now();
+            self.catalog.revoke_key(id, now).await?;
+            let links = RevocationScope::AccessKey(id.to_owned());
+            self.catalog.revoke_links_before(&key.account, &links, now).await?;
+            self.keys.forget(id);
+            self.key_links.forget(id);
+            Ok(())
+        })
+        .await
     }
+}
+
+/// The one answer to a missing and to a foreign access key.
+pub(super) fn no_key(id: &str) -> Error {
+    Error::new(Kind::NotFound, "NOT_FOUND", format!("no such access key: {id}"))
+}
+
+/// base64url may start with '-', which command lines take for an option.
+fn minted_id() -> Result<String> {
+    Ok(format!("KS{}", random_text(ID_BYTES)?.replace(['-', '_'], "x")))
 }
 
 /// An imported id is taken as it is, within what every vendor's requests can carry.

@@ -1,7 +1,9 @@
 //! What Keystow can do: one verb, one file, each an `impl Engine` block.
 
+mod access_log;
 mod accounts;
 mod adopt_repository;
+mod audit;
 mod cancel_job;
 mod capture;
 mod catalog_copy;
@@ -9,6 +11,7 @@ mod check;
 mod deliver;
 mod drill;
 mod event;
+mod gates;
 mod import;
 mod instances;
 mod keys;
@@ -32,6 +35,7 @@ mod sign_in;
 mod sweep;
 mod take_backup;
 mod tokens;
+mod vitals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,16 +47,21 @@ use crate::access::Sealer;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::links::LinkSigner;
-use crate::model::{AccessKey, Instance, LinkRestriction, Number, RememberedLink};
+use crate::model::{AccessKey, AuditChain, Instance, LinkRestriction, Number, RememberedLink, Throughput};
 use crate::redis::Timeouts;
 use crate::redis::programs::Programs;
 use crate::vault::Vault;
+use access_log::Journal;
+use gates::Gates;
+use jiff::Timestamp;
 use knowledge::Knowledge;
 
+pub use access_log::DeliveryNote;
 pub use capture::ImportFile;
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;
+pub use gates::Passage;
 pub use import::{ImportOrder, Imported};
 pub use instances::{InstanceAddress, InstanceTest, NewInstance};
 pub use keys::{IssuedKey, NewKey};
@@ -67,6 +76,7 @@ pub use share_backup::{IssuedLink, LinkOrder, MOST_RANGES};
 pub use sweep::Swept;
 pub(crate) use take_backup::TOPOLOGY_CHANGED;
 pub use tokens::Token;
+pub use vitals::{EndedJob, Tally, Vitals};
 
 /// Everything that the verbs need.
 pub struct Engine {
@@ -79,12 +89,20 @@ pub struct Engine {
     manifest_keys: Vec<aws_lc_rs::hmac::Key>,
     /// Likewise.
     event_keys: Vec<aws_lc_rs::hmac::Key>,
+    audit_chain: AuditChain,
+    /// What was accessed, and is not in the catalog yet.
+    journal: Arc<Journal>,
+    tally: Tally,
+    /// How many downloads may be under way, and how fast.
+    gates: Gates,
     /// Server programs that drills may use.
     programs: Arc<Programs>,
     settings: Settings,
     deliverables: Knowledge<Number, Deliverable>,
     keys: Knowledge<String, AccessKey>,
     links: Knowledge<String, RememberedLink>,
+    /// Until when an access key's links are over, by its id.
+    key_links: Knowledge<String, Option<Timestamp>>,
     restrictions: Knowledge<String, LinkRestriction>,
     instances: Knowledge<String, Instance>,
     /// Where captures wait for each other.
@@ -114,6 +132,8 @@ pub struct Settings {
     pub work_dir: PathBuf,
     /// Name or address under which the target of a restore finds this host; that of the connection to it if absent.
     pub advertise: Option<String>,
+    /// How fast one client may download, and how much at once.
+    pub client: Throughput,
     /// How drills are done.
     pub drill: DrillSettings,
 }
@@ -157,12 +177,17 @@ impl Engine {
             signer: LinkSigner::new(root.generation(), root.link_keys(clock.now())),
             manifest_keys: hmac_keys("manifest/1"),
             event_keys: hmac_keys("event/1"),
-            clock,
+            audit_chain: AuditChain::new(root.derive_all("audit/1").iter().map(|key| **key)),
+            journal: Arc::new(Journal::new(clock.clone())),
+            gates: Gates::new(settings.client),
+            tally: Tally::default(),
             programs: Arc::new(Programs::new(settings.drill.folder.clone(), settings.drill.search.clone())),
             settings,
+            clock,
             deliverables: Knowledge::new(MOST_OPEN),
             keys: Knowledge::new(MOST_KNOWN),
             links: Knowledge::new(MOST_KNOWN),
+            key_links: Knowledge::new(MOST_KNOWN),
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
             hosts: Arc::default(),

@@ -1,6 +1,9 @@
 //! Protects, deletes and removes backups.
 
+use serde_json::json;
+
 use super::Engine;
+use super::audit::Deed;
 use crate::access::Principal;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::Result;
@@ -10,26 +13,35 @@ use crate::vault::{AttemptKey, BackupKey};
 impl Engine {
     /// Keeps a backup whatever retention says, or no longer.
     pub async fn protect_backup(&self, who: &Principal, which: BackupRef, protect: bool) -> Result<Backup> {
-        let scope = who.with(Right::Operate)?;
-        let backup = self.visible_backup(&scope, which).await?;
-        self.catalog.protect_backup(&scope.account, backup.id, protect).await?;
-        self.append_own_event(&backup, EventKind::Protected(protect)).await?;
-        Ok(Backup { protected: protect, ..backup })
+        let deed =
+            Deed::new(Right::Operate, "backup.protect", "backup", which).with(json!({"protect": protect}));
+        self.audited(who, deed, async {
+            let scope = who.with(Right::Operate)?;
+            let backup = self.visible_backup(&scope, which).await?;
+            self.catalog.protect_backup(&scope.account, backup.id, protect).await?;
+            self.append_own_event(&backup, EventKind::Protected(protect)).await?;
+            Ok(Backup { protected: protect, ..backup })
+        })
+        .await
     }
 
     /// Deletes a backup: its links end now, its objects are removed by a job, whose number comes with it.
     pub async fn delete_backup(&self, who: &Principal, which: BackupRef) -> Result<(Backup, Number)> {
-        let scope = who.with(Right::Operate)?;
-        let backup = self.visible_backup(&scope, which).await?;
-        let now = self.clock.now();
-        let job = self.catalog.expire_backup(&scope.account, backup.id, now).await?;
-        crash_point(CrashPoint::BackupExpired);
-        self.job_written.notify_one();
-        self.catalog.revoke_links_before(&scope.account, &RevocationScope::Backup(backup.id), now).await?;
-        for part in &backup.parts {
-            self.deliverables.forget(&part.number);
-        }
-        Ok((backup, job))
+        self.audited(who, Deed::new(Right::Operate, "backup.delete", "backup", which), async {
+            let scope = who.with(Right::Operate)?;
+            let backup = self.visible_backup(&scope, which).await?;
+            let now = self.clock.now();
+            let job = self.catalog.expire_backup(&scope.account, backup.id, now).await?;
+            crash_point(CrashPoint::BackupExpired);
+            self.job_written.notify_one();
+            let links = RevocationScope::Backup(backup.id);
+            self.catalog.revoke_links_before(&scope.account, &links, now).await?;
+            for part in &backup.parts {
+                self.deliverables.forget(&part.number);
+            }
+            Ok((backup, job))
+        })
+        .await
     }
 
     /// Removes every attempt of an expired backup from the repository. Only those that its job can have made are

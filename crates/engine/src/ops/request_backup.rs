@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::Engine;
+use super::audit::Deed;
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, BackupId, InstanceId, Mode, NewBackup, Right};
@@ -35,8 +38,18 @@ impl BackupOrder {
 impl Engine {
     /// Adds the backup and the job that takes it, and returns at once.
     pub async fn request_backup(&self, who: &Principal, wanted: BackupOrder) -> Result<Backup> {
-        let BackupOrder { instance, name, remark, keep_days } = wanted;
+        let id = BackupId::mint(self.clock.now());
+        let deed = Deed::new(Right::Operate, "backup.create", "backup", id).with(json!({
+            "instance": wanted.instance,
+            "name": wanted.name,
+            "keep_days": wanted.keep_days,
+        }));
+        self.audited(who, deed, self.add_backup(who, id, wanted)).await
+    }
+
+    async fn add_backup(&self, who: &Principal, id: BackupId, wanted: BackupOrder) -> Result<Backup> {
         let scope = who.with(Right::Operate)?;
+        let BackupOrder { instance, name, remark, keep_days } = wanted;
         // Also refuses an instance of another project.
         self.visible_instance(&scope, &instance).await?;
         for (what, text) in [("name", &name), ("remark", &remark)] {
@@ -59,7 +72,7 @@ impl Engine {
             remark: remark.filter(|text| !text.is_empty()),
             expires_at,
         };
-        let asked = self.catalog.request_backup(BackupId::mint(now), &new, now).await;
+        let asked = self.catalog.request_backup(id, &new, now).await;
         let backup = asked.map_err(|error| match error.kind {
             Kind::Conflict => Error { code: "BACKUP_RUNNING", ..error },
             _ => error,

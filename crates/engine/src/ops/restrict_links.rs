@@ -1,6 +1,9 @@
 //! Who may use links unless whoever asks for them says otherwise.
 
+use serde_json::json;
+
 use super::Engine;
+use super::audit::Deed;
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::links::AddressRange;
@@ -25,16 +28,20 @@ impl Engine {
         region: &str,
         restriction: &LinkRestriction,
     ) -> Result<()> {
-        let scope = who.with(Right::Operate)?;
-        if scope.project.is_some() {
-            let message = "the restriction is the whole account's, and this key is bound to a project";
-            return Err(Error::new(Kind::Denied, "PROJECT_DENIED", message));
-        }
-        for address in restriction.limit.iter().flat_map(|limit| &limit.addresses) {
-            address.parse::<AddressRange>()?;
-        }
-        self.catalog.set_link_restriction(&scope.account, region, restriction).await?;
-        self.restrictions.clear();
-        Ok(())
+        let deed = Deed::new(Right::Operate, "link.restrict", "region", region).with(json!(restriction));
+        self.audited(who, deed, async {
+            let scope = who.with(Right::Operate)?;
+            if scope.project.is_some() {
+                let message = "the restriction is the whole account's, and this key is bound to a project";
+                return Err(Error::new(Kind::Denied, "PROJECT_DENIED", message));
+            }
+            for address in restriction.limit.iter().flat_map(|limit| &limit.addresses) {
+                address.parse::<AddressRange>()?;
+            }
+            self.catalog.set_link_restriction(&scope.account, region, restriction).await?;
+            self.restrictions.clear();
+            Ok(())
+        })
+        .await
     }
 }

@@ -1,6 +1,9 @@
 //! Changes where an instance is, how to sign in there and how it is captured.
 
+use serde_json::{Value, json};
+
 use super::Engine;
+use super::audit::{Deed, shown_url};
 use super::instances::{ask, check_capture};
 use super::login::{LoginSecrets, login_place};
 use super::restore::NewLogin;
@@ -71,6 +74,31 @@ impl CaptureChange {
 }
 
 impl InstanceChange {
+    /// What it says, without secrets; of those it says only that they change.
+    fn told(&self) -> Value {
+        let capture = &self.capture;
+        let given = [
+            ("url", self.url.as_deref().map(|url| json!(shown_url(url)))),
+            ("user", self.username.as_ref().map(|user| json!(user))),
+            ("sentinel_user", self.sentinel_username.as_ref().map(|user| json!(user))),
+            ("password", self.password.as_ref().map(|_| json!("changed"))),
+            ("sentinel_password", self.sentinel_password.as_ref().map(|_| json!("changed"))),
+            ("tls_ca", self.tls_ca.as_ref().map(|_| json!("changed"))),
+            ("tls_cert", self.tls_certificate.as_ref().map(|_| json!("changed"))),
+            ("tls_key", self.tls_key.as_ref().map(|_| json!("changed"))),
+            ("tls_server_name", self.tls_server_name.as_ref().map(|name| json!(name))),
+            ("method", capture.method.as_ref().map(|method| json!(method))),
+            ("prefer", capture.prefer.as_ref().map(|prefer| json!(prefer))),
+            ("checks", capture.checks.as_ref().map(|checks| json!(checks))),
+            ("bytes_per_second", capture.bytes_per_second.map(|rate| json!(rate))),
+            ("keys_per_second", capture.keys_per_second.map(|rate| json!(rate))),
+            ("parallel", capture.parallel.map(|shards| json!(shards))),
+            ("uncompressed", capture.uncompressed.map(|wanted| json!(wanted))),
+        ];
+        let said = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(said.collect())
+    }
+
     /// Whether it says anything about reaching the instance.
     fn touches_login(&self) -> bool {
         let texts = [
@@ -126,19 +154,23 @@ impl Engine {
         id: &InstanceId,
         mut change: InstanceChange,
     ) -> Result<Instance> {
-        let scope = who.with(Right::Operate)?;
-        let seen = self.visible_instance(&scope, id).await?;
-        // What was seen may be two seconds old.
-        let row = self.catalog.instance(&scope.account, id).await?;
-        let mut instance = row.unwrap_or_else(|| (*seen).clone());
-        instance.capture = std::mem::take(&mut change.capture).apply(&instance.capture);
-        check_capture(&instance.capture)?;
-        if change.touches_login() {
-            self.change_login(&mut instance, change).await?;
-        }
-        self.catalog.set_instance(&instance).await?;
-        self.instances.clear();
-        Ok(instance)
+        let deed = Deed::new(Right::Operate, "instance.set", "instance", id).with(change.told());
+        self.audited(who, deed, async {
+            let scope = who.with(Right::Operate)?;
+            let seen = self.visible_instance(&scope, id).await?;
+            // What was seen may be two seconds old.
+            let row = self.catalog.instance(&scope.account, id).await?;
+            let mut instance = row.unwrap_or_else(|| (*seen).clone());
+            instance.capture = std::mem::take(&mut change.capture).apply(&instance.capture);
+            check_capture(&instance.capture)?;
+            if change.touches_login() {
+                self.change_login(&mut instance, change).await?;
+            }
+            self.catalog.set_instance(&instance).await?;
+            self.instances.clear();
+            Ok(instance)
+        })
+        .await
     }
 
     async fn change_login(&self, instance: &mut Instance, change: InstanceChange) -> Result<()> {

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::Engine;
+use super::audit::Deed;
+use super::keys::no_key;
 use super::list::{no_backup, sees};
 use crate::access::{Principal, Scope, random_text};
 use crate::error::{Error, Kind, Result};
 use crate::links::{AddressRange, LinkClaims, Spelling};
 use crate::model::{
-    Backup, BackupRef, BackupState, DeliveryBudget, InstanceId, Listed, Network, Number, Page, Part,
-    RememberedLink, RevocationScope, Right,
+    Backup, BackupRef, BackupState, DeliveryBudget, InstanceId, LinkUsage, Listed, Network, Number, Page,
+    Part, RememberedLink, RevocationScope, Right, Throughput,
 };
 use crate::vault::{AttemptKey, ObjectKey};
 
@@ -20,6 +23,9 @@ pub const MOST_RANGES: usize = 32;
 /// Those that a link carries: of two limits that narrow each other. It must stay short enough for a mail, a shell and
 /// our own reading of it.
 const MOST_OF_A_LINK: usize = 2 * MOST_RANGES;
+
+/// Less than this a second would look as if the link were broken.
+const LEAST_BYTES_PER_SECOND: u64 = 1024;
 
 /// The links that somebody asks for.
 #[derive(Debug, Clone)]
@@ -38,6 +44,8 @@ pub struct LinkOrder {
     pub shard: Option<u32>,
     /// How many whole deliveries each may make; `None` = any number.
     pub deliveries: Option<u32>,
+    /// How fast each delivers, and to how many at once.
+    pub throughput: Throughput,
     /// Whether the catalog keeps them, so that each can be listed and revoked by itself.
     pub remember: bool,
     /// Give links to a backup that is not `available`, knowing that it is not.
@@ -116,12 +124,13 @@ impl Engine {
                     links.push(IssuedLink { url, direct: true, ..self.written(&claims, part)? });
                     continue;
                 }
-                if order.remember || order.deliveries.is_some() {
-                    claims.remembered = Some(self.remember(&scope, &claims, part, order.deliveries).await?);
+                if order.remember || order.deliveries.is_some() || order.throughput.is_limited() {
+                    claims.remembered = Some(self.remember(who, &scope, &claims, part, order).await?);
                 }
                 links.push(self.written(&claims, part)?);
             }
         }
+        self.journal.note_links(who, backup, order, &links, ends);
         Ok(links)
     }
 
@@ -151,7 +160,10 @@ impl Engine {
         network: Network,
         order: &LinkOrder,
     ) -> Result<Option<String>> {
-        let limited = !order.addresses.is_empty() || !order.denied.is_empty() || order.deliveries.is_some();
+        let limited = !order.addresses.is_empty()
+            || !order.denied.is_empty()
+            || order.deliveries.is_some()
+            || order.throughput.is_limited();
         let sealed = &part.sealed;
         if limited || sealed.stored_sha256 != sealed.sha256 || sealed.stored_bytes != sealed.size_bytes {
             return Ok(None);
@@ -168,10 +180,11 @@ impl Engine {
 
     async fn remember(
         &self,
+        who: &Principal,
         scope: &Scope,
         claims: &LinkClaims,
         part: &Part,
-        deliveries: Option<u32>,
+        order: &LinkOrder,
     ) -> Result<String> {
         let id = format!("lnk-{}", random_text(9)?);
         let link = RememberedLink {
@@ -188,15 +201,44 @@ impl Engine {
             addresses: (claims.addresses.iter().map(ToString::to_string))
                 .chain(claims.denied.iter().map(|range| format!("!{range}")))
                 .collect(),
-            budget: deliveries.map(|deliveries| DeliveryBudget {
+            budget: order.deliveries.map(|deliveries| DeliveryBudget {
                 deliveries,
                 size_bytes: part.sealed.size_bytes,
                 sent_bytes: 0,
                 reserved_bytes: 0,
             }),
+            throughput: order.throughput,
+            usage: LinkUsage::default(),
         };
-        self.catalog.remember_link(&link).await?;
+        let deed = Deed::new(Right::Link, "link.create", "link", &id).with(json!({
+            "backup": link.backup,
+            "part": link.part,
+            "network": link.network,
+            "expires_at": link.expires_at,
+            "addresses": link.addresses,
+            "downloads": order.deliveries,
+            "bytes_per_second": order.throughput.bytes_per_second,
+            "connections": order.throughput.connections,
+        }));
+        self.audited(who, deed, self.catalog.remember_link(&link)).await?;
         Ok(id)
+    }
+
+    /// A remembered link of the caller's account.
+    pub async fn link(&self, who: &Principal, id: &str) -> Result<RememberedLink> {
+        self.visible_link(&who.with(Right::Link)?, id).await
+    }
+
+    /// A link that the caller may see; a foreign one looks like a missing one.
+    async fn visible_link(&self, scope: &Scope, id: &str) -> Result<RememberedLink> {
+        let missing = || Error::new(Kind::NotFound, "NOT_FOUND", format!("no such link: {id}"));
+        let link = self.catalog.link(id).await?.filter(|link| link.account == scope.account);
+        let link = link.ok_or_else(missing)?;
+        if scope.project.is_some() {
+            let backup = self.catalog.backup(&scope.account, BackupRef::Id(link.backup)).await?;
+            backup.filter(|backup| backup.project == scope.project).ok_or_else(missing)?;
+        }
+        Ok(link)
     }
 
     /// The remembered links of the caller's account, newest first. A key that is bound to a project sees those of
@@ -208,36 +250,54 @@ impl Engine {
 
     /// Ends one remembered link.
     pub async fn revoke_link(&self, who: &Principal, id: &str) -> Result<()> {
-        let scope = who.with(Right::Link)?;
-        if scope.project.is_some() {
-            let missing = || Error::new(Kind::NotFound, "NOT_FOUND", format!("no such link: {id}"));
-            let link = self.catalog.link(id).await?.ok_or_else(missing)?;
-            let backup = self.catalog.backup(&scope.account, BackupRef::Id(link.backup)).await?;
-            backup.filter(|backup| backup.project == scope.project).ok_or_else(missing)?;
-        }
-        self.catalog.revoke_link(&scope.account, id, self.clock.now()).await?;
-        self.links.forget(id);
-        Ok(())
+        self.audited(who, Deed::new(Right::Link, "link.revoke", "link", id), async {
+            let scope = who.with(Right::Link)?;
+            self.visible_link(&scope, id).await?;
+            self.catalog.revoke_link(&scope.account, id, self.clock.now()).await?;
+            self.links.forget(id);
+            Ok(())
+        })
+        .await
     }
 
     /// Ends every link to a backup that was issued before now.
     pub async fn revoke_backup_links(&self, who: &Principal, which: BackupRef) -> Result<()> {
-        let scope = who.with(Right::Link)?;
-        let backup = self.visible_backup(&scope, which).await?;
-        self.revoke(&scope, &RevocationScope::Backup(backup.id)).await
+        self.audited(who, Deed::new(Right::Link, "link.revoke_all", "backup", which), async {
+            let scope = who.with(Right::Link)?;
+            let backup = self.visible_backup(&scope, which).await?;
+            self.revoke(&scope, &RevocationScope::Backup(backup.id)).await
+        })
+        .await
     }
 
     /// Ends every link to any backup of an instance that was issued before now.
     pub async fn revoke_instance_links(&self, who: &Principal, id: &InstanceId) -> Result<()> {
-        let scope = who.with(Right::Link)?;
-        // An instance's backups, and their links, outlive it.
-        self.known_instance(&scope, id).await?;
-        self.revoke(&scope, &RevocationScope::Instance(id.clone())).await
+        self.audited(who, Deed::new(Right::Link, "link.revoke_all", "instance", id), async {
+            let scope = who.with(Right::Link)?;
+            // An instance's backups, and their links, outlive it.
+            self.known_instance(&scope, id).await?;
+            self.revoke(&scope, &RevocationScope::Instance(id.clone())).await
+        })
+        .await
+    }
+
+    /// Ends every link that an access key asked for before now. The key itself goes on. A key that is bound to a
+    /// project reaches those of its project only.
+    pub async fn revoke_key_links(&self, who: &Principal, id: &str) -> Result<()> {
+        self.audited(who, Deed::new(Right::Link, "link.revoke_all", "key", id), async {
+            let scope = who.with(Right::Link)?;
+            let key = self.catalog.key(id).await?.filter(|key| key.account == scope.account);
+            key.filter(|key| scope.project.is_none() || key.project == scope.project)
+                .ok_or_else(|| no_key(id))?;
+            self.revoke(&scope, &RevocationScope::AccessKey(id.to_owned())).await
+        })
+        .await
     }
 
     async fn revoke(&self, scope: &Scope, what: &RevocationScope) -> Result<()> {
         self.catalog.revoke_links_before(&scope.account, what, self.clock.now()).await?;
         self.deliverables.clear();
+        self.key_links.clear();
         Ok(())
     }
 }
@@ -266,6 +326,10 @@ fn check(backup: &Backup, order: &LinkOrder, longest: Duration) -> Result<()> {
     }
     if order.networks.is_empty() || order.deliveries == Some(0) {
         return Err(Error::invalid("a link needs a network and at least one delivery"));
+    }
+    let Throughput { bytes_per_second, connections } = order.throughput;
+    if connections == Some(0) || bytes_per_second.is_some_and(|rate| rate < LEAST_BYTES_PER_SECOND) {
+        return Err(Error::invalid("a link needs at least 1 KiB a second and one connection"));
     }
     Ok(())
 }

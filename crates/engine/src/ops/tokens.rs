@@ -9,10 +9,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 
 use super::Engine;
+use super::audit::Deed;
 use crate::access::Principal;
 use crate::access::principal::unknown_key;
 use crate::error::{Error, Result};
-use crate::model::{AccessKey, ProjectId, Secret, hex};
+use crate::model::{AccessKey, ProjectId, Right, Secret, hex};
 
 /// How long a token is good.
 const LIFE: Duration = Duration::from_hours(24);
@@ -33,13 +34,16 @@ pub struct Token {
 impl Engine {
     /// Issues a token that stands for the caller, in its project if it has one.
     pub async fn issue_token(&self, who: &Principal) -> Result<Token> {
-        let key = self.usable_key(who.key_id()).await?.ok_or_else(unknown_key)?;
-        let issued_at = self.clock.now();
-        let expires_at = issued_at + LIFE;
-        let project = who.project().map(ProjectId::as_str).unwrap_or_default();
-        let text = [&key.id, project, &expires_at.as_second().to_string(), &fingerprint(&key)].join("\n");
-        let sealed = self.sealer.seal(PLACE, &Secret::new(text))?;
-        Ok(Token { text: Secret::new(URL_SAFE_NO_PAD.encode(sealed)), issued_at, expires_at })
+        self.audited(who, Deed::new(Right::View, "token.issue", "key", who.key_id()), async {
+            let key = self.usable_key(who.key_id()).await?.ok_or_else(unknown_key)?;
+            let issued_at = self.clock.now();
+            let expires_at = issued_at + LIFE;
+            let project = who.project().map(ProjectId::as_str).unwrap_or_default();
+            let text = [&key.id, project, &expires_at.as_second().to_string(), &fingerprint(&key)].join("\n");
+            let sealed = self.sealer.seal(PLACE, &Secret::new(text))?;
+            Ok(Token { text: Secret::new(URL_SAFE_NO_PAD.encode(sealed)), issued_at, expires_at })
+        })
+        .await
     }
 
     /// Signs in with a token. One that is changed, over, or of a key that ended is refused alike.

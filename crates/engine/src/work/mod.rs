@@ -1,9 +1,12 @@
-//! Work that outlives a request: workers claim jobs, hold their leases and do them; debts to sources are settled.
+//! Work that outlives a request: workers claim jobs, hold their leases and do them; debts to sources are settled,
+//! the access log is written.
 
 mod copies;
 mod debts;
+mod journal;
 mod worker;
 
 pub use copies::keep_copies;
 pub use debts::collect_debts;
+pub use journal::write_access_log;
 pub use worker::{WorkerSettings, run_worker};

@@ -90,8 +90,17 @@ async fn do_job(
             never = hold_lease(engine, settings, job, claimed, &meter, &cancel) => match never {},
         }
     };
+    if job.kind == JobKind::TakeBackup {
+        engine.tally().captured(meter.progress().bytes);
+    }
+    if meter.is_lost() {
+        engine.tally().lease_lost();
+    }
     match result {
-        Ok(()) => tracing::info!(job = job.number, backup = %job.backup, "done"),
+        Ok(()) => {
+            engine.tally().job_ended(job.kind, "done", None);
+            tracing::info!(job = job.number, backup = %job.backup, "done");
+        }
         Err(error) => {
             let stopping = stop.is_cancelled() && !job.cancel_requested;
             end_badly(engine, job, &error, stopping || meter.is_lost()).await;
@@ -181,6 +190,12 @@ async fn end_badly(engine: &Engine, job: &Job, error: &Error, goes_on: bool) {
         Kind::Cancelled => AttemptOutcome::Cancelled,
         _ => AttemptOutcome::Failed(Failure::from(error)),
     };
+    let ended = match outcome {
+        AttemptOutcome::HandedBack => "handed_back",
+        AttemptOutcome::Cancelled => "cancelled",
+        AttemptOutcome::Failed(_) => "failed",
+    };
+    engine.tally().job_ended(job.kind, ended, Some(error.code));
     tracing::warn!(job = job.number, backup = %job.backup, code = error.code, %error, "failed");
     if let Err(error) = engine.catalog().fail_attempt(&job.lease(), &outcome, engine.clock().now()).await
         && error.code != "LEASE_LOST"

@@ -7,6 +7,8 @@ mod lab;
 mod proxy;
 mod world;
 
+mod access_log;
+mod audit;
 mod cancel;
 mod discovery;
 mod drill;

@@ -10,7 +10,7 @@ use keystow_engine::access::{Principal, RootKey};
 use keystow_engine::catalog::{Catalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
 use keystow_engine::links::Spelling;
-use keystow_engine::model::{Backup, BackupRef, Network, Role};
+use keystow_engine::model::{Backup, BackupRef, Network, Role, Throughput};
 use keystow_engine::ops::{
     BackupOrder, Delivery, DeliveryFault, DrillSettings, Engine, IssuedLink, LinkOrder, NewInstance, NewKey,
     NewLogin, Settings,
@@ -224,6 +224,7 @@ pub(crate) fn order() -> LinkOrder {
         denied: Vec::new(),
         shard: None,
         deliveries: None,
+        throughput: Throughput::default(),
         remember: false,
         unverified: false,
     }
@@ -263,6 +264,7 @@ fn settings(folder: &Path, timeouts: Timeouts) -> Settings {
         fail_over: Duration::from_secs(80),
         work_dir: folder.to_owned(),
         advertise: None,
+        client: Throughput::default(),
         drill: DrillSettings {
             folder: Some(folder.join("servers")),
             search: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),

@@ -21,6 +21,15 @@ pub(crate) struct NewLinkRequest {
     /// Whether each is good for one whole delivery only.
     #[serde(default)]
     pub(crate) once: bool,
+    /// How many whole deliveries each is good for; any number if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) downloads: Option<u32>,
+    /// Most bytes a second that each delivers, on each node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bytes_per_second: Option<u64>,
+    /// Most downloads through each at once, on each node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) connections: Option<u32>,
     /// Give links to a quarantined or partial backup too.
     #[serde(default)]
     pub(crate) unverified: bool,
@@ -82,8 +91,27 @@ pub(crate) struct RememberedLinkRow {
     pub(crate) deliveries: Option<u32>,
     /// Bytes delivered so far, for a limited link.
     pub(crate) sent_bytes: Option<u64>,
+    /// Most bytes a second on each node; absent = as fast as they go.
+    pub(crate) bytes_per_second: Option<u64>,
+    /// Most downloads at once on each node; absent = any number.
+    pub(crate) connections: Option<u32>,
+    /// What it was used for, a second or two ago.
+    pub(crate) usage: LinkUsageRow,
     /// `active`, `expired`, `revoked` or `used`.
     pub(crate) state: String,
+}
+
+/// What a link was used for.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct LinkUsageRow {
+    /// Requests that were sent bytes.
+    pub(crate) requests: u64,
+    /// Bytes sent.
+    pub(crate) bytes: u64,
+    /// When it was last used.
+    pub(crate) last_at: Option<String>,
+    /// From where.
+    pub(crate) last_address: Option<String>,
 }
 
 /// A page of links, newest first.
@@ -105,4 +133,7 @@ pub(crate) struct RevokeRequest {
     /// Links to any backup of this instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) instance: Option<String>,
+    /// Links that this access key asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<String>,
 }

@@ -1,6 +1,7 @@
 //! The native API's wire types: what the server writes and the CLI reads. No behaviour.
 
 mod access;
+mod audit;
 mod backup;
 mod import;
 mod instance;
@@ -13,6 +14,7 @@ mod status;
 pub(crate) use access::{
     AccountRow, KeyRotation, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow,
 };
+pub(crate) use audit::{AccessList, AccessRow, AuditList, AuditRow, AuditVerdictRow, BrokenRow};
 pub(crate) use backup::{
     BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow, Protection,
 };
@@ -22,7 +24,9 @@ pub(crate) use instance::{
     NewInstanceRequest, NodeRow, ServerRow, ShardRow, TlsRequest,
 };
 pub(crate) use job::{JobList, JobRow, ProgressRow};
-pub(crate) use link::{IssuedLinks, LinkList, LinkRow, NewLinkRequest, RememberedLinkRow, RevokeRequest};
+pub(crate) use link::{
+    IssuedLinks, LinkList, LinkRow, LinkUsageRow, NewLinkRequest, RememberedLinkRow, RevokeRequest,
+};
 pub(crate) use problem::Problem;
 pub(crate) use restore::{
     DrillRow, DrilledPartRow, NewDrillRequest, NewRestoreRequest, OutcomeRow, PlanRow, PrefixRow, RestoreRow,

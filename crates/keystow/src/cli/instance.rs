@@ -261,7 +261,7 @@ impl From<CaptureArgs> for CaptureRequest {
 }
 
 /// Reads a number of bytes: `50M`, `512K`, `1G`, `0`.
-fn parse_size(text: &str) -> Result<u64, String> {
+pub(super) fn parse_size(text: &str) -> Result<u64, String> {
     let wrong = || format!("'{text}' is not a number of bytes such as 512K, 50M or 1G");
     let (digits, shift) = match text.trim_end_matches("iB").trim_end_matches(['B', 'b']) {
         text if text.ends_with(['k', 'K']) => (&text[..text.len() - 1], 10),

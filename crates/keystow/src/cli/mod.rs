@@ -1,6 +1,8 @@
 //! The command line: what can be typed, and which file does it.
 
+mod access;
 mod account;
+mod audit;
 mod backup;
 mod catalog;
 mod completions;
@@ -97,6 +99,12 @@ enum Command {
     /// Expiring download links
     #[command(subcommand, visible_alias = "links")]
     Link(link::LinkCommand),
+    /// Who was given links, and who downloaded what
+    #[command(subcommand)]
+    Access(access::AccessCommand),
+    /// Who changed what
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// Access keys
     #[command(subcommand, visible_alias = "keys")]
     Key(key::KeyCommand),
@@ -171,6 +179,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Instance(command) => instance::run(command, &context).await,
         Command::Backup(command) => backup::run(command, &context).await,
         Command::Link(command) => link::run(command, &context).await,
+        Command::Access(command) => access::run(command, &context).await,
+        Command::Audit(command) => audit::run(command, &context).await,
         Command::Key(command) => key::run(command, &context).await,
         Command::Account(command) => account::run(command, &context).await,
         Command::Project(command) => project::run(command, &context).await,
@@ -222,6 +232,12 @@ mod tests {
             "keystow link create b --ttl 6h --network both --ip 10.0.0.0/8 --ip 192.0.2.1 --once",
             "keystow link revoke --backup b",
             "keystow link revoke l-1",
+            "keystow link revoke --key AK1",
+            "keystow link show l-1 --json",
+            "keystow link create b --downloads 3 --deny-ip 10.0.0.1 --rate 10M --connections 2",
+            "keystow audit list --since 7d --until 2026-01-01T00:00:00Z --who AK --action backup --limit 5 --json",
+            "keystow audit verify --noted 1:ab --json",
+            "keystow access list --backup 1 --instance x --link l --key K --kind download --since 1h --limit 5",
             "keystow key create --id I --secret-file F --session-token-file T --role viewer --account A --project P --expires 7d",
             "keystow job cancel 7",
             "keystow fetch http://h/f?x=1 -o f -j 8",
@@ -260,6 +276,10 @@ mod tests {
             "keystow link revoke",
             "keystow link revoke l-1 --backup b",
             "keystow link create b --ttl soon",
+            "keystow link create b --once --downloads 2",
+            "keystow link create b --downloads 0",
+            "keystow audit",
+            "keystow access list --kind anything",
             "keystow link create b --network moon",
             "keystow key create --session-token-file T",
             "keystow fetch u -j 0",

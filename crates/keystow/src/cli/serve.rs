@@ -11,11 +11,12 @@ use clap::Args;
 use keystow_engine::access::RootKey;
 use keystow_engine::catalog::{Catalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
+use keystow_engine::model::Throughput;
 use keystow_engine::ops::{
     DRILLS, DrillSettings, Engine, IssuedKey, Settings, refuse_unfinished_rebuild, settle_root_key,
 };
 use keystow_engine::redis::{Timeouts, throwaway};
-use keystow_engine::work::{WorkerSettings, collect_debts, keep_copies, run_worker};
+use keystow_engine::work::{WorkerSettings, collect_debts, keep_copies, run_worker, write_access_log};
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -92,7 +93,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
 
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     greet(&config, admin.as_ref());
-    serve(&engine, listeners, limits(&config), rules(&config), &tracker, &stop);
+    serve(&engine, listeners, limits(&config), rules(&config), config.metrics.open, &tracker, &stop);
     for number in 1..=config.work.workers {
         let settings =
             WorkerSettings { name: format!("{}/{number}", std::process::id()), ..WorkerSettings::default() };
@@ -100,9 +101,13 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     }
     tracker.spawn(collect_debts(engine.clone(), stop.clone()));
     tracker.spawn(keep_copies(engine.clone(), stop.clone()));
+    tracker.spawn(write_access_log(engine.clone(), config.log.access_keep.0, stop.clone()));
     say("ready");
     wait_for_signal().await?;
     shut_down(&tracker, &stop, config.limits.drain.0).await;
+    if let Err(error) = engine.write_access_log().await {
+        tracing::error!(%error, "the end of the access log is lost");
+    }
     catalog.close().await;
     Ok(())
 }
@@ -228,6 +233,10 @@ pub(super) fn settings(config: &Config, work_dir: PathBuf) -> Settings {
         public_url: config.links.public_url.clone(),
         intranet_url: config.links.intranet_url.clone(),
         longest_link: config.links.max_ttl.0,
+        client: Throughput {
+            bytes_per_second: Some(config.limits.client_bytes_per_second).filter(|rate| *rate > 0),
+            connections: Some(config.limits.client_downloads).filter(|most| *most > 0),
+        },
         timeouts: Timeouts { reply: config.source.reply_timeout.0, silence: config.source.silence_timeout.0 },
         fail_over: config.source.fail_over.0,
         work_dir,

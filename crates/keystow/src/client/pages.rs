@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::Client;
 use crate::api::{
-    BackupList, BackupRow, InstanceList, InstanceRow, JobList, JobRow, LinkList, RememberedLinkRow,
+    AccessList, AccessRow, AuditList, AuditRow, BackupList, BackupRow, InstanceList, InstanceRow, JobList,
+    JobRow, LinkList, RememberedLinkRow,
 };
 use crate::failure::Failure;
 
@@ -49,6 +50,8 @@ list_page!(InstanceList, InstanceRow, instances, id);
 list_page!(BackupList, BackupRow, backups, id);
 list_page!(LinkList, RememberedLinkRow, links, id);
 list_page!(JobList, JobRow, jobs, number);
+list_page!(AuditList, AuditRow, entries, sequence);
+list_page!(AccessList, AccessRow, records, number);
 
 impl Client {
     /// Reads a whole list, or its first `limit` rows.

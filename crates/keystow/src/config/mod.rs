@@ -43,6 +43,7 @@ pub(crate) struct Config {
     pub(crate) restore: Restore,
     pub(crate) drill: Drill,
     pub(crate) log: Log,
+    pub(crate) metrics: Metrics,
     /// By the operator's name for the network.
     #[serde(default)]
     pub(crate) networks: BTreeMap<String, NetworkConfig>,
@@ -121,6 +122,10 @@ impl LinkTtl {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limits {
     pub(crate) connections: usize,
+    /// 0 = no limit.
+    pub(crate) client_downloads: u32,
+    /// 0 = no limit.
+    pub(crate) client_bytes_per_second: u64,
     pub(crate) body_bytes: usize,
     pub(crate) header_timeout: Period,
     pub(crate) idle_timeout: Period,
@@ -159,9 +164,17 @@ pub(crate) struct Restore {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(crate) struct Metrics {
+    /// Anybody may read them, without a key.
+    pub(crate) open: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Log {
     pub(crate) level: String,
     pub(crate) format: LogFormat,
+    pub(crate) access_keep: Period,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

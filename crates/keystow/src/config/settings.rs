@@ -142,6 +142,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("links.ttl.ucloud", r#""4h""#, "life of a link from the UCloud dialect"),
     setting("links.ttl.huawei", r#""15m""#, "life of a link from the Huawei dialect, unless the call says"),
     setting("limits.connections", "4096", "connections at once, on each listener"),
+    setting(
+        "limits.client_downloads",
+        "0",
+        "downloads that one client address may have at once on a node; 0 = no limit",
+    ),
+    setting(
+        "limits.client_bytes_per_second",
+        "0",
+        "bytes a second that one client address may download from a node; 0 = no limit",
+    ),
     setting("limits.body_bytes", "10485760", "longest request body"),
     setting("limits.header_timeout", r#""10s""#, "time to send a request's headers"),
     setting(
@@ -217,4 +227,6 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     setting("log.level", r#""info""#, "error, warn, info, debug or trace; or a filter such as keystow=debug"),
     setting("log.format", r#""text""#, "text or json"),
+    setting("metrics.open", "false", "let anybody read /metrics, without a key"),
+    setting("log.access_keep", r#""90d""#, "how long the access log is kept"),
 ];

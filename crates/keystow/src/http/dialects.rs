@@ -24,6 +24,7 @@ use uuid::Uuid;
 
 use super::body::Late;
 use super::client::Client;
+use super::metrics::Requests;
 use super::native::problem;
 use asked::Asking;
 use replay::Replays;
@@ -43,6 +44,7 @@ pub(super) struct Dialects {
     body_bytes: usize,
     replays: Arc<Replays>,
     throttle: Arc<Throttle>,
+    requests: Arc<Requests>,
 }
 
 /// Why a request was refused: in the vendor's terms already, or in ours.
@@ -64,8 +66,13 @@ impl From<Error> for Refused {
 }
 
 impl Dialects {
-    pub(super) fn new(engine: Arc<Engine>, rules: Arc<Rules>, body_bytes: usize) -> Self {
-        Self { engine, rules, body_bytes, replays: Arc::default(), throttle: Arc::default() }
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        rules: Arc<Rules>,
+        body_bytes: usize,
+        requests: Arc<Requests>,
+    ) -> Self {
+        Self { engine, rules, body_bytes, replays: Arc::default(), throttle: Arc::default(), requests }
     }
 
     /// Answers any request that is not the native API's.
@@ -101,8 +108,10 @@ impl Dialects {
             Refused::Error(error) => told::fault(&error, &request_id),
         });
         let response = dialect.encode(&request, &exchange, &outcome);
+        let (action, dialect) = (action(dialect, &request), dialect.name());
+        let name = outcome.as_ref().map_or_else(fault_name, |_| "ok".to_owned());
+        self.requests.count(dialect, &action, &name);
         if tracing::enabled!(tracing::Level::INFO) {
-            let (action, dialect) = (action(dialect, &request), dialect.name());
             match &outcome {
                 Ok(_) => tracing::info!(request = request_id, dialect, action, peer = ?peer, "answered"),
                 Err(fault) => {
@@ -119,9 +128,10 @@ impl Dialects {
         &self,
         dialect: &'static dyn Dialect,
         request: &keystow_dialects::Request,
-        from: Option<IpAddr>,
+        address: Option<IpAddr>,
     ) -> Result<Reply, Refused> {
-        let (who, nonce) = self.sign_in(dialect, request, from).await?;
+        let (who, nonce) = self.sign_in(dialect, request, address).await?;
+        let who = who.calling(address, dialect.name());
         self.admit(dialect, request, &who)?;
         if let Some((nonce, ttl)) = &nonce {
             self.replays.admit(who.key_id(), nonce.clone(), *ttl, self.engine.clock().now())?;
@@ -184,6 +194,12 @@ fn is_late(error: &axum::Error) -> bool {
 /// The vendor's name of what is asked for, cut to a length that is safe to keep and to log.
 fn action(dialect: &dyn Dialect, request: &keystow_dialects::Request) -> String {
     dialect.action(request).unwrap_or_default().chars().take(LONGEST_ACTION).collect()
+}
+
+/// The name of a fault, without what it says of the request.
+fn fault_name(fault: &Fault) -> String {
+    let told = format!("{fault:?}");
+    told.chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 /// What a status line says when nothing else does.

@@ -6,6 +6,7 @@ mod client;
 mod dialects;
 mod download;
 mod entrance;
+mod metrics;
 mod native;
 mod patience;
 mod proxy_header;
@@ -45,15 +46,23 @@ pub(crate) fn serve(
     listeners: Listeners,
     limits: Limits,
     rules: Rules,
+    open_metrics: bool,
     tracker: &TaskTracker,
     stop: &CancellationToken,
 ) {
     let all = [&listeners.api, &listeners.download, &listeners.intranet];
     let certificates = all.into_iter().filter_map(|listener| listener.entrance.tls.clone()).collect();
     tracker.spawn(tls::keep_fresh(certificates, stop.clone()));
-    let native_life = rules.lives.native;
-    let dialects = Dialects::new(engine.clone(), Arc::new(rules), limits.body_bytes);
-    let router = native::router(engine.clone(), native_life).fallback(|request| dialects.answer(request));
+    let requests = metrics::requests();
+    let native = native::Native {
+        engine: engine.clone(),
+        link_ttl: rules.lives.native,
+        requests: requests.clone(),
+        open_metrics,
+        stop: stop.clone(),
+    };
+    let dialects = Dialects::new(engine.clone(), Arc::new(rules), limits.body_bytes, requests);
+    let router = native::router(native).fallback(|request| dialects.answer(request));
     let api = accept::Routed(router);
     tracker.spawn(accept::accept(listeners.api, limits, api, tracker.clone(), stop.clone()));
     for (listener, network) in

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod api;
+mod audit;
 mod bad_input;
 mod commands;
 mod diff;
@@ -10,6 +11,7 @@ mod documents;
 mod downloads;
 mod golden;
 mod lab;
+mod monitoring;
 mod outputs;
 mod proxies;
 mod relabel;

@@ -4,7 +4,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::model::{
-    DeliveryBudget, LinkLimit, LinkRestriction, Network, Page, RememberedLink, RevocationScope,
+    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Page, RememberedLink, RevocationScope,
+    Throughput,
 };
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
@@ -37,6 +38,11 @@ fn link(name: &str, backup: &Backup, deliveries: Option<u32>) -> RememberedLink 
             sent_bytes: 0,
             reserved_bytes: 0,
         }),
+        throughput: Throughput {
+            bytes_per_second: deliveries.map(|_| 5_000_000_000),
+            connections: deliveries,
+        },
+        usage: LinkUsage::default(),
     }
 }
 

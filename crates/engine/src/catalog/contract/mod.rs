@@ -1,7 +1,9 @@
 //! What every catalog must do, whatever it is made of. Each claim starts from a fresh one with two accounts, and
 //! time is a parameter, so nothing here waits.
 
+mod access_log;
 mod accounts;
+mod audit;
 mod backups;
 mod copies;
 mod debts;
@@ -9,6 +11,7 @@ mod instances;
 mod jobs;
 mod links;
 mod nonces;
+mod vitals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +35,9 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     nonces::run(&open).await;
     debts::run(&open).await;
     copies::run(&open).await;
+    audit::run(&open).await;
+    access_log::run(&open).await;
+    vitals::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);

@@ -60,6 +60,8 @@ fn now_at(told: &'static str) -> String {
 /// same.
 pub(super) const CHANGES: &[Change] = &[
     (1, "first", include_str!("../migrations/postgres/0001_first.sql")),
+    (7, "audit and access", include_str!("../migrations/postgres/0007_audit_and_access.sql")),
+    (8, "links with limits", include_str!("../migrations/postgres/0008_links_with_limits.sql")),
     (9, "keys and copies", include_str!("../migrations/postgres/0009_keys_and_copies.sql")),
 ];
 

@@ -5,13 +5,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Store, accounts, backups, copies, debts, instances, jobs, links, nonces, notes, sealed};
+use super::{
+    Store, access_log, accounts, audit, backups, copies, debts, instances, jobs, links, nonces, notes,
+    sealed, vitals,
+};
 use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
 use crate::error::Result;
 use crate::model::{
-    AccessKey, Account, AccountId, Backup, BackupFilter, BackupId, BackupRef, Debt, Instance, InstanceFilter,
-    InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Number,
-    Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
+    AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
+    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Instance,
+    InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob,
+    Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
 };
 
 #[async_trait]
@@ -280,5 +284,41 @@ impl Catalog for Store {
 
     async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()> {
         links::settle(self, link, reserved, sent).await
+    }
+
+    async fn append_audit(&self, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead> {
+        audit::append(self, facts, chain).await
+    }
+
+    async fn audit_head(&self) -> Result<AuditHead> {
+        audit::head(self).await
+    }
+
+    async fn audit_after(&self, sequence: u64, limit: u64) -> Result<Vec<AuditEntry>> {
+        audit::after(self, sequence, limit).await
+    }
+
+    async fn audit(&self, filter: &AuditFilter) -> Result<Listed<AuditEntry>> {
+        audit::list(self, filter).await
+    }
+
+    async fn record_access(&self, records: &[AccessRecord]) -> Result<()> {
+        access_log::record(self, records).await
+    }
+
+    async fn access_log(&self, account: &AccountId, filter: &AccessFilter) -> Result<Listed<AccessRecord>> {
+        access_log::list(self, account, filter).await
+    }
+
+    async fn prune_access(&self, before: Timestamp) -> Result<u64> {
+        access_log::prune(self, before).await
+    }
+
+    async fn vitals(
+        &self,
+        account: Option<&AccountId>,
+        project: Option<&ProjectId>,
+    ) -> Result<CatalogVitals> {
+        vitals::all(self, account, project).await
     }
 }

@@ -13,7 +13,8 @@ use crate::model::{
 pub(super) async fn remember(catalog: &Store, link: &RememberedLink) -> Result<()> {
     sqlx::query(
         "INSERT INTO link (id, account, backup, part, file_name, network, access_key, created_at, expires_at, \
-         addresses, deliveries, size_bytes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         addresses, deliveries, size_bytes, bytes_per_second, connections) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
     )
     .bind(&link.id)
     .bind(link.account.as_str())
@@ -27,6 +28,8 @@ pub(super) async fn remember(catalog: &Store, link: &RememberedLink) -> Result<(
     .bind(rows::to_json(&link.addresses)?)
     .bind(link.budget.map(|budget| i64::from(budget.deliveries)))
     .bind(rows::signed(link.budget.map_or(0, |budget| budget.size_bytes)))
+    .bind(link.throughput.bytes_per_second.map(rows::signed))
+    .bind(link.throughput.connections.map(i64::from))
     .execute(&catalog.writer)
     .await
     .map_err(|error| failed(&error))?;

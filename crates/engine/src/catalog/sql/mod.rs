@@ -5,7 +5,9 @@
 //! differently: `POSITION`, `json_field()` and `now_at()`. All else is text that both understand: `$1` binds, TEXT,
 //! BIGINT and bytes, `ON CONFLICT`, `RETURNING`.
 
+mod access_log;
 mod accounts;
+mod audit;
 mod backups;
 mod calls;
 mod copies;
@@ -19,6 +21,7 @@ mod place;
 pub(super) mod rows;
 pub(super) mod schema;
 mod sealed;
+mod vitals;
 
 use sqlx::Transaction;
 

@@ -9,8 +9,9 @@ use sqlx::Row as _;
 use super::{Row, failed};
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, Account, Backup, Debt, DeliveryBudget, Instance, Job, JobKind, JobState, ListedJob, Number,
-    Project, RememberedLink,
+    AccessKey, AccessRecord, Account, AuditEntry, AuditFacts, Backup, Debt, DeliveryBudget, Instance,
+    InstanceVitals, Job, JobKind, JobState, LinkUsage, ListedJob, Number, Project, RememberedLink,
+    Throughput,
 };
 
 /// A row, from whichever library read it.
@@ -117,7 +118,7 @@ pub(super) fn number(value: i64) -> Number {
     value.unsigned_abs()
 }
 
-fn unsigned(row: &impl Columns, column: &str) -> Result<u64> {
+pub(super) fn unsigned(row: &impl Columns, column: &str) -> Result<u64> {
     Ok(number(integer(row, column)?))
 }
 
@@ -289,5 +290,82 @@ pub(super) fn link(row: &impl Columns) -> Result<RememberedLink> {
         revoked_at: moment_option(row, "revoked_at")?,
         addresses: json(row, "addresses")?,
         budget,
+        throughput: Throughput {
+            bytes_per_second: unsigned_option(row, "bytes_per_second")?,
+            connections: row
+                .integer("connections")?
+                .map(|most| most.try_into().map_err(|error| damaged("connections", error)))
+                .transpose()?,
+        },
+        usage: LinkUsage {
+            requests: unsigned(row, "used_requests")?,
+            bytes: unsigned(row, "used_bytes")?,
+            last_at: moment_option(row, "used_at")?,
+            last_address: owned_option(row, "used_from")?,
+        },
+    })
+}
+
+fn unsigned_option(row: &impl Columns, column: &str) -> Result<Option<u64>> {
+    row.integer(column)?.map(|value| value.try_into().map_err(|error| damaged(column, error))).transpose()
+}
+
+/// An instance with its newest good backup.
+pub(super) fn vitals(row: &impl Columns) -> Result<InstanceVitals> {
+    let good = (moment_option(row, "good_at")?, unsigned_option(row, "good_bytes")?);
+    Ok(InstanceVitals {
+        account: parsed(row, "account")?,
+        instance: parsed(row, "id")?,
+        added_at: moment(row, "created_at")?,
+        last_good: good.0.map(|at| (at, good.1.unwrap_or(0))),
+    })
+}
+
+/// Kind, state and number of some jobs.
+pub(super) fn job_count(row: &impl Columns) -> Result<(String, String, u64)> {
+    Ok((owned(row, "kind")?, owned(row, "state")?, unsigned(row, "jobs")?))
+}
+
+pub(super) fn audit(row: &impl Columns) -> Result<AuditEntry> {
+    Ok(AuditEntry {
+        sequence: unsigned(row, "sequence")?,
+        facts: AuditFacts {
+            at: moment(row, "at")?,
+            stage: owned(row, "stage")?,
+            answers: unsigned_option(row, "answers")?,
+            account: owned(row, "account")?,
+            who: owned(row, "who")?,
+            address: owned_option(row, "address")?,
+            via: owned(row, "via")?,
+            action: owned(row, "action")?,
+            kind: owned(row, "kind")?,
+            subject: owned(row, "subject")?,
+            parameters: owned(row, "parameters")?,
+            code: owned_option(row, "code")?,
+        },
+        hash: owned(row, "hash")?,
+    })
+}
+
+pub(super) fn access(row: &impl Columns) -> Result<AccessRecord> {
+    let range = (unsigned_option(row, "range_from")?, unsigned_option(row, "range_end")?);
+    Ok(AccessRecord {
+        number: unsigned(row, "number")?,
+        at: moment(row, "at")?,
+        kind: parsed(row, "kind")?,
+        account: owned(row, "account")?,
+        access_key: owned(row, "access_key")?,
+        address: owned_option(row, "address")?,
+        via: owned(row, "via")?,
+        backup: parsed_option(row, "backup")?,
+        instance: parsed_option(row, "instance")?,
+        parts: json(row, "parts")?,
+        networks: json(row, "networks")?,
+        link: owned_option(row, "link")?,
+        expires_at: moment_option(row, "expires_at")?,
+        range: range.0.zip(range.1),
+        sent_bytes: unsigned(row, "sent_bytes")?,
+        outcome: owned(row, "outcome")?,
+        requests: unsigned(row, "requests")?,
     })
 }

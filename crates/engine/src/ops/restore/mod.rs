@@ -13,12 +13,14 @@ mod wanted;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use serde_json::json;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use self::attempt::Attempt;
 use self::plan::{Planning, refused};
 use self::survey::{Reach, survey};
+use super::audit::{Deed, shown_url};
 use super::login::LoginSecrets;
 use super::{Engine, Meter};
 use crate::access::{Principal, Scope};
@@ -105,6 +107,23 @@ impl Engine {
         who: &Principal,
         wanted: RestoreRequest,
     ) -> Result<(RestorePlan, Job)> {
+        let target = match &wanted.target {
+            Target::Instance(id) => json!({"instance": id}),
+            Target::Server(login) => json!({"url": shown_url(&login.url), "user": login.username}),
+        };
+        let deed = Deed::new(Right::Operate, "restore.create", "backup", wanted.backup).with(json!({
+            "target": target,
+            "method": wanted.method,
+            "on_conflict": wanted.on_conflict,
+            "ttl": wanted.ttl,
+            "choice": wanted.choice,
+            "wipe": wanted.wipe,
+            "accept_partial": wanted.accept_partial,
+        }));
+        self.audited(who, deed, self.add_restore(who, wanted)).await
+    }
+
+    async fn add_restore(&self, who: &Principal, wanted: RestoreRequest) -> Result<(RestorePlan, Job)> {
         let scope = who.with(Right::Operate)?;
         let resolved = Arc::new(self.resolve(&scope, &wanted).await?);
         let (plan, target) = self.plan(resolved.clone()).await?;

@@ -143,6 +143,9 @@ pub(super) async fn links_to(
         network: Some(network.to_owned()),
         addresses: Vec::new(),
         once: false,
+        downloads: None,
+        bytes_per_second: None,
+        connections: None,
         unverified,
     };
     let issued: IssuedLinks = client.post(&["links"], &request).await?;

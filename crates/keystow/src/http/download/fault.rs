@@ -31,6 +31,7 @@ impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Link(DeliveryFault::Gone) => StatusCode::NOT_FOUND,
+            Self::Link(DeliveryFault::Busy) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Link(DeliveryFault::Failed(error)) if error.worth_retrying() => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -73,6 +74,9 @@ impl Refusal {
             }
             Self::Link(DeliveryFault::Revoked) => ("AccessDenied", "This link was revoked."),
             Self::Link(DeliveryFault::UsedUp) => ("AccessDenied", "This link has made all its deliveries."),
+            Self::Link(DeliveryFault::Busy) => {
+                ("SlowDown", "As many downloads as are allowed at once are under way. Try again later.")
+            }
             Self::Link(DeliveryFault::Gone) => {
                 ("NoSuchKey", "The backup of this link does not exist any more.")
             }

@@ -10,7 +10,7 @@ mod request;
 mod transfer;
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -131,19 +131,27 @@ impl Downloads {
         let payload = if request.is_head() {
             Payload::Nothing
         } else {
-            Payload::Transfer(self.transfer(delivery, from, until).await?)
+            Payload::Transfer(self.transfer(delivery, peer.ip(), from, until).await?)
         };
         Ok((Answer { status, headers, payload }, spelling))
     }
 
-    async fn transfer(&self, delivery: Delivery, from: u64, until: u64) -> Result<Transfer, Refusal> {
+    async fn transfer(
+        &self,
+        delivery: Delivery,
+        client: IpAddr,
+        from: u64,
+        until: u64,
+    ) -> Result<Transfer, Refusal> {
+        let passage = self.engine.admit_transfer(&delivery, client)?;
         let settlement = if delivery.counted {
             self.engine.reserve_delivery(&delivery, until - from).await?;
             Settlement::new(&self.engine, delivery.claims.remembered.as_deref(), until - from)
         } else {
             None
         };
-        Ok(Transfer { part: delivery.part, at: from, until, settlement })
+        let note = self.engine.note_delivery(&delivery, client, from, until);
+        Ok(Transfer { part: delivery.part, at: from, until, passage, settlement, note })
     }
 }
 

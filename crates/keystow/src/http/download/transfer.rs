@@ -4,8 +4,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
-use keystow_engine::ops::{Deliverable, Engine};
+use keystow_engine::ops::{Deliverable, DeliveryNote, Engine, Passage};
 use rustix::fs::sendfile;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
@@ -27,14 +28,18 @@ pub(super) struct Transfer {
     pub(super) part: Arc<Deliverable>,
     pub(super) at: u64,
     pub(super) until: u64,
+    /// How fast it may go.
+    pub(super) passage: Passage,
     pub(super) settlement: Option<Settlement>,
+    /// What the access log gets in the end.
+    pub(super) note: DeliveryNote,
 }
 
 impl Transfer {
     /// Sends the headers and then the bytes. An error leaves the connection short of what the headers promised, so
     /// it must be closed.
     pub(super) async fn send(mut self, to: &mut Peer, head: &mut Vec<u8>) -> io::Result<()> {
-        if self.until - self.at <= SMALL_BYTES {
+        if self.until - self.at <= SMALL_BYTES && self.passage.is_free() {
             let added = self.append(head)?;
             self.sent(added);
             to.write(head).await?;
@@ -51,9 +56,10 @@ impl Transfer {
     async fn send_rest(&mut self, to: &mut Peer) -> io::Result<()> {
         let mut piece = Vec::new();
         while self.at < self.until {
-            let step = (self.until - self.at).min(STEP_BYTES);
+            self.wait_for_leave().await;
+            let step = self.passage.step((self.until - self.at).min(STEP_BYTES));
             let sent = if to.is_tls() {
-                self.read_into(&mut piece).await?;
+                self.read_into(&mut piece, step).await?;
                 to.write(&piece).await?;
                 piece.len() as u64
             } else if self.part.reader.file().is_some() {
@@ -67,6 +73,16 @@ impl Transfer {
             self.sent(sent);
         }
         Ok(())
+    }
+
+    /// Waits until what was sent so far is paid for. The headers do not wait for it.
+    async fn wait_for_leave(&self) {
+        if !self.passage.is_free() {
+            let wait = self.passage.pay(0, Instant::now());
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+        }
     }
 
     /// Puts the bytes behind the headers, if they can be had at once. Returns how many.
@@ -90,8 +106,8 @@ impl Transfer {
     }
 
     /// Puts the next bytes into `piece`, on this thread if they are in memory.
-    async fn read_into(&self, piece: &mut Vec<u8>) -> io::Result<()> {
-        let length = (self.until - self.at).min(PIECE_BYTES);
+    async fn read_into(&self, piece: &mut Vec<u8>, step: u64) -> io::Result<()> {
+        let length = step.min(PIECE_BYTES);
         piece.resize(usize::try_from(length).unwrap_or(0), 0);
         if let Some(read) = self.part.reader.read_now(self.at, piece) {
             piece.truncate(read.map_err(io::Error::other)?);
@@ -128,6 +144,10 @@ impl Transfer {
 
     fn sent(&mut self, bytes: u64) {
         self.at += bytes;
+        self.note.sent += bytes;
+        if !self.passage.is_free() {
+            self.passage.pay(bytes, Instant::now());
+        }
         if let Some(settlement) = &mut self.settlement {
             settlement.sent += bytes;
         }

@@ -17,7 +17,7 @@ use super::problem::Refusal;
 use crate::http::client::Client;
 
 /// A caller that has signed in. A handler that takes none cannot reach the engine's verbs.
-pub(super) struct Caller(pub(super) Principal);
+pub(in crate::http) struct Caller(pub(in crate::http) Principal);
 
 impl FromRequestParts<Native> for Caller {
     type Rejection = Refusal;
@@ -27,8 +27,8 @@ impl FromRequestParts<Native> for Caller {
             Error::new(Kind::Unauthenticated, "NO_CREDENTIALS", "the request does not say who calls")
                 .hint("send the access key id and secret as HTTP Basic")
         })?;
-        let from = parts.extensions.get::<Client>().map(|client| client.address.ip());
-        Ok(Self(state.engine.sign_in(&id, &secret, from).await?))
+        let address = parts.extensions.get::<Client>().map(|client| client.address.ip());
+        Ok(Self(state.engine.sign_in(&id, &secret, address).await?.calling(address, "native")))
     }
 }
 

@@ -7,7 +7,7 @@ use axum::extract::State;
 use http::StatusCode;
 use keystow_engine::Error;
 use keystow_engine::links::Spelling;
-use keystow_engine::model::Network;
+use keystow_engine::model::{Network, Throughput};
 use keystow_engine::ops::LinkOrder;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,10 +15,13 @@ use utoipa_axum::routes;
 use super::caller::{Asked, Body, Caller, Named};
 use super::problem::Answer;
 use super::{Native, Paging, rows};
-use crate::api::{IssuedLinks, LinkList, NewLinkRequest, Problem, RevokeRequest};
+use crate::api::{IssuedLinks, LinkList, NewLinkRequest, Problem, RememberedLinkRow, RevokeRequest};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(revoke)).routes(routes!(revoke_all))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, revoke))
+        .routes(routes!(revoke_all))
 }
 
 /// Makes links to a backup, one a part and network.
@@ -40,7 +43,12 @@ async fn create(
         addresses: allowed.iter().map(|text| text.parse()).collect::<Result<_, Error>>()?,
         denied: denied.iter().map(|text| text[1..].parse()).collect::<Result<_, Error>>()?,
         shard: None,
-        deliveries: new.once.then_some(1),
+        deliveries: match (new.once, new.downloads) {
+            (true, Some(_)) => return Err(Error::invalid("once and downloads exclude each other").into()),
+            (true, None) => Some(1),
+            (false, downloads) => downloads,
+        },
+        throughput: Throughput { bytes_per_second: new.bytes_per_second, connections: new.connections },
         remember: true,
         unverified: new.unverified,
     };
@@ -62,6 +70,18 @@ async fn list(
     Ok(Json(LinkList { total: listed.total, links }))
 }
 
+/// Shows a link that is remembered, and what it was used for.
+#[utoipa::path(get, path = "/links/{id}", params(("id" = String, Path)), security(("access_key" = [])),
+    responses((status = 200, body = RememberedLinkRow), (status = "default", body = Problem)))]
+async fn show(
+    State(native): State<Native>,
+    Caller(who): Caller,
+    Named(id): Named<String>,
+) -> Answer<Json<RememberedLinkRow>> {
+    let link = native.engine.link(&who, &id).await?;
+    Ok(Json(rows::remembered(&link, native.engine.clock().now())))
+}
+
 /// Ends one link.
 #[utoipa::path(delete, path = "/links/{id}", params(("id" = String, Path)), security(("access_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
@@ -74,7 +94,7 @@ async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Ends every link issued before now, vendors' too, of a backup or of an instance.
+/// Ends every link issued before now, vendors' too, of a backup, of an instance or of an access key.
 #[utoipa::path(post, path = "/links/revocations", request_body = RevokeRequest, security(("access_key" = [])),
     responses((status = 204), (status = "default", body = Problem)))]
 async fn revoke_all(
@@ -82,10 +102,11 @@ async fn revoke_all(
     Caller(who): Caller,
     Body(scope): Body<RevokeRequest>,
 ) -> Answer<StatusCode> {
-    match (scope.backup, scope.instance) {
-        (Some(backup), None) => native.engine.revoke_backup_links(&who, backup.parse()?).await?,
-        (None, Some(instance)) => native.engine.revoke_instance_links(&who, &instance.parse()?).await?,
-        _ => return Err(Error::invalid("name either a backup or an instance").into()),
+    match (scope.backup, scope.instance, scope.key) {
+        (Some(backup), None, None) => native.engine.revoke_backup_links(&who, backup.parse()?).await?,
+        (None, Some(instance), None) => native.engine.revoke_instance_links(&who, &instance.parse()?).await?,
+        (None, None, Some(key)) => native.engine.revoke_key_links(&who, &key).await?,
+        _ => return Err(Error::invalid("name a backup, an instance or an access key").into()),
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,8 +1,9 @@
 //! The native REST API under `/api/v1`: what the CLI and the console use, and nothing else does more.
 
 mod access;
+mod audit;
 mod backups;
-mod caller;
+pub(super) mod caller;
 mod imports;
 mod instances;
 mod jobs;
@@ -21,13 +22,22 @@ use axum::extract::DefaultBodyLimit;
 use keystow_engine::model::Page;
 use keystow_engine::ops::Engine;
 use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
+
+use super::metrics::{self, Requests};
 
 /// What every handler may reach.
 #[derive(Clone)]
 pub(super) struct Native {
-    engine: Arc<Engine>,
-    link_ttl: Duration,
+    pub(super) engine: Arc<Engine>,
+    /// How long a link lives unless the caller says otherwise.
+    pub(super) link_ttl: Duration,
+    pub(super) requests: Arc<Requests>,
+    /// Whether anybody may see the metrics.
+    pub(super) open_metrics: bool,
+    /// Cancelled when the server stops.
+    pub(super) stop: CancellationToken,
 }
 
 /// Longest body of a native request.
@@ -45,18 +55,23 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(restores::routes())
         .merge(jobs::routes())
         .merge(access::routes())
+        .merge(audit::routes())
         .merge(status::routes())
 }
 
 /// The router of the native API.
-pub(super) fn router(engine: Arc<Engine>, link_ttl: Duration) -> Router {
+pub(super) fn router(native: Native) -> Router {
     let (api, _) = routes().split_for_parts();
     Router::new()
         .nest("/api/v1", api)
+        .layer(axum::middleware::from_fn_with_state(native.clone(), metrics::count_native))
         .route("/api/v1/openapi.json", axum::routing::get(openapi::answer))
         .route("/healthz", axum::routing::get(status::healthz))
+        .route("/metrics", axum::routing::get(metrics::metrics))
+        .route("/livez", axum::routing::get(metrics::livez))
+        .route("/readyz", axum::routing::get(metrics::readyz))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .with_state(Native { engine, link_ttl })
+        .with_state(native)
 }
 
 /// Query of a list.

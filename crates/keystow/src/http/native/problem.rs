@@ -11,7 +11,7 @@ use crate::api::Problem;
 use crate::http::dialects::{is_ours, title};
 
 /// An engine's error on its way out.
-pub(super) struct Refusal(Error);
+pub(in crate::http) struct Refusal(Error);
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {

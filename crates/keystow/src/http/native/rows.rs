@@ -1,5 +1,6 @@
 //! Our nouns as the native API writes them.
 
+mod audit;
 mod instance;
 mod restore;
 
@@ -10,9 +11,10 @@ use keystow_engine::model::{
 use keystow_engine::ops::IssuedLink;
 
 use crate::api::{
-    AccountRow, BackupRow, FailureNote, JobRow, KeyRow, KindRow, LinkRow, MissingRow, OriginRow, PartRow,
-    ProgressRow, ProjectRow, RememberedLinkRow,
+    AccountRow, BackupRow, FailureNote, JobRow, KeyRow, KindRow, LinkRow, LinkUsageRow, MissingRow,
+    OriginRow, PartRow, ProgressRow, ProjectRow, RememberedLinkRow,
 };
+pub(super) use audit::{access, audit, verdict};
 pub(super) use instance::{instance, tested};
 pub(super) use restore::plan;
 
@@ -145,6 +147,16 @@ pub(super) fn link(link: &IssuedLink) -> LinkRow {
     }
 }
 
+fn usage(link: &RememberedLink) -> LinkUsageRow {
+    let usage = &link.usage;
+    LinkUsageRow {
+        requests: usage.requests,
+        bytes: usage.bytes,
+        last_at: usage.last_at.map(moment),
+        last_address: usage.last_address.clone(),
+    }
+}
+
 pub(super) fn remembered(link: &RememberedLink, now: Timestamp) -> RememberedLinkRow {
     let state = if link.revoked_at.is_some() {
         "revoked"
@@ -168,6 +180,9 @@ pub(super) fn remembered(link: &RememberedLink, now: Timestamp) -> RememberedLin
         addresses: link.addresses.clone(),
         deliveries: link.budget.map(|budget| budget.deliveries),
         sent_bytes: link.budget.map(|budget| budget.sent_bytes),
+        bytes_per_second: link.throughput.bytes_per_second,
+        connections: link.throughput.connections,
+        usage: usage(link),
         state: state.to_owned(),
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use keystow_dialects::{AddressLimit, Fault, LinkBackup, Networks, Reply, Restriction, SetRestriction};
 use keystow_engine::links::AddressRange;
-use keystow_engine::model::{Backup, Instance, LinkLimit, LinkRestriction, Network, Right, Topology};
+use keystow_engine::model::{
+    Backup, Instance, LinkLimit, LinkRestriction, Network, Right, Throughput, Topology,
+};
 use keystow_engine::ops::{LinkOrder, MOST_RANGES};
 
 use super::{Asking, short};
@@ -68,6 +70,7 @@ impl Asking<'_> {
             denied,
             shard: None,
             deliveries: None,
+            throughput: Throughput::default(),
             remember: false,
             unverified: false,
         })

@@ -1,0 +1,41 @@
+//! How things stand, for whoever watches.
+
+use sqlx::QueryBuilder;
+
+use super::{Store, failed, rows};
+use crate::error::Result;
+use crate::model::{AccountId, CatalogVitals, ProjectId};
+
+/// The newest available backup of each instance comes from the index by time, however many there are.
+const INSTANCES: &str = "SELECT i.account, i.id, i.created_at, b.created_at AS good_at, \
+     (SELECT CAST(SUM(p.size) AS BIGINT) FROM part p WHERE p.backup = b.id) AS good_bytes \
+     FROM instance i LEFT JOIN backup b ON b.id = (SELECT c.id FROM backup c WHERE c.account = i.account \
+     AND c.instance = i.id AND c.state = 'available' ORDER BY c.created_at DESC LIMIT 1) WHERE 1 = 1";
+
+pub(super) async fn all(
+    catalog: &Store,
+    account: Option<&AccountId>,
+    project: Option<&ProjectId>,
+) -> Result<CatalogVitals> {
+    let mut query = QueryBuilder::new(INSTANCES);
+    if let Some(account) = account {
+        query.push(" AND i.account = ").push_bind(account.as_str().to_owned());
+    }
+    if let Some(project) = project {
+        query.push(" AND i.project = ").push_bind(project.as_str().to_owned());
+    }
+    query.push(" ORDER BY i.account, i.id");
+    let instances = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
+    let mut query = QueryBuilder::new(
+        "SELECT kind, state, COUNT(*) AS jobs FROM job WHERE state IN ('queued', 'running')",
+    );
+    if let Some(account) = account {
+        query.push(" AND account = ").push_bind(account.as_str().to_owned());
+    }
+    query.push(" GROUP BY kind, state ORDER BY kind, state");
+    let jobs = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
+    Ok(CatalogVitals {
+        instances: instances.iter().map(rows::vitals).collect::<Result<_>>()?,
+        jobs: jobs.iter().map(rows::job_count).collect::<Result<_>>()?,
+    })
+}
