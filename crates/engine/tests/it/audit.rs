@@ -56,7 +56,7 @@ async fn every_change_is_in_the_log_without_its_secrets() {
         ..NewKey::default()
     };
     engine.create_key(&admin, new).await.unwrap();
-    engine.rotate_key(&admin, "AK1").await.unwrap();
+    engine.rotate_key(&admin, "AK1", None).await.unwrap();
     let backup = world.take("crs-1").await;
     let which = BackupRef::Id(backup.id);
     let link = world.link(&backup, &LinkOrder { remember: true, ..order() }).await;
