@@ -30,8 +30,8 @@ def _pairs(lab, redis, name, wall_limit):
     """Interleaved runs on one source."""
     theirs, ours = [], []
     for _ in range(ROUNDS):
-        theirs.append(_redis_cli(lab, redis))
-        ours.append(_keystow(lab, redis))
+        theirs.append(redis_cli(lab, redis))
+        ours.append(keystow(lab, redis))
     wall, cpu, _ = zip(*ours)
     their_wall, their_cpu = zip(*theirs)
     peaks = [peak for *_, peak in ours]
@@ -40,7 +40,7 @@ def _pairs(lab, redis, name, wall_limit):
             bound(f"capture memory, {name}", peaks, 64, " MiB")]
 
 
-def _redis_cli(lab, redis):
+def redis_cli(lab, redis):
     """(wall, CPU) of redis-cli."""
     file = lab.folder / "peer.rdb"
     began = time.monotonic()
@@ -55,17 +55,17 @@ def _redis_cli(lab, redis):
     return wall, usage.ru_utime + usage.ru_stime
 
 
-def _keystow(lab, redis):
+def keystow(lab, redis, *options):
     """(wall, CPU, peak MiB) of a fresh server; its wall is what the waiting caller sees."""
-    keystow = lab.keystow()
-    keystow.cli("instance", "add", redis.url, "--id", "bench")
-    before = cpu_seconds(keystow.process.pid)
+    server = lab.keystow(*options)
+    server.cli("instance", "add", redis.url, "--id", "bench")
+    before = cpu_seconds(server.process.pid)
     began = time.monotonic()
-    backup = keystow.json("backup", "create", "bench", "--wait")
+    backup = server.json("backup", "create", "bench", "--wait")
     wall = time.monotonic() - began
-    cpu = cpu_seconds(keystow.process.pid) - before
-    peak = peak_mib(keystow.process.pid)
+    cpu = cpu_seconds(server.process.pid) - before
+    peak = peak_mib(server.process.pid)
     if backup["state"] != "available" or backup["parts"][0]["keys"] != redis.keys():
         raise LabError(f"not a whole backup: {backup}")
-    keystow.discard()
+    server.discard()
     return wall, cpu, peak

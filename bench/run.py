@@ -1,4 +1,4 @@
-"""Run the measurements and print one table. Usage: run.py capture|latency|download|api|rdb|restore|all"""
+"""Run the measurements and print one table. Usage: run.py capture|latency|download|encrypted|api|rdb|restore|all"""
 
 import os
 import platform
@@ -7,14 +7,15 @@ import sys
 import api
 import capture
 import download
+import encrypted
 import latency
 import rdb
 import restore
 from lab import Lab, LabError
 from measure import print_table
 
-PARTS = {"capture": capture, "latency": latency, "download": download, "api": api, "rdb": rdb,
-         "restore": restore}
+PARTS = {"capture": capture, "latency": latency, "download": download, "encrypted": encrypted,
+         "api": api, "rdb": rdb, "restore": restore}
 
 
 def main():

@@ -42,6 +42,8 @@ rust() {
 redis() {
     need redis-server redis-server
     need redis-cli redis-tools
+    need age age
+    need zstd zstd
 }
 
 # PostgreSQL, for catalogs of several nodes. Debian keeps its programs off the PATH.

@@ -69,7 +69,7 @@ pub struct AccessRecord {
     pub range: Option<(u64, u64)>,
     /// Bytes sent, of all together.
     pub sent_bytes: u64,
-    /// `given`; of a download `done` (all that was asked for was sent), `broken` or `refused: <why>`.
+    /// `given`, or `given direct` where the store itself answers; of a download `done` (all that was asked for was sent), `broken` or `refused: <why>`.
     pub outcome: String,
     /// How many there were.
     pub requests: u64,

@@ -87,60 +87,67 @@ pub struct AuditFilter {
 /// Binds each entry to all before it: HMAC-SHA-256 of the hash before it and of all that it says.
 #[derive(Clone)]
 pub struct AuditChain {
+    /// The key that signs.
     current: hmac::Key,
-    /// Of root keys that were replaced: what they bound is still checked.
+    /// Keys that signed before it, the newest first.
     retired: Vec<hmac::Key>,
 }
 
 impl AuditChain {
-    /// A chain under keys that only the service has: whoever can write to the catalog cannot make entries. The first
-    /// binds, all check.
-    pub fn new(keys: impl IntoIterator<Item = [u8; 32]>) -> Self {
-        let mut keys = keys.into_iter().map(|key| hmac::Key::new(hmac::HMAC_SHA256, &key));
-        let current = keys.next().unwrap_or_else(|| hmac::Key::new(hmac::HMAC_SHA256, &[]));
-        Self { current, retired: keys.collect() }
+    /// A chain under a key that only the service has: whoever can write to the catalog cannot make entries. Behind it
+    /// those that it replaced, the newest first.
+    pub fn new(current: &[u8; 32], retired: &[[u8; 32]]) -> Self {
+        let key = |bytes: &[u8; 32]| hmac::Key::new(hmac::HMAC_SHA256, bytes);
+        Self { current: key(current), retired: retired.iter().map(key).collect() }
     }
 
-    /// Whether an entry that follows one with the hash `previous` has the hash that one of the keys gives it.
-    pub fn binds(&self, previous: &str, sequence: u64, facts: &AuditFacts, hash: &str) -> bool {
-        std::iter::once(&self.current)
-            .chain(&self.retired)
-            .any(|key| Self::hash_under(key, previous, sequence, facts) == hash)
-    }
-
-    /// The hash of an entry that follows one with the hash `previous`. Every field has its length in front, so no two
-    /// entries share their bytes.
+    /// The hash of an entry that follows one with the hash `previous`.
     pub fn hash(&self, previous: &str, sequence: u64, facts: &AuditFacts) -> String {
-        Self::hash_under(&self.current, previous, sequence, facts)
+        hash(&self.current, previous, sequence, facts)
     }
 
-    fn hash_under(key: &hmac::Key, previous: &str, sequence: u64, facts: &AuditFacts) -> String {
-        let mut context = hmac::Context::with_key(key);
-        let mut field = |bytes: &[u8]| {
-            context.update(&(bytes.len() as u64).to_be_bytes());
-            context.update(bytes);
-        };
-        let optional = |text: &Option<String>| match text {
-            Some(text) => ["+", text].concat(),
-            None => String::new(),
-        };
-        field(b"keystow-audit/1");
-        field(previous.as_bytes());
-        field(&sequence.to_be_bytes());
-        field(&micros(facts.at).to_be_bytes());
-        field(facts.stage.as_bytes());
-        field(&facts.answers.unwrap_or(0).to_be_bytes());
-        field(facts.account.as_bytes());
-        field(facts.who.as_bytes());
-        field(optional(&facts.address).as_bytes());
-        field(facts.via.as_bytes());
-        field(facts.action.as_bytes());
-        field(facts.kind.as_bytes());
-        field(facts.subject.as_bytes());
-        field(facts.parameters.as_bytes());
-        field(optional(&facts.code).as_bytes());
-        hex(context.sign().as_ref())
+    /// How many keys there are.
+    pub fn keys(&self) -> usize {
+        1 + self.retired.len()
     }
+
+    /// Which key made an entry's hash: one of the `newest`, counted from the current one, because an old key, once
+    /// replaced, signs no more. `None` = none of them did.
+    pub fn signed_by(&self, previous: &str, entry: &AuditEntry, newest: usize) -> Option<usize> {
+        let mut keys = std::iter::once(&self.current).chain(&self.retired).enumerate().take(newest);
+        // A hash is no secret.
+        keys.find(|(_, key)| hash(key, previous, entry.sequence, &entry.facts) == entry.hash)
+            .map(|(at, _)| at)
+    }
+}
+
+/// Every field has its length in front, so no two entries share their bytes.
+fn hash(key: &hmac::Key, previous: &str, sequence: u64, facts: &AuditFacts) -> String {
+    let mut context = hmac::Context::with_key(key);
+    let mut field = |bytes: &[u8]| {
+        context.update(&(bytes.len() as u64).to_be_bytes());
+        context.update(bytes);
+    };
+    let optional = |text: &Option<String>| match text {
+        Some(text) => ["+", text].concat(),
+        None => String::new(),
+    };
+    field(b"keystow-audit/1");
+    field(previous.as_bytes());
+    field(&sequence.to_be_bytes());
+    field(&micros(facts.at).to_be_bytes());
+    field(facts.stage.as_bytes());
+    field(&facts.answers.unwrap_or(0).to_be_bytes());
+    field(facts.account.as_bytes());
+    field(facts.who.as_bytes());
+    field(optional(&facts.address).as_bytes());
+    field(facts.via.as_bytes());
+    field(facts.action.as_bytes());
+    field(facts.kind.as_bytes());
+    field(facts.subject.as_bytes());
+    field(facts.parameters.as_bytes());
+    field(optional(&facts.code).as_bytes());
+    hex(context.sign().as_ref())
 }
 
 /// What walking through the whole audit log found.
@@ -177,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_field_changes_the_hash() {
-        let chain = AuditChain::new([[7; 32]]);
+        let chain = AuditChain::new(&[7; 32], &[]);
         let text = |text: &str| text.to_owned();
         let changed = [
             AuditFacts { at: Timestamp::from_microsecond(1).unwrap(), ..facts() },
@@ -198,10 +205,24 @@ mod tests {
         hashes.push(own.clone());
         hashes.push(chain.hash(NO_HASH, 2, &facts()));
         hashes.push(chain.hash(&own, 1, &facts()));
-        hashes.push(AuditChain::new([[8; 32]]).hash(NO_HASH, 1, &facts()));
+        hashes.push(AuditChain::new(&[8; 32], &[]).hash(NO_HASH, 1, &facts()));
         let count = hashes.len();
         hashes.sort();
         hashes.dedup();
         assert_eq!(hashes.len(), count);
+    }
+
+    #[test]
+    fn a_replaced_key_checks_what_it_signed_and_signs_no_more() {
+        let (old, new) = (AuditChain::new(&[1; 32], &[]), AuditChain::new(&[2; 32], &[[1; 32], [0; 32]]));
+        let entry = |chain: &AuditChain| AuditEntry {
+            sequence: 1,
+            facts: facts(),
+            hash: chain.hash(NO_HASH, 1, &facts()),
+        };
+        assert_eq!(new.signed_by(NO_HASH, &entry(&old), new.keys()), Some(1));
+        assert_eq!(new.signed_by(NO_HASH, &entry(&new), new.keys()), Some(0));
+        assert_eq!(new.signed_by(NO_HASH, &entry(&old), 1), None, "after an entry of the new key");
+        assert_eq!(old.signed_by(NO_HASH, &entry(&new), old.keys()), None);
     }
 }

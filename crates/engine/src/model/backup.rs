@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountId, BackupId, BackupOrigin, DrillOutcome, InstanceId, Number, Page, PartOrigin, Place, ProjectId,
-    ServerFacts, SnapshotReport,
+    AccountId, BackupId, BackupOrigin, DrillOutcome, Encoding, InstanceId, Number, Page, PartOrigin, Place,
+    ProjectId, ServerFacts, SnapshotReport,
 };
 use crate::error::Error;
 
@@ -100,6 +100,9 @@ pub struct SealedPart {
     pub stored_bytes: u64,
     /// SHA-256 of the stored bytes, lower-case hex.
     pub stored_sha256: String,
+    /// How it is stored; what older versions wrote is plain.
+    #[serde(default, skip_serializing_if = "Encoding::is_plain")]
+    pub encoding: Encoding,
     /// What was found in it.
     pub report: SnapshotReport,
     /// Where it came from; unknown for those of older versions.

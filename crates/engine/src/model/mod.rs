@@ -6,6 +6,7 @@ mod address;
 mod audit;
 mod backup;
 mod capture;
+mod encoding;
 mod id;
 mod instance;
 mod job;
@@ -28,6 +29,7 @@ pub use backup::{
 pub use capture::{
     BackupOrigin, CaptureMethod, CaptureOptions, Checks, Missing, PartOrigin, Prefer, SLOT_COUNT, Slots,
 };
+pub use encoding::{Compression, Encoding, Encryption};
 pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};

@@ -131,7 +131,8 @@ impl Journal {
             expires_at: Some(ends),
             range: None,
             sent_bytes: 0,
-            outcome: "given".to_owned(),
+            // The store answers those by itself: their downloads are never seen here.
+            outcome: if links.iter().any(|link| link.direct) { "given direct" } else { "given" }.to_owned(),
             requests: 1,
         })));
     }

@@ -44,10 +44,11 @@ impl Engine {
             .hint("run that version or a later one; this one has changed nothing"));
         }
         match known {
-            Some(known) if known != mark.id.to_string() => Err(other("its id is another one")),
-            Some(_) => Ok(()),
-            None => self.catalog.set_note(NOTE, &mark.id.to_string()).await,
+            Some(known) if known != mark.id.to_string() => return Err(other("its id is another one")),
+            Some(_) => {}
+            None => self.catalog.set_note(NOTE, &mark.id.to_string()).await?,
         }
+        self.ensure_keys(self.clock.now()).await
     }
 
     async fn mark(&self) -> Result<Mark> {

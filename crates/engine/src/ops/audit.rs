@@ -35,6 +35,7 @@ pub(super) struct Deed {
 impl Deed {
     /// A change of the thing of that kind and id, for which its caller needs that right. The action is named after the
     /// command, such as `backup.delete`.
+    #[expect(clippy::needless_pass_by_value, reason = "ids: small, and mostly Copy or a reference already")]
     pub(super) fn new(
         right: Right,
         action: &'static str,
@@ -156,6 +157,8 @@ impl Engine {
         who.with(Right::Administer)?;
         let head = self.catalog.audit_head().await?;
         let (mut last, mut hash) = (0, NO_HASH.to_owned());
+        // Keys that may have signed the next entry: the log goes from older ones to newer ones.
+        let mut newest = self.audit_chain.keys();
         let mut broken = None;
         while broken.is_none() && last < head.sequence {
             let entries = match self.readable(last).await {
@@ -169,10 +172,11 @@ impl Engine {
                 broken = Some((last + 1, "it is missing, and so are all behind it".to_owned()));
             }
             for entry in entries.into_iter().take_while(|entry| entry.sequence <= head.sequence) {
+                let signed_by = self.audit_chain.signed_by(&hash, &entry, newest);
                 let noted_here = noted.filter(|noted| noted.sequence == entry.sequence);
                 broken = if entry.sequence != last + 1 {
                     Some((last + 1, "it is missing".to_owned()))
-                } else if !self.audit_chain.binds(&hash, entry.sequence, &entry.facts, &entry.hash) {
+                } else if signed_by.is_none() {
                     Some((entry.sequence, "it was changed, or put in another's place".to_owned()))
                 } else if noted_here.is_some_and(|noted| noted.hash != entry.hash) {
                     Some((entry.sequence, "its hash is not the one that was noted".to_owned()))
@@ -183,6 +187,7 @@ impl Engine {
                     break;
                 }
                 (last, hash) = (entry.sequence, entry.hash);
+                newest = signed_by.map_or(newest, |at| at + 1);
             }
         }
         if broken.is_none() && head.hash != hash {
@@ -198,14 +203,12 @@ impl Engine {
 
     /// The entries behind one, up to the first that cannot be read at all; if that is the next one, why.
     async fn readable(&self, last: u64) -> Result<Vec<AuditEntry>, String> {
-        match self.catalog.audit_after(last, STEP).await {
-            Ok(entries) => Ok(entries),
-            Err(_) => {
-                // One of a thousand is damaged; one at a time, the walk comes as far as it.
-                let next = self.catalog.audit_after(last, 1).await;
-                next.map_err(|error| format!("it cannot be read: {error}"))
-            }
+        if let Ok(entries) = self.catalog.audit_after(last, STEP).await {
+            return Ok(entries);
         }
+        // One of a thousand is damaged; one at a time, the walk comes as far as it.
+        let next = self.catalog.audit_after(last, 1).await;
+        next.map_err(|error| format!("it cannot be read: {error}"))
     }
 }
 

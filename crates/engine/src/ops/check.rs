@@ -37,6 +37,7 @@ impl Engine {
     pub async fn check(&self, who: &Principal) -> Result<Health> {
         who.with(Right::Operate)?;
         let mut findings = vec![self.check_catalog().await, self.check_repository().await];
+        findings.extend(self.check_keys().await);
         let filter = InstanceFilter { page: Page { offset: 0, limit: 100 }, ..InstanceFilter::default() };
         for instance in self.instances(who, filter).await?.rows {
             let subject = format!("instance {}", instance.id);
@@ -105,7 +106,7 @@ impl Engine {
     }
 }
 
-fn failed(subject: String, error: &crate::error::Error) -> Finding {
+pub(super) fn failed(subject: String, error: &crate::error::Error) -> Finding {
     let hint = error.hint.as_ref().map(ToString::to_string);
     Finding { subject, ok: false, detail: error.to_string(), hint }
 }

@@ -13,7 +13,7 @@ use crate::links::{LinkClaims, LinkFault};
 use crate::model::{
     Backup, BackupId, BackupState, InstanceId, Network, Number, Part, RevocationScope, Throughput,
 };
-use crate::vault::{AttemptKey, ObjectKey, ObjectReader};
+use crate::vault::{AttemptKey, ObjectReader};
 
 /// A part that can be delivered.
 pub struct Deliverable {
@@ -171,13 +171,12 @@ impl Engine {
         if self.usable_key(&claims.access_key).await?.is_none_or(|key| key.account != claims.account) {
             return Ok(true);
         }
-        let known = match self.key_links.get(&claims.access_key, now) {
-            Some(known) => known,
-            None => {
-                let scope = RevocationScope::AccessKey(claims.access_key.clone());
-                let from = self.catalog.links_revoked_before(&claims.account, &[scope]).await?;
-                self.key_links.insert(claims.access_key.clone(), from, now)
-            }
+        let known = if let Some(known) = self.key_links.get(&claims.access_key, now) {
+            known
+        } else {
+            let scope = RevocationScope::AccessKey(claims.access_key.clone());
+            let from = self.catalog.links_revoked_before(&claims.account, &[scope]).await?;
+            self.key_links.insert(claims.access_key.clone(), from, now)
         };
         Ok(known.is_some_and(|from| claims.issued_at <= from))
     }
@@ -229,11 +228,11 @@ impl Engine {
             backup: backup.id,
             attempt: backup.attempt,
         };
-        let Some(reader) = self.vault.open(&ObjectKey::Part(attempt, part.sealed.shard)).await? else {
+        let Some(reader) = self.parts.open(&attempt, &part.sealed).await? else {
             tracing::error!(backup = %backup.id, part = part.number, "a listed backup has lost its object");
             return Ok(None);
         };
-        if reader.size_bytes() != part.sealed.stored_bytes {
+        if reader.size_bytes() != part.sealed.size_bytes {
             return Err(Error::new(
                 crate::error::Kind::Corrupt,
                 "OBJECT_DAMAGED",
@@ -242,7 +241,7 @@ impl Engine {
             .because(format!(
                 "{} instead of {} bytes",
                 reader.size_bytes(),
-                part.sealed.stored_bytes
+                part.sealed.size_bytes
             )));
         }
         Ok(Some(Deliverable {

@@ -21,10 +21,11 @@ use crate::model::{
     Backup, BackupRef, DrillOrder, DrillOutcome, DrilledPart, EventKind, Failure, Job, JobKind, NewJob,
     Order, Outcome, Part, Phase, Right, SealedPart, hex,
 };
+use crate::ops::parts::Parts;
 use crate::redis::programs::{Program, Wanted};
 use crate::redis::throwaway::{SNAPSHOT, Throwaway, digest, fresh_folder};
 use crate::redis::{Info, Version};
-use crate::vault::{AttemptKey, ObjectKey, ObjectReader, Vault};
+use crate::vault::{AttemptKey, ObjectReader};
 
 /// The folder of throw-away servers in the work folder.
 pub const DRILLS: &str = "drills";
@@ -43,7 +44,7 @@ struct Seen {
 
 /// One drill at work, on a thread that may block.
 struct Drill {
-    vault: Arc<dyn Vault>,
+    store: Parts,
     attempt: AttemptKey,
     program: Program,
     folder: PathBuf,
@@ -70,6 +71,7 @@ impl Engine {
                 return Err(Error::invalid("that is no name of a server program"));
             }
             loadable(&backup)?;
+            self.parts.check_readable(&backup.parts).await?;
             self.program_for(&backup, server.clone()).await?;
             let new = NewJob {
                 account: backup.account.clone(),
@@ -104,7 +106,7 @@ impl Engine {
         let program = self.program_for(&backup, wanted).await?;
         let server = program.shown();
         let drill = Drill {
-            vault: self.vault.clone(),
+            store: self.parts.clone(),
             attempt: AttemptKey {
                 account: backup.account.clone(),
                 instance: backup.instance.clone(),
@@ -249,9 +251,8 @@ impl Drill {
     /// Copies a part out of the repository. It must be, byte for byte, what was put there.
     fn fetch(&self, part: &SealedPart) -> Result<()> {
         let runtime = Handle::try_current().map_err(|error| Error::internal("no runtime", error))?;
-        let key = ObjectKey::Part(self.attempt.clone(), part.shard);
-        let reader =
-            runtime.block_on(self.vault.open(&key))?.ok_or_else(|| damaged(part, "it is missing"))?;
+        let opened = runtime.block_on(self.store.open(&self.attempt, part))?;
+        let reader = opened.ok_or_else(|| damaged(part, "it is missing"))?;
         let path = self.folder.join(SNAPSHOT);
         let sha256 = self.copy(&runtime, &*reader, &path, part)?;
         if sha256 != part.sha256 {
@@ -359,6 +360,7 @@ mod tests {
             sha256: String::new(),
             stored_bytes: 0,
             stored_sha256: String::new(),
+            encoding: crate::model::Encoding::PLAIN,
             report,
             origin: None,
         }

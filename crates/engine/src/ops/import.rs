@@ -4,6 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::mpsc::Receiver;
+use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::audit::Deed;
@@ -14,7 +15,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{
     Backup, BackupFilter, BackupId, BackupState, Instance, InstanceId, Method, Mode, Page, Part, Right,
 };
-use crate::vault::{AttemptKey, ObjectKey};
+use crate::vault::AttemptKey;
 
 /// RDB files that are to become a backup of an instance.
 #[derive(Debug, Clone)]
@@ -159,11 +160,13 @@ impl Engine {
         order: &ImportOrder,
         pieces: Receiver<Bytes>,
     ) -> Result<CapturedSet> {
-        let (vault, attempt) = (self.vault.clone(), attempt.clone());
+        let repository = &self.settings.repository;
+        let sealing = self.parts.sealing(repository.compress, repository.encrypt).await?;
+        let (parts, attempt) = (self.parts.clone(), attempt.clone());
         let (files, taken_at) = (order.files.clone(), order.taken_at);
         tokio::task::spawn_blocking(move || {
             let mut incoming = Incoming::new(pieces);
-            let create = |shard| vault.create(&ObjectKey::Part(attempt.clone(), shard));
+            let create = |shard| parts.create(&attempt, shard, &sealing);
             import_set(&files, taken_at, &mut incoming, &create)
         })
         .await
@@ -179,6 +182,7 @@ impl Engine {
         set: &CapturedSet,
     ) -> Result<Backup> {
         let mut record = Record::of(set, &backup, order.taken_at)?;
+        self.read_back(attempt, &record.parts, &CancellationToken::new()).await?;
         record.origin.imported = order.files.iter().map(|file| file.name.clone()).collect();
         let numbers =
             self.catalog.mint_numbers(u32::try_from(record.parts.len()).unwrap_or(u32::MAX)).await?;

@@ -14,6 +14,7 @@ mod event;
 mod gates;
 mod import;
 mod instances;
+mod keyring;
 mod keys;
 mod knowledge;
 mod list;
@@ -21,8 +22,11 @@ mod login;
 mod manifest;
 mod meter;
 mod part_reader;
+mod parts;
+mod read_back;
 mod rebuild;
 mod remove_backup;
+mod repository;
 mod request_backup;
 mod restore;
 mod restrict_links;
@@ -54,7 +58,9 @@ use crate::vault::Vault;
 use access_log::Journal;
 use gates::Gates;
 use jiff::Timestamp;
+use keyring::{KeyRing, Node};
 use knowledge::Knowledge;
+use parts::Parts;
 
 pub use access_log::DeliveryNote;
 pub use capture::ImportFile;
@@ -64,10 +70,13 @@ pub use drill::DRILLS;
 pub use gates::Passage;
 pub use import::{ImportOrder, Imported};
 pub use instances::{InstanceAddress, InstanceTest, NewInstance};
+pub use keyring::{Holder, HolderKind, KeyFacts};
 pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
+pub use read_back::Verify;
 pub use rebuild::{CopyOf, Rebuilt, begin_rebuild, refuse_unfinished_rebuild};
+pub use repository::{NewHolder, RepositoryFacts};
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
 pub use root_key::{Rotated, is_rotated_to, rotate_root_key, settle_root_key};
@@ -95,6 +104,9 @@ pub struct Engine {
     tally: Tally,
     /// How many downloads may be under way, and how fast.
     gates: Gates,
+    ring: Arc<KeyRing>,
+    /// The bytes of parts, whatever is stored.
+    parts: Parts,
     /// Server programs that drills may use.
     programs: Arc<Programs>,
     settings: Settings,
@@ -136,6 +148,23 @@ pub struct Settings {
     pub client: Throughput,
     /// How drills are done.
     pub drill: DrillSettings,
+    /// How parts are stored.
+    pub repository: RepositorySettings,
+}
+
+/// What an operator may set about the bytes of parts.
+#[derive(Debug, Clone, Default)]
+pub struct RepositorySettings {
+    /// Compress new ones.
+    pub compress: bool,
+    /// Encrypt new ones.
+    pub encrypt: bool,
+    /// How they are proven once they are stored; by reading back where they are encoded or remote if `None`.
+    pub verify: Option<Verify>,
+    /// Whether the repository is beyond this host.
+    pub remote: bool,
+    /// The file with this node's identity, made at the first encrypted start; `None` = it only takes backups.
+    pub identity_file: Option<PathBuf>,
 }
 
 /// What an operator may set about drills.
@@ -168,16 +197,21 @@ impl Engine {
             let key = |bytes: &zeroize::Zeroizing<[u8; 32]>| {
                 aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, bytes.as_slice())
             };
-            keys.iter().map(key).collect()
+            keys.iter().map(key).collect::<Vec<_>>()
         };
+        let replaced: Vec<_> = root.derive_all("audit/1").iter().skip(1).map(|key| **key).collect();
+        let node = Node::load(settings.repository.identity_file.as_ref(), settings.repository.encrypt)?;
+        let ring = Arc::new(KeyRing::new(vault.clone(), hmac_keys("keys/1"), node));
         Ok(Self {
             catalog,
+            parts: Parts::new(vault.clone(), ring.clone()),
+            ring,
             vault,
             sealer: Sealer::new(root)?,
             signer: LinkSigner::new(root.generation(), root.link_keys(clock.now())),
             manifest_keys: hmac_keys("manifest/1"),
             event_keys: hmac_keys("event/1"),
-            audit_chain: AuditChain::new(root.derive_all("audit/1").iter().map(|key| **key)),
+            audit_chain: AuditChain::new(&root.derive("audit/1"), &replaced),
             journal: Arc::new(Journal::new(clock.clone())),
             gates: Gates::new(settings.client),
             tally: Tally::default(),

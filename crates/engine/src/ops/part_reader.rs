@@ -81,13 +81,19 @@ fn read_ahead(
 ) -> Result<()> {
     let mut hash = Context::new(&SHA256);
     let mut at = 0;
+    let mut stream = object.stream(0..object.size_bytes());
     while let Ok(mut chunk) = empties.recv() {
-        chunk.resize(CHUNK_BYTES, 0);
-        let read = read_chunk(object, runtime, at, &mut chunk)?;
-        chunk.truncate(read);
+        if let Some(stream) = &mut stream {
+            chunk.clear();
+            chunk.extend_from_slice(runtime.block_on(stream.next())?);
+        } else {
+            chunk.resize(CHUNK_BYTES, 0);
+            let read = read_chunk(object, runtime, at, &mut chunk)?;
+            chunk.truncate(read);
+        }
         hash.update(&chunk);
-        at += read as u64;
-        if read == 0 {
+        at += chunk.len() as u64;
+        if chunk.is_empty() {
             if at != size_bytes || hex(hash.finish().as_ref()) != sha256 {
                 return Err(Error::new(
                     Kind::Corrupt,
@@ -192,6 +198,7 @@ mod tests {
             sha256: hex(aws_lc_rs::digest::digest(&SHA256, bytes).as_ref()),
             stored_bytes: 0,
             stored_sha256: String::new(),
+            encoding: crate::model::Encoding::PLAIN,
             report: crate::model::SnapshotReport::default(),
             origin: None,
         }

@@ -221,7 +221,7 @@ impl Engine {
         rebuilt: &mut Rebuilt,
     ) -> Result<()> {
         for part in &backup.parts {
-            let object = ObjectKey::Part(key.clone(), part.sealed.shard);
+            let object = ObjectKey::Part(key.clone(), part.sealed.shard, part.sealed.encoding);
             let (wanted, path) = (part.sealed.stored_bytes, format!("{}/{}", object.folder(), object.name()));
             let (code, message) = match self.vault.open(&object).await? {
                 Some(reader) if reader.size_bytes() == wanted => continue,

@@ -98,6 +98,7 @@ impl Engine {
             return Err(no_backup(BackupRef::Id(backup.id)));
         }
         check(backup, order, self.settings.longest_link)?;
+        self.parts.check_readable(&backup.parts).await?;
         let now = self.clock.now();
         let ends = Timestamp::from_second(now.as_second()).unwrap_or(now) + order.ttl;
         let mut links = Vec::new();
@@ -165,7 +166,7 @@ impl Engine {
             || order.deliveries.is_some()
             || order.throughput.is_limited();
         let sealed = &part.sealed;
-        if limited || sealed.stored_sha256 != sealed.sha256 || sealed.stored_bytes != sealed.size_bytes {
+        if limited || !sealed.encoding.is_plain() {
             return Ok(None);
         }
         let attempt = AttemptKey {
@@ -174,7 +175,7 @@ impl Engine {
             backup: backup.id,
             attempt: backup.attempt,
         };
-        let key = ObjectKey::Part(attempt, sealed.shard);
+        let key = ObjectKey::Part(attempt, sealed.shard, sealed.encoding);
         self.vault.presigned(&key, network, order.ttl, &sealed.file_name).await
     }
 

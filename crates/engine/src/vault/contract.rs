@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, Vault};
 use crate::error::{Kind, Result};
-use crate::model::{AccountId, BackupId};
+use crate::model::{AccountId, BackupId, Encoding};
 
 fn attempt(number: u32) -> AttemptKey {
     AttemptKey {
@@ -68,7 +68,7 @@ pub(super) async fn run(vault: Arc<dyn Vault>) {
 
 async fn objects_of_every_size_read_back(vault: &Arc<dyn Vault>) {
     for (number, size) in [0, 1, 35, 300_000, 8 << 20, 20 << 20].into_iter().enumerate() {
-        let key = ObjectKey::Part(attempt(1), u32::try_from(number).unwrap());
+        let key = ObjectKey::Part(attempt(1), u32::try_from(number).unwrap(), Encoding::PLAIN);
         let bytes = sample(size);
         assert_eq!(write(vault, &key, bytes.clone()).await.unwrap(), size as u64);
         let reader = vault.open(&key).await.unwrap().unwrap();
@@ -78,7 +78,7 @@ async fn objects_of_every_size_read_back(vault: &Arc<dyn Vault>) {
 }
 
 async fn every_range_reads_back(vault: &Arc<dyn Vault>) {
-    let key = ObjectKey::Part(attempt(1), 0);
+    let key = ObjectKey::Part(attempt(1), 0, Encoding::PLAIN);
     let bytes = sample(1_000_003);
     write(vault, &key, bytes.clone()).await.unwrap();
     let reader = vault.open(&key).await.unwrap().unwrap();
@@ -114,7 +114,7 @@ async fn every_range_reads_back(vault: &Arc<dyn Vault>) {
 
 async fn nothing_is_visible_before_it_is_sealed(vault: &Arc<dyn Vault>) {
     for size in [4, 20 << 20] {
-        let key = ObjectKey::Part(attempt(1), 3);
+        let key = ObjectKey::Part(attempt(1), 3, Encoding::PLAIN);
         let (writing, path) = (vault.clone(), key.clone());
         let writer = tokio::task::spawn_blocking(move || {
             let mut writer = writing.create(&path).unwrap();
@@ -132,7 +132,7 @@ async fn nothing_is_visible_before_it_is_sealed(vault: &Arc<dyn Vault>) {
 
 async fn of_two_writers_one_is_refused(vault: &Arc<dyn Vault>) {
     for size in [10, 9 << 20] {
-        let key = ObjectKey::Part(attempt(1), 7);
+        let key = ObjectKey::Part(attempt(1), 7, Encoding::PLAIN);
         let (writing, path) = (vault.clone(), key.clone());
         let refused = tokio::task::spawn_blocking(move || {
             let mut first = writing.create(&path).unwrap();
@@ -160,14 +160,19 @@ async fn an_object_is_never_overwritten(vault: &Arc<dyn Vault>) {
 
 async fn a_removed_attempt_is_gone_and_open_readers_go_on_or_say_so(vault: &Arc<dyn Vault>) {
     let attempt = attempt(4);
-    let part = ObjectKey::Part(attempt.clone(), 0);
+    let part = ObjectKey::Part(attempt.clone(), 0, Encoding::PLAIN);
     vault.put(&part, Bytes::from_static(b"bytes")).await.unwrap();
-    vault.put(&ObjectKey::Part(attempt.clone(), 1), Bytes::from_static(b"more")).await.unwrap();
+    vault
+        .put(&ObjectKey::Part(attempt.clone(), 1, Encoding::PLAIN), Bytes::from_static(b"more"))
+        .await
+        .unwrap();
     vault.put(&ObjectKey::Manifest(attempt.clone()), Bytes::from_static(b"{}")).await.unwrap();
     let reader = vault.open(&part).await.unwrap().unwrap();
     vault.remove_attempt(&attempt).await.unwrap();
     vault.remove_attempt(&attempt).await.unwrap();
-    for key in [part, ObjectKey::Part(attempt.clone(), 1), ObjectKey::Manifest(attempt.clone())] {
+    for key in
+        [part, ObjectKey::Part(attempt.clone(), 1, Encoding::PLAIN), ObjectKey::Manifest(attempt.clone())]
+    {
         assert!(vault.open(&key).await.unwrap().is_none());
         assert!(vault.get(&key, 100).await.unwrap().is_none());
     }
@@ -180,7 +185,7 @@ async fn a_removed_attempt_is_gone_and_open_readers_go_on_or_say_so(vault: &Arc<
 
 async fn attempts_are_listed_with_their_commit_point(vault: &Arc<dyn Vault>) {
     let (open, closed) = (attempt(1), attempt(2));
-    vault.put(&ObjectKey::Part(open.clone(), 0), Bytes::from_static(b"x")).await.unwrap();
+    vault.put(&ObjectKey::Part(open.clone(), 0, Encoding::PLAIN), Bytes::from_static(b"x")).await.unwrap();
     vault.put(&ObjectKey::Manifest(closed.clone()), Bytes::from_static(b"{}")).await.unwrap();
     let listed = vault.attempts().await.unwrap();
     let find = |key: &AttemptKey| listed.iter().find(|stored| stored.key == *key).unwrap();

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::model::{AccountId, BackupId, InstanceId};
+use crate::model::{AccountId, BackupId, Encoding, InstanceId};
 
 /// One attempt of one backup. Two workers can never write the same one, since the attempt is the job's fence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -35,8 +35,14 @@ pub struct BackupKey {
 pub enum ObjectKey {
     /// Format version and id of the repository; written once.
     Repository,
-    /// A part's bytes.
-    Part(AttemptKey, u32),
+    /// What every node may know of the repository's identity, by the number of the change.
+    KeyFacts(u64),
+    /// The repository's identity, wrapped to its recipients, by the number of the change.
+    Keys(u64),
+    /// An identity that is a recipient, wrapped under a passphrase, by the number of the change that brought it.
+    PassphraseKey(u64),
+    /// A part's bytes: its shard, and how it is stored.
+    Part(AttemptKey, u32, Encoding),
     /// The commit point of an attempt.
     Manifest(AttemptKey),
     /// Something that happened to a backup later; its number is that of the job that did it, or one of its own.
@@ -62,6 +68,8 @@ const COPIES: &str = "catalog";
 const COPY_MOMENT: &str = "%Y%m%dT%H%M%S.%6fZ";
 /// What the name of a copy ends with.
 const COPY_END: &str = ".sealed";
+/// The folder of the repository's identity.
+const KEYS: &str = "keys";
 /// The name of an attempt's manifest.
 pub(super) const MANIFEST: &str = "manifest.json";
 
@@ -109,7 +117,8 @@ impl ObjectKey {
     pub fn folder(&self) -> String {
         match self {
             Self::Repository => String::new(),
-            Self::Part(attempt, _) | Self::Manifest(attempt) => attempt.folder(),
+            Self::KeyFacts(_) | Self::Keys(_) | Self::PassphraseKey(_) => KEYS.to_owned(),
+            Self::Part(attempt, ..) | Self::Manifest(attempt) => attempt.folder(),
             Self::Event(backup, _) => backup.events_folder(),
             Self::CatalogCopy(_) => COPIES.to_owned(),
         }
@@ -119,7 +128,10 @@ impl ObjectKey {
     pub fn name(&self) -> String {
         match self {
             Self::Repository => "repository.json".to_owned(),
-            Self::Part(_, shard) => format!("{shard}.rdb"),
+            Self::KeyFacts(number) => format!("{number}.json"),
+            Self::Keys(number) => format!("{number}.age"),
+            Self::PassphraseKey(number) => format!("{number}.passphrase.age"),
+            Self::Part(_, shard, encoding) => format!("{shard}.rdb{}", encoding.suffix()),
             Self::Manifest(_) => MANIFEST.to_owned(),
             Self::Event(_, number) => format!("{number}.json"),
             Self::CatalogCopy(at) => format!("{}{COPY_END}", at.strftime(COPY_MOMENT)),
@@ -154,6 +166,7 @@ impl Collection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Compression, Encryption};
 
     fn attempt() -> AttemptKey {
         AttemptKey {
@@ -209,10 +222,11 @@ mod tests {
 
     #[test]
     fn names_are_as_the_design_says() {
-        let key = ObjectKey::Part(attempt(), 0);
-        assert_eq!(
-            format!("{}/{}", key.folder(), key.name()),
-            "accounts/default/instances/crs-1/backups/0192d5d8-7b1c-7c3e-8000-000000000001/2/0.rdb"
-        );
+        let name = |key: ObjectKey| format!("{}/{}", key.folder(), key.name());
+        let both = Encoding { compression: Some(Compression::Zstd), encryption: Some(Encryption::Age) };
+        let folder = "accounts/default/instances/crs-1/backups/0192d5d8-7b1c-7c3e-8000-000000000001/2";
+        assert_eq!(name(ObjectKey::Part(attempt(), 0, Encoding::PLAIN)), format!("{folder}/0.rdb"));
+        assert_eq!(name(ObjectKey::Part(attempt(), 3, both)), format!("{folder}/3.rdb.zst.age"));
+        assert_eq!(name(ObjectKey::Keys(7)), "keys/7.age");
     }
 }

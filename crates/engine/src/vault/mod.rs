@@ -1,11 +1,13 @@
 //! The repository: where bytes live. Append-only; an object is visible whole or not at all.
 
+pub mod codec;
 #[cfg(test)]
 mod contract;
 mod layout;
 mod local;
 mod object;
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +104,19 @@ pub trait ObjectReader: Send + Sync {
     fn file(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+
+    /// The bytes of a range within the object from its start to its end, prepared ahead; `None` where `read_at` in a
+    /// row is as good.
+    fn stream(&self, _range: Range<u64>) -> Option<Box<dyn ObjectStream>> {
+        None
+    }
+}
+
+/// Bytes of an open object, one piece after the other.
+#[async_trait]
+pub trait ObjectStream: Send {
+    /// The next piece; empty only at the end of the range.
+    async fn next(&mut self) -> Result<&[u8]>;
 }
 
 /// An attempt as the store has it.

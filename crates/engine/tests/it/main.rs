@@ -12,6 +12,7 @@ mod audit;
 mod cancel;
 mod discovery;
 mod drill;
+mod encoded;
 mod faults;
 mod harm;
 mod import;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keystow_engine::access::RootKey;
 use keystow_engine::catalog::{Catalog, SqliteCatalog};
-use keystow_engine::model::{Backup, BackupId, BackupRef, BackupState};
+use keystow_engine::model::{Backup, BackupId, BackupRef, BackupState, Encoding};
 use keystow_engine::ops::{
     Engine, NewKey, Rebuilt, begin_rebuild, refuse_unfinished_rebuild, rotate_root_key, settle_root_key,
 };
@@ -24,7 +24,6 @@ async fn before_the_loss() -> Loss {
     let server = Server::start(&[]);
     fill_with_everything(&server);
     let world = World::new().await;
-    world.engine.adopt_repository().await.unwrap();
     world.add("crs-1", &server.url()).await.unwrap();
     let backup = world.take("crs-1").await;
     Loss { world, backup, _server: server }
@@ -132,7 +131,7 @@ async fn what_was_changed_or_lost_is_told_and_not_believed() {
     let loss = before_the_loss().await;
     let (world, backup) = (&loss.world, &loss.backup);
     world.engine.copy_catalog(&world.admin).await.unwrap();
-    let part = ObjectKey::Part(attempt(backup, 1), 0);
+    let part = ObjectKey::Part(attempt(backup, 1), 0, Encoding::PLAIN);
     std::fs::write(world.repository().join(part.folder()).join(part.name()), "short").unwrap();
     // An event, a manifest and a copy that nobody of ours wrote.
     let folder = world.repository().join(attempt(backup, 1).backup_folder());

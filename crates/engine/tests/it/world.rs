@@ -13,7 +13,7 @@ use keystow_engine::links::Spelling;
 use keystow_engine::model::{Backup, BackupRef, Network, Role, Throughput};
 use keystow_engine::ops::{
     BackupOrder, Delivery, DeliveryFault, DrillSettings, Engine, IssuedLink, LinkOrder, NewInstance, NewKey,
-    NewLogin, Settings,
+    NewLogin, RepositorySettings, Settings,
 };
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::{AttemptKey, LocalVault, ObjectKey, Vault};
@@ -48,11 +48,23 @@ impl World {
         timeouts: Timeouts,
         wrap: impl FnOnce(Arc<dyn Vault>) -> Arc<dyn Vault>,
     ) -> Self {
+        Self::stored(timeouts, wrap, |_| RepositorySettings::default()).await
+    }
+
+    /// With parts stored as `repository` says, which is given the folder beside the repository.
+    pub(crate) async fn stored(
+        timeouts: Timeouts,
+        wrap: impl FnOnce(Arc<dyn Vault>) -> Arc<dyn Vault>,
+        repository: impl FnOnce(&Path) -> RepositorySettings,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let catalog = Arc::new(SqliteCatalog::open(&folder.path().join("catalog.db")).await.unwrap());
         let vault = Arc::new(LocalVault::open(&folder.path().join("repository")).unwrap());
         let clock = Clock::manual(Timestamp::from_second(1_795_309_200).unwrap());
-        let engine = engine(folder.path(), catalog.clone(), wrap(vault.clone()), clock.clone(), timeouts);
+        let repository = repository(folder.path());
+        let wrapped = wrap(vault.clone());
+        let engine = engine(folder.path(), catalog.clone(), wrapped, clock.clone(), timeouts, repository);
+        engine.adopt_repository().await.unwrap();
         let key = engine.initialise().await.unwrap().unwrap();
         let admin = engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap();
         Self { engine, catalog, vault, clock, admin, timeouts, folder }
@@ -60,14 +72,19 @@ impl World {
 
     /// Another node on the same catalog and repository.
     pub(crate) fn another_node(&self) -> Arc<Engine> {
+        self.another_node_that(RepositorySettings::default())
+    }
+
+    /// Another node that stores parts in its own way.
+    pub(crate) fn another_node_that(&self, repository: RepositorySettings) -> Arc<Engine> {
         let (catalog, vault) = (self.catalog.clone(), self.vault.clone());
-        engine(self.folder.path(), catalog, vault, self.clock.clone(), self.timeouts)
+        engine(self.folder.path(), catalog, vault, self.clock.clone(), self.timeouts, repository)
     }
 
     /// A node on another catalog and the same repository.
     pub(crate) fn engine_on(&self, catalog: Arc<SqliteCatalog>, root: &RootKey) -> Arc<Engine> {
         let (vault, clock) = (self.vault.clone(), self.clock.clone());
-        let settings = settings(self.folder.path(), self.timeouts);
+        let settings = settings(self.folder.path(), self.timeouts, RepositorySettings::default());
         Arc::new(Engine::new(catalog, vault, clock, root, settings).unwrap())
     }
 
@@ -197,7 +214,8 @@ impl World {
 
     /// The stored bytes of a backup's only part.
     pub(crate) async fn bytes(&self, backup: &Backup) -> Vec<u8> {
-        let key = ObjectKey::Part(attempt(backup, backup.attempt), 0);
+        let encoding = backup.parts[0].sealed.encoding;
+        let key = ObjectKey::Part(attempt(backup, backup.attempt), 0, encoding);
         self.vault.get(&key, u64::MAX).await.unwrap().expect("the part is in the repository")
     }
 }
@@ -250,12 +268,13 @@ fn engine(
     vault: Arc<dyn Vault>,
     clock: Clock,
     timeouts: Timeouts,
+    repository: RepositorySettings,
 ) -> Arc<Engine> {
     let root = RootKey::load_or_create(&folder.join("root.key")).unwrap();
-    Arc::new(Engine::new(catalog, vault, clock, &root, settings(folder, timeouts)).unwrap())
+    Arc::new(Engine::new(catalog, vault, clock, &root, settings(folder, timeouts, repository)).unwrap())
 }
 
-fn settings(folder: &Path, timeouts: Timeouts) -> Settings {
+fn settings(folder: &Path, timeouts: Timeouts, repository: RepositorySettings) -> Settings {
     Settings {
         public_url: "http://127.0.0.1:7361".to_owned(),
         intranet_url: "http://10.0.0.1:7362".to_owned(),
@@ -270,6 +289,7 @@ fn settings(folder: &Path, timeouts: Timeouts) -> Settings {
             search: std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect(),
             timeout: Duration::from_mins(1),
         },
+        repository,
     }
 }
 

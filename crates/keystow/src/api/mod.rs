@@ -8,6 +8,7 @@ mod instance;
 mod job;
 mod link;
 mod problem;
+mod repository;
 mod restore;
 mod status;
 
@@ -28,6 +29,7 @@ pub(crate) use link::{
     IssuedLinks, LinkList, LinkRow, LinkUsageRow, NewLinkRequest, RememberedLinkRow, RevokeRequest,
 };
 pub(crate) use problem::Problem;
+pub(crate) use repository::{NewRecipientRequest, RecipientRow, RepositoryRow};
 pub(crate) use restore::{
     DrillRow, DrilledPartRow, NewDrillRequest, NewRestoreRequest, OutcomeRow, PlanRow, PrefixRow, RestoreRow,
     RestoreStarted, TargetRow,

@@ -26,6 +26,7 @@ mod output;
 mod progress;
 mod project;
 mod relabel;
+mod repository;
 mod restore;
 mod root_key;
 mod secret;
@@ -114,6 +115,9 @@ enum Command {
     /// Projects, which group the instances of an account
     #[command(subcommand, visible_alias = "projects")]
     Project(project::ProjectCommand),
+    /// Where the backups are, and who may decrypt them
+    #[command(subcommand)]
+    Repository(repository::RepositoryCommand),
     /// What the workers are doing
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::JobCommand),
@@ -184,6 +188,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Key(command) => key::run(command, &context).await,
         Command::Account(command) => account::run(command, &context).await,
         Command::Project(command) => project::run(command, &context).await,
+        Command::Repository(command) => repository::run(command, &context).await,
         Command::Job(command) => job::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
         Command::Import(args) => import::run(args, &context).await,
@@ -239,6 +244,13 @@ mod tests {
             "keystow audit verify --noted 1:ab --json",
             "keystow access list --backup 1 --instance x --link l --key K --kind download --since 1h --limit 5",
             "keystow key create --id I --secret-file F --session-token-file T --role viewer --account A --project P --expires 7d",
+            "keystow repository show --json",
+            "keystow repository recipients ls",
+            "keystow repository recipients add age1x --name ann",
+            "keystow repository recipients add age1x --name node-2 --node",
+            "keystow repository recipients add --name safe --passphrase-file f",
+            "keystow repository recipients remove ann",
+            "keystow repository rotate-identity",
             "keystow job cancel 7",
             "keystow fetch http://h/f?x=1 -o f -j 8",
             "keystow restore b --to redis://h:1 --user u --password-file f --sentinel-user s --sentinel-password-file g",
@@ -283,6 +295,8 @@ mod tests {
             "keystow link create b --network moon",
             "keystow key create --session-token-file T",
             "keystow fetch u -j 0",
+            "keystow repository recipients add --name x",
+            "keystow repository recipients add age1x --passphrase-file f --name x",
             "keystow backup create",
             "keystow inspect f --top 0",
             "keystow inspect f --type number",

@@ -13,7 +13,8 @@ use keystow_engine::catalog::{Catalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
 use keystow_engine::model::Throughput;
 use keystow_engine::ops::{
-    DRILLS, DrillSettings, Engine, IssuedKey, Settings, refuse_unfinished_rebuild, settle_root_key,
+    DRILLS, DrillSettings, Engine, IssuedKey, RepositorySettings, Settings, Verify,
+    refuse_unfinished_rebuild, settle_root_key,
 };
 use keystow_engine::redis::{Timeouts, throwaway};
 use keystow_engine::work::{WorkerSettings, collect_debts, keep_copies, run_worker, write_access_log};
@@ -248,6 +249,23 @@ pub(super) fn settings(config: &Config, work_dir: PathBuf) -> Settings {
                 .unwrap_or_default(),
             timeout: config.drill.timeout.0,
         },
+        repository: repository(config),
+    }
+}
+
+/// How parts are stored.
+fn repository(config: &Config) -> RepositorySettings {
+    let repository = &config.repository;
+    RepositorySettings {
+        compress: repository.compression == config::Compression::Zstd,
+        encrypt: repository.encryption == config::Encryption::Age,
+        verify: match repository.verify {
+            config::Verify::Auto => None,
+            config::Verify::Readback => Some(Verify::ReadBack),
+            config::Verify::Hash => Some(Verify::Hash),
+        },
+        remote: !repository.is_local(),
+        identity_file: config.identity_file(),
     }
 }
 

@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 pub(crate) use layers::Layers;
 pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
-pub(crate) use repository::Repository;
+pub(crate) use repository::{Compression, Encryption, Repository, Verify};
 pub(crate) use tls::Tls;
 pub(crate) use values::{Cidr, Period};
 

@@ -1,7 +1,7 @@
 //! `[repository]`: a folder or an object store, and who we are there.
 
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keystow_engine::Result;
@@ -26,6 +26,37 @@ pub(crate) struct Repository {
     public_endpoint: String,
     intranet_endpoint: String,
     spool: Size,
+    pub(crate) compression: Compression,
+    pub(crate) encryption: Encryption,
+    pub(crate) verify: Verify,
+    identity_file: PathBuf,
+    write_only: bool,
+}
+
+/// How new parts are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Compression {
+    Off,
+    Zstd,
+}
+
+/// How new parts are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Encryption {
+    Off,
+    Age,
+}
+
+/// How new parts are proven once they are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Verify {
+    /// As what they are stored as needs it.
+    Auto,
+    Readback,
+    Hash,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -40,7 +71,7 @@ const LONGEST_SECRET: usize = 64 * 1024;
 
 impl Repository {
     /// Whether it is a folder.
-    fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.url.is_empty() || self.url.starts_with("file:")
     }
 
@@ -83,6 +114,14 @@ impl Repository {
 }
 
 impl Config {
+    /// The file with this node's identity; `None` if it is to have none.
+    pub(crate) fn identity_file(&self) -> Option<PathBuf> {
+        let file = &self.repository.identity_file;
+        let default = || self.data_dir.join("node.identity");
+        let chosen = if file.as_os_str().is_empty() { default() } else { file.clone() };
+        (!self.repository.write_only).then_some(chosen)
+    }
+
     /// Opens the repository. Only on a tokio runtime.
     pub(crate) fn open_vault(&self, work_dir: &Path) -> Result<Arc<dyn Vault>> {
         let repository = &self.repository;

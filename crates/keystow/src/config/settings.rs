@@ -127,6 +127,23 @@ pub(crate) const SETTINGS: &[Setting] = &[
         r#""1GiB""#,
         "most bytes on local disk between a source and a slow object store, for each part on its way; 0 = none",
     ),
+    setting("repository.compression", r#""off""#, "off or zstd: how new backups are compressed"),
+    setting("repository.encryption", r#""off""#, "off or age: how new backups are encrypted"),
+    setting(
+        "repository.verify",
+        r#""auto""#,
+        "readback or hash: how a new backup is proven; auto = readback where it is encoded or remote",
+    ),
+    setting(
+        "repository.identity_file",
+        r#""""#,
+        "file with this node's own identity (age); empty = node.identity in data_dir",
+    ),
+    setting(
+        "repository.write_only",
+        "false",
+        "this node holds no identity: it takes encrypted backups and cannot read them",
+    ),
     setting("links.public_url", r#""""#, "base of public links; empty = http(s)://<listen.download>"),
     setting("links.intranet_url", r#""""#, "base of intranet links; empty = http(s)://<listen.intranet>"),
     setting(

@@ -13,7 +13,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use jiff::Timestamp;
 use keystow_engine::access::Principal;
-use keystow_engine::model::InstanceVitals;
+use keystow_engine::model::{InstanceVitals, JobKind};
 use keystow_engine::ops::{Tally, Vitals};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -132,23 +132,24 @@ fn written(vitals: &Vitals, tally: &Tally, requests: &Requests, now: Timestamp) 
 
 /// How the catalog and the repository stand.
 fn stores(registry: &mut Registry, vitals: &Vitals) {
-    let bare = |value: f64| [(Labels::new(), value)];
-    let jobs =
-        vitals.catalog.jobs.iter().map(|(kind, state, count)| {
-            (vec![("kind", kind.clone()), ("state", state.clone())], float(*count))
-        });
-    gauges(registry, "jobs", "Jobs that wait or are under way", jobs);
+    let labels = |kind: &str, state: &str| vec![("kind", kind.to_owned()), ("state", state.to_owned())];
+    // A metric that comes and goes cannot be watched: one is always there, with 0.
+    let none = ["queued", "running"].map(|state| (labels(JobKind::TakeBackup.as_str(), state), 0.0));
+    let jobs = vitals.catalog.jobs.iter().map(|(kind, state, count)| (labels(kind, state), float(*count)));
+    gauges(registry, "jobs", "Jobs that wait or are under way", none.into_iter().chain(jobs));
     let took = vitals.catalog_took.as_secs_f64();
-    gauges(registry, "catalog_answer_seconds", "Time that the catalog took for these numbers", bare(took));
+    gauge(registry, "catalog_answer_seconds", "Time that the catalog took for these numbers", took);
     let up = f64::from(u8::from(vitals.repository_took.is_some()));
-    gauges(registry, "repository_up", "Whether the repository answered", bare(up));
-    let took = vitals.repository_took.map(|took| (Labels::new(), took.as_secs_f64()));
-    gauges(registry, "repository_answer_seconds", "Time that the repository took to answer", took);
-    let free = vitals.free_bytes.map(|bytes| (Labels::new(), float(bytes)));
-    gauges(registry, "repository_free_bytes", "Bytes that may still be written", free);
+    gauge(registry, "repository_up", "Whether the repository answered", up);
+    if let Some(took) = vitals.repository_took {
+        let help = "Time that the repository took to answer";
+        gauge(registry, "repository_answer_seconds", help, took.as_secs_f64());
+    }
+    if let Some(free) = vitals.free_bytes {
+        gauge(registry, "repository_free_bytes", "Bytes that may still be written", float(free));
+    }
     let waiting = float(vitals.access_notes as u64);
-    let help = "Records of the access log that wait to be written";
-    gauges(registry, "access_log_waiting", help, bare(waiting));
+    gauge(registry, "access_log_waiting", "Records of the access log that wait to be written", waiting);
 }
 
 /// What this node has counted since it started.
@@ -172,7 +173,9 @@ fn counts(registry: &mut Registry, vitals: &Vitals, tally: &Tally, requests: &Re
         ("captured_bytes", "Bytes that came from sources on this node", tally.captured_bytes()),
         ("leases_lost", "Leases of jobs that this node lost", tally.leases_lost()),
     ] {
-        counters(registry, name, help, [(Labels::new(), value)]);
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        registry.register(name, help, counter);
     }
 }
 
@@ -193,6 +196,12 @@ fn instances(registry: &mut Registry, all: &[InstanceVitals], now: Timestamp) {
         "Plain bytes of the newest available backup; 0 if there is none",
         all.iter().map(|found| (labels(found), float(found.last_good.map_or(0, |(_, bytes)| bytes)))),
     );
+}
+
+fn gauge(registry: &mut Registry, name: &str, help: &str, value: f64) {
+    let gauge = Gauge::<f64, AtomicU64>::default();
+    gauge.set(value);
+    registry.register(name, help, gauge);
 }
 
 fn gauges(registry: &mut Registry, name: &str, help: &str, values: impl IntoIterator<Item = (Labels, f64)>) {

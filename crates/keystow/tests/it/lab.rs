@@ -273,7 +273,7 @@ impl Server {
         made["links"][0]["url"].as_str().unwrap().to_owned()
     }
 
-    /// Every file below the repository, relative to it.
+    /// Every file below the repository, relative to it, but for the copies of the catalog.
     pub(crate) fn repository_files(&self) -> Vec<String> {
         let root = self.data.join("repository");
         let (mut waiting, mut found) = (vec![root.clone()], Vec::new());
@@ -287,6 +287,7 @@ impl Server {
                 }
             }
         }
+        found.retain(|file| !file.starts_with("catalog/"));
         found.sort();
         found
     }

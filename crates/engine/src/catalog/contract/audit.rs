@@ -29,7 +29,7 @@ fn facts(second: i64, who: &str, action: &str) -> AuditFacts {
 }
 
 fn chain() -> AuditChain {
-    AuditChain::new([[3; 32]])
+    AuditChain::new(&[3; 32], &[])
 }
 
 async fn an_entry_reads_back_behind_those_before_it(catalog: &Fixture) {

@@ -138,6 +138,7 @@ fn part(shard: u32, size_bytes: u64) -> SealedPart {
         sha256: "ab".repeat(32),
         stored_bytes: size_bytes,
         stored_sha256: "ab".repeat(32),
+        encoding: crate::model::Encoding::PLAIN,
         origin: None,
         report: SnapshotReport { magic: "REDIS0010".to_owned(), keys: 3, ..SnapshotReport::default() },
     }

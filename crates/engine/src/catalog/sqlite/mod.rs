@@ -224,6 +224,7 @@ mod tests {
             sha256: String::new(),
             stored_bytes: 7,
             stored_sha256: String::new(),
+            encoding: crate::model::Encoding::PLAIN,
             origin: None,
             report: crate::model::SnapshotReport { databases: [(3, 5)].into(), ..Default::default() },
         };

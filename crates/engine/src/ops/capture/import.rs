@@ -10,7 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Method, PartOrigin, Phase, ServerFacts, Slots, Topology};
 use crate::ops::meter::{Gauge, Meter};
 use crate::redis::{Layout, Shard};
-use crate::vault::ObjectWriter;
+use crate::vault::codec::PartWriter;
 
 /// A file that is to come.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ pub(in crate::ops) fn import_set(
     files: &[ImportFile],
     taken_at: Timestamp,
     incoming: &mut Incoming,
-    create: &dyn Fn(u32) -> Result<Box<dyn ObjectWriter>>,
+    create: &dyn Fn(u32) -> Result<PartWriter>,
 ) -> Result<CapturedSet> {
     let meter = Meter::default();
     let mut set = CapturedSet {
@@ -82,14 +82,14 @@ fn import_part(
     file: &ImportFile,
     taken_at: Timestamp,
     incoming: &mut Incoming,
-    mut writer: Box<dyn ObjectWriter>,
+    mut writer: PartWriter,
     meter: &Meter,
 ) -> Result<Captured> {
     let gauge = Gauge::new(meter);
     gauge.enter(Phase::Receiving);
     let named = |error: Error| Error { message: format!("{}: {}", file.name, error.message).into(), ..error };
     let ((), proven) =
-        prove(&mut *writer, &Slots::default(), &gauge, |chunks| bring(file.size_bytes, incoming, chunks))
+        prove(&mut writer, &Slots::default(), &gauge, |chunks| bring(file.size_bytes, incoming, chunks))
             .map_err(named)?;
     if proven.sha256 != file.sha256 {
         return Err(named(
@@ -97,9 +97,9 @@ fn import_part(
                 .hint("was the file written to meanwhile? import it again"),
         ));
     }
-    let size_bytes = writer.seal()?;
+    let stored = writer.finish()?;
     Ok(Captured {
-        size_bytes,
+        stored,
         sha256: proven.sha256,
         server: server(&proven.report),
         report: proven.report,

@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Phase, ServerFacts, Slots};
 use crate::ops::meter::Gauge;
 use crate::redis::{Connection, Dumped, KeyPace, databases, dump, functions, scan, select};
-use crate::vault::ObjectWriter;
+use crate::vault::codec::PartWriter;
 
 /// Files that the keys of a database are divided into.
 const DIVISIONS: usize = 64;
@@ -50,9 +50,9 @@ pub(super) struct Order<'a> {
 pub(super) fn read(
     mut connection: Connection,
     order: &Order<'_>,
-    create: impl FnOnce() -> Result<Box<dyn ObjectWriter>>,
+    create: impl FnOnce() -> Result<PartWriter>,
     gauge: &Gauge<'_>,
-) -> Result<(ReadOut, Box<dyn ObjectWriter>)> {
+) -> Result<(ReadOut, PartWriter)> {
     gauge.enter(Phase::Receiving);
     let mut missing = None;
     let libraries = functions(&mut connection).or_else(|error| match error.kind {
@@ -72,7 +72,7 @@ pub(super) fn read(
         indexes.push(0);
     }
     let mut writer = create()?;
-    let (warnings, proven) = prove(&mut *writer, order.slots, gauge, |chunks| {
+    let (warnings, proven) = prove(&mut writer, order.slots, gauge, |chunks| {
         let mut sheet = Sheet::new(ChunkWriter::new(chunks), &libraries);
         for database in indexes {
             read_database(&mut connection, order, database, &mut sheet)?;

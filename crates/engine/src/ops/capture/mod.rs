@@ -22,7 +22,7 @@ use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{CaptureMethod, Checks, Instance, Method, PartOrigin, Phase, ServerFacts, Slots};
 use crate::redis::{Address, Choice, Connection, Login, Severity, Timeouts, look, probe, read_at_replica};
-use crate::vault::ObjectWriter;
+use crate::vault::codec::{PartWriter, Stored};
 pub use import::ImportFile;
 pub(super) use import::{Incoming, import_set};
 use proof::Proven;
@@ -58,8 +58,8 @@ pub(super) struct ShardOrder<'a> {
 
 /// A part that is safe in the repository.
 pub(super) struct Captured {
-    pub(super) size_bytes: u64,
-    /// SHA-256 of the bytes, lower-case hex.
+    pub(super) stored: Stored,
+    /// SHA-256 of the plain bytes, lower-case hex.
     pub(super) sha256: String,
     pub(super) report: Report,
     /// Why the validator cannot vouch for it; its checksum is right all the same.
@@ -89,7 +89,7 @@ impl ShardOrder<'_> {
     pub(super) fn capture(
         &self,
         choice: &Choice,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         meter: &Meter,
         cancel: &CancellationToken,
     ) -> Result<Captured> {
@@ -104,7 +104,7 @@ impl ShardOrder<'_> {
     fn capture_counted(
         &self,
         choice: &Choice,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         gauge: &Gauge<'_>,
         cancel: &CancellationToken,
     ) -> Result<Captured> {
@@ -122,10 +122,10 @@ impl ShardOrder<'_> {
         }
         gauge.enter(Phase::Sealing);
         crash_point(CrashPoint::BytesArrived);
-        let size_bytes = writer.seal()?;
+        let stored = writer.finish()?;
         crash_point(CrashPoint::PartSealed);
         Ok(Captured {
-            size_bytes,
+            stored,
             sha256: came.proven.sha256,
             report: came.proven.report,
             doubt: came.proven.doubt,
@@ -174,11 +174,11 @@ impl ShardOrder<'_> {
         choice: &Choice,
         connection: Connection,
         server: &ServerFacts,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         gauge: &Gauge<'_>,
         cancel: &CancellationToken,
         warnings: &mut Vec<String>,
-    ) -> Result<(Came, Box<dyn ObjectWriter>)> {
+    ) -> Result<(Came, PartWriter)> {
         let method = self.instance.capture.method;
         if method == CaptureMethod::Logical {
             return self.by_keys(choice, connection, server, create, gauge, warnings);
@@ -201,10 +201,10 @@ impl ShardOrder<'_> {
         &self,
         choice: &Choice,
         connection: Connection,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         gauge: &Gauge<'_>,
         warnings: &mut Vec<String>,
-    ) -> Result<(Came, Box<dyn ObjectWriter>)> {
+    ) -> Result<(Came, PartWriter)> {
         let options = &self.instance.capture;
         let uncompressed = if options.uncompressed {
             // To put it back is the last that is left out when somebody asks to stop.
@@ -236,10 +236,10 @@ impl ShardOrder<'_> {
         choice: &Choice,
         mut connection: Connection,
         server: &ServerFacts,
-        create: &dyn Fn() -> Result<Box<dyn ObjectWriter>>,
+        create: &dyn Fn() -> Result<PartWriter>,
         gauge: &Gauge<'_>,
         warnings: &mut Vec<String>,
-    ) -> Result<(Came, Box<dyn ObjectWriter>)> {
+    ) -> Result<(Came, PartWriter)> {
         if !self.slots.is_empty() && !choice.primary {
             read_at_replica(&mut connection)?;
         }

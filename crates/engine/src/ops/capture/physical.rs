@@ -6,7 +6,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Phase;
 use crate::ops::meter::Gauge;
 use crate::redis::{Connection, Snapshot, begin_snapshot};
-use crate::vault::ObjectWriter;
+use crate::vault::codec::PartWriter;
 
 use super::ShardOrder;
 use super::proof::{Chunks, Proven, prove};
@@ -31,9 +31,9 @@ pub(super) fn take(
     uncompressed: Option<Uncompressed<'_>>,
     bytes_per_second: Option<u64>,
     order: &ShardOrder<'_>,
-    create: impl FnOnce() -> Result<Box<dyn ObjectWriter>>,
+    create: impl FnOnce() -> Result<PartWriter>,
     gauge: &Gauge<'_>,
-) -> Result<(Taken, Box<dyn ObjectWriter>)> {
+) -> Result<(Taken, PartWriter)> {
     let started = begin_snapshot(connection)?;
     order.forked.store(true, Ordering::Relaxed);
     let cut_at = order.clock.now();
@@ -45,7 +45,7 @@ pub(super) fn take(
     gauge.expect(snapshot.total_bytes().unwrap_or(0));
     gauge.enter(Phase::Receiving);
     let mut writer = create()?;
-    let ((), proven) = prove(&mut *writer, &order.slots, gauge, |chunks| receive(&mut snapshot, chunks))
+    let ((), proven) = prove(&mut writer, &order.slots, gauge, |chunks| receive(&mut snapshot, chunks))
         .map_err(|error| at_byte(error, gauge))?;
     Ok((Taken { proven, replication, cut_at, rdb_only: snapshot.rdb_only }, writer))
 }

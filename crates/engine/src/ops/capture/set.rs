@@ -16,8 +16,10 @@ use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Instance, Slots, Topology};
 use crate::ops::Meter;
+use crate::ops::parts::Parts;
 use crate::redis::{Choice, Layout, Shard, discover};
-use crate::vault::{AttemptKey, ObjectKey, Vault};
+use crate::vault::AttemptKey;
+use crate::vault::codec::Sealing;
 
 /// How long is waited before nodes that were lost are looked for again.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -34,7 +36,9 @@ pub(in crate::ops) struct SetOrder {
     pub(in crate::ops) source: Source,
     pub(in crate::ops) attempt: AttemptKey,
     pub(in crate::ops) spool: PathBuf,
-    pub(in crate::ops) vault: Arc<dyn Vault>,
+    pub(in crate::ops) store: Parts,
+    /// How its parts are to be stored.
+    pub(in crate::ops) sealing: Sealing,
     pub(in crate::ops) catalog: Arc<dyn Catalog>,
     pub(in crate::ops) clock: Clock,
     pub(in crate::ops) hosts: Arc<Hosts>,
@@ -212,7 +216,6 @@ impl SetOrder {
         shard: u32,
         forked: &AtomicBool,
     ) -> Result<Captured> {
-        let key = ObjectKey::Part(self.attempt.clone(), shard);
         let order = ShardOrder {
             instance: &self.instance,
             source: &self.source,
@@ -223,7 +226,12 @@ impl SetOrder {
             clock: &self.clock,
             forked,
         };
-        order.capture(choice, &|| self.vault.create(&key), &self.meter, &self.cancel)
+        order.capture(
+            choice,
+            &|| self.store.create(&self.attempt, shard, &self.sealing),
+            &self.meter,
+            &self.cancel,
+        )
     }
 }
 

@@ -16,12 +16,12 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{
     Backup, Job, OnConflict, Outcome, Phase, RestoreMethod, RestoreOrder, RestoreOutcome, TtlPolicy,
 };
+use crate::ops::parts::Parts as Store;
 use crate::redis::{Address, Door, Info, Ledger, Node, leader, let_go};
-use crate::vault::Vault;
 
 /// One attempt of a restore job.
 pub(super) struct Attempt {
-    pub(super) vault: Arc<dyn Vault>,
+    pub(super) store: Store,
     pub(super) catalog: Arc<dyn Catalog>,
     pub(super) runtime: Handle,
     pub(super) job: Job,
@@ -123,7 +123,7 @@ impl Attempt {
 
     pub(super) fn parts(&self) -> Parts<'_> {
         Parts {
-            vault: &*self.vault,
+            store: &self.store,
             runtime: &self.runtime,
             backup: &self.backup,
             order: &self.order,

@@ -191,7 +191,7 @@ impl Engine {
         let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
         let reach = self.reach(&backup, order).await?;
         Ok(Attempt {
-            vault: self.vault.clone(),
+            store: self.parts.clone(),
             catalog: self.catalog.clone(),
             runtime: Handle::current(),
             job: job.clone(),
@@ -209,6 +209,7 @@ impl Engine {
     async fn resolve(&self, scope: &Scope, wanted: &RestoreRequest) -> Result<Resolved> {
         wanted::check(&wanted.choice)?;
         let backup = self.visible_backup(scope, wanted.backup).await?;
+        self.parts.check_readable(&backup.parts).await?;
         let mut order = RestoreOrder {
             url: String::new(),
             instance: None,
@@ -263,7 +264,7 @@ impl Engine {
 
     /// The plan, and what tells its target from every other one.
     async fn plan(&self, resolved: Arc<Resolved>) -> Result<(RestorePlan, String)> {
-        let attempt_parts = (self.vault.clone(), Handle::current(), self.clock.now());
+        let attempt_parts = (self.parts.clone(), Handle::current(), self.clock.now());
         let planning = tokio::task::spawn_blocking(move || {
             let Resolved { backup, order, reach } = &*resolved;
             let cancel = CancellationToken::new();
@@ -273,8 +274,8 @@ impl Engine {
             let mut plan = planning.plan();
             let readable = plan.refusals.is_empty() && backup.size_bytes() <= READ_FOR_PLAN_BYTES;
             if readable && planning.needs_trial(plan.method) {
-                let (vault, runtime, now) = attempt_parts;
-                let parts = wanted::Parts { vault: &*vault, runtime: &runtime, backup, order, now };
+                let (store, runtime, now) = attempt_parts;
+                let parts = wanted::Parts { store: &store, runtime: &runtime, backup, order, now };
                 if let Err(error) = parts.try_all(plan.method, survey.format(), &cancel) {
                     plan.refusals.push(Failure::from(&error));
                 }

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, KeyChoice, OnConflict, Part, RestoreMethod, RestoreOrder, TtlPolicy};
 use crate::ops::part_reader::PartReader;
-use crate::vault::{AttemptKey, ObjectKey, Vault};
+use crate::ops::parts::Parts as Store;
+use crate::vault::AttemptKey;
 
 /// Most words of each kind that a choice has, and most bytes of one.
 const MOST_WORDS: usize = 1000;
@@ -47,7 +48,7 @@ fn kinds(names: &[String]) -> Result<Vec<ValueKind>> {
 /// The parts of a backup, and what is wanted of them.
 #[derive(Clone, Copy)]
 pub(super) struct Parts<'a> {
-    pub(super) vault: &'a dyn Vault,
+    pub(super) store: &'a Store,
     pub(super) runtime: &'a Handle,
     pub(super) backup: &'a Backup,
     pub(super) order: &'a RestoreOrder,
@@ -64,8 +65,7 @@ impl Parts<'_> {
             backup: self.backup.id,
             attempt: self.backup.attempt,
         };
-        let key = ObjectKey::Part(attempt, part.sealed.shard);
-        let object = self.runtime.block_on(self.vault.open(&key))?.ok_or_else(|| {
+        let object = self.runtime.block_on(self.store.open(&attempt, &part.sealed))?.ok_or_else(|| {
             Error::new(
                 Kind::Corrupt,
                 "OBJECT_DAMAGED",

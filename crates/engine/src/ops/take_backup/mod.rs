@@ -46,7 +46,7 @@ impl Engine {
             attempt: job.attempt,
         };
         let sealed = match self.capture_set(instance, &attempt, meter, cancel).await {
-            Ok(set) => self.commit(&backup, job, &attempt, &set).await,
+            Ok(set) => self.commit(&backup, job, &attempt, &set, cancel).await,
             Err(error) => Err(error),
         };
         let Err(error) = sealed else { return Ok(()) };
@@ -84,12 +84,14 @@ impl Engine {
         meter: &Arc<Meter>,
         cancel: &CancellationToken,
     ) -> Result<CapturedSet> {
+        let repository = &self.settings.repository;
         let order = SetOrder {
             source: self.source(&instance)?,
             instance: Arc::new(instance),
             attempt: attempt.clone(),
             spool: self.settings.work_dir.clone(),
-            vault: self.vault.clone(),
+            store: self.parts.clone(),
+            sealing: self.parts.sealing(repository.compress, repository.encrypt).await?,
             catalog: self.catalog.clone(),
             clock: self.clock.clone(),
             hosts: self.hosts.clone(),
@@ -110,13 +112,14 @@ impl Engine {
         })
     }
 
-    /// Writes the manifest, which commits the attempt, and then the row that names it.
+    /// Reads back what was stored, writes the manifest, which commits the attempt, and then the row that names it.
     async fn commit(
         &self,
         backup: &Backup,
         job: &Job,
         attempt: &AttemptKey,
         set: &CapturedSet,
+        cancel: &CancellationToken,
     ) -> Result<()> {
         crash_point(CrashPoint::SetCaptured);
         let record = Record::of(set, backup, job.started_at.unwrap_or(job.created_at))?;
@@ -128,6 +131,7 @@ impl Engine {
             )
             .hint("it begins anew by itself"));
         }
+        self.read_back(attempt, &record.parts, cancel).await?;
         let numbers =
             self.catalog.mint_numbers(u32::try_from(record.parts.len()).unwrap_or(u32::MAX)).await?;
         let parts: Vec<_> = numbers.into_iter().zip(record.parts.clone()).collect();
@@ -192,7 +196,7 @@ pub(super) fn manifest_of(
             .iter()
             .map(|(number, part)| ManifestPart {
                 number: *number,
-                object: ObjectKey::Part(attempt.clone(), part.shard).name(),
+                object: ObjectKey::Part(attempt.clone(), part.shard, part.encoding).name(),
                 sealed: part.clone(),
             })
             .collect(),

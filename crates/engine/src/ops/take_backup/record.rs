@@ -188,10 +188,11 @@ fn sealed_part(backup: &Backup, started_at: Timestamp, shard: u32, captured: &Ca
     SealedPart {
         shard,
         file_name: format!("{}_{stamp}_{shard}.rdb", backup.instance),
-        size_bytes: captured.size_bytes,
+        size_bytes: captured.stored.plain_bytes,
         sha256: captured.sha256.clone(),
-        stored_bytes: captured.size_bytes,
-        stored_sha256: captured.sha256.clone(),
+        stored_bytes: captured.stored.bytes,
+        stored_sha256: captured.stored.sha256.as_ref().unwrap_or(&captured.sha256).clone(),
+        encoding: captured.stored.encoding,
         report: snapshot_report(captured),
         origin: Some(captured.origin.clone()),
     }

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind};
 /// Longest quotation of a store.
 const LONGEST_QUOTE: usize = 400;
 
-/// What stores call a bucket without room (MinIO, Ceph and vendors' quotas).
+/// What stores call a bucket without room (`MinIO`, Ceph and vendors' quotas).
 const FULL: [&str; 5] =
     ["StorageFull", "QuotaExceeded", "InsufficientCapacity", "EntityTooLarge", "Insufficient Storage"];
 /// What stores call a clock that is wrong.

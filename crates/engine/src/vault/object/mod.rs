@@ -1,4 +1,4 @@
-//! The repository in an object store, through OpenDAL. What a store says is not believed where a mistake would lose a
+//! The repository in an object store, through the crate `opendal`. What a store says is not believed where a mistake would lose a
 //! backup: sizes are asked for after writing, conditions are no lock, and what is read has to be of the length asked for.
 
 mod breaker;
@@ -23,6 +23,7 @@ use opendal::options::{ListOptions, ReadOptions, WriteOptions};
 use opendal::raw::BoxedStaticFuture;
 use opendal::{ErrorKind, Execute, Executor, Metadata, Operator};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::layout::{ACCOUNTS, MANIFEST};
@@ -42,6 +43,8 @@ const SMALL: Patience = Patience { timeout: Duration::from_secs(20), retries: 4 
 const BULK: Patience = Patience { timeout: Duration::from_mins(2), retries: 6 };
 /// Longest life of a presigned URL; the stores allow no more.
 const LONGEST_PRESIGNED: Duration = Duration::from_hours(7 * 24);
+/// Requests for pieces at once, in the whole process.
+const MOST_PIECES: usize = 24;
 /// How often idle streams are looked through.
 const EXPIRY: Duration = Duration::from_secs(10);
 
@@ -77,6 +80,8 @@ struct Inner {
     shown: String,
     breaker: Breaker,
     streams: Streams,
+    /// Places of requests for pieces: what is on its way takes memory.
+    pieces: Semaphore,
     expires_streams: AtomicBool,
     tasks: TaskTracker,
     runtime: Handle,
@@ -109,6 +114,7 @@ impl ObjectVault {
             options,
             breaker: Breaker::default(),
             streams: Streams::default(),
+            pieces: Semaphore::new(MOST_PIECES),
             expires_streams: AtomicBool::new(false),
             tasks,
             runtime,

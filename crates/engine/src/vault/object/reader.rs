@@ -26,7 +26,7 @@ const STEP_BYTES: usize = 256 * 1024;
 const STREAM_BYTES: u64 = 64 * 1024 * 1024;
 /// Streams at once, in the whole process: each holds what its connection has read ahead, up to about 600 KiB if its
 /// reader is slow. More readers than that make a request for each piece.
-const MOST_STREAMS: usize = 48;
+const MOST_STREAMS: usize = 32;
 /// How long a stream waits for its reader.
 const IDLE: Duration = Duration::from_secs(10);
 /// Ends of reads that are remembered, to know who reads on.
@@ -162,15 +162,12 @@ impl StoreReader {
 
     /// Exactly `at..until`, in a request of its own.
     async fn range(&self, at: u64, until: u64) -> Result<Bytes> {
+        let place = self.inner.pieces.acquire().await;
+        let _place = place.map_err(|error| Error::internal("no place for a request", error))?;
         let mut stream = self.request(at, until, None).await?;
         let want = usize::try_from(until - at).unwrap_or(usize::MAX);
-        let first = self.next(&mut stream, want).await?;
-        if first.len() == want {
-            self.finish(stream).await?;
-            return Ok(first);
-        }
+        // Copied, for what comes is part of the connection's larger buffer and would keep it.
         let mut all = Vec::with_capacity(want);
-        all.extend_from_slice(&first);
         while all.len() < want {
             all.extend_from_slice(&self.next(&mut stream, want - all.len()).await?);
         }

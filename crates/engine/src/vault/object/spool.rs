@@ -5,16 +5,16 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
 use crate::error::{Error, Kind, Result};
 
 /// Bytes that wait in memory before the file is used.
-const MEMORY_BYTES: usize = 8 * 1024 * 1024;
-/// Bytes that come back from the file at a time.
-const SEGMENT_BYTES: usize = 1024 * 1024;
+const MEMORY_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of a segment: all memory of an upload is made of them, and they are used again and again.
+const SEGMENT_BYTES: usize = 512 * 1024;
 
 /// What lies between a writer and its upload.
 pub(super) struct Spool {
@@ -25,12 +25,52 @@ pub(super) struct Spool {
     file_bytes: u64,
     /// What is written, for warnings.
     shown: String,
+    segments: Arc<Segments>,
+}
+
+/// Segments that nobody uses now.
+#[derive(Default)]
+struct Segments(Mutex<Vec<Vec<u8>>>);
+
+impl Segments {
+    /// An empty one.
+    fn take(&self) -> Vec<u8> {
+        let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        free.unwrap_or_else(|| Vec::with_capacity(SEGMENT_BYTES))
+    }
+
+    /// Bytes that bring their segment back when they are dropped.
+    fn lend(self: &Arc<Self>, bytes: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Segment { bytes, home: self.clone() })
+    }
+}
+
+struct Segment {
+    bytes: Vec<u8>,
+    home: Arc<Segments>,
+}
+
+impl AsRef<[u8]> for Segment {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        self.home.0.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
 }
 
 #[derive(Default)]
 struct State {
     /// The oldest bytes.
     memory: VecDeque<Bytes>,
+    /// Those after them, in a segment that has room left.
+    filling: Vec<u8>,
+    /// Bytes of both.
     memory_bytes: usize,
     /// The bytes after those in memory: from `read` to `written`, each position modulo the file's size.
     file: Option<File>,
@@ -39,6 +79,8 @@ struct State {
     ended: bool,
     /// One of the two sides takes no more part in it.
     closed: bool,
+    /// A writer waits for room.
+    waiting: bool,
     warned: bool,
 }
 
@@ -49,7 +91,8 @@ pub(super) struct Closed;
 impl Spool {
     /// An empty one, whose file would lie in `folder` without a name.
     pub(super) fn new(folder: PathBuf, file_bytes: u64, shown: String) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), folder, file_bytes, shown }
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Self { state, changed, folder, file_bytes, shown, segments: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -68,16 +111,18 @@ impl Spool {
                 return Ok(Err(Closed));
             }
             let file_is_empty = state.written == state.read;
-            if file_is_empty && (state.memory.is_empty() || state.memory_bytes + bytes.len() <= MEMORY_BYTES)
+            if file_is_empty && (state.memory_bytes == 0 || state.memory_bytes + bytes.len() <= MEMORY_BYTES)
             {
-                state.memory.push_back(Bytes::copy_from_slice(bytes));
-                state.memory_bytes += bytes.len();
+                self.push_to_memory(&mut state, bytes);
                 bytes = &[];
             } else {
                 let written = self.push_to_file(&mut state, bytes)?;
                 if written == 0 {
                     self.warn(&mut state);
+                    state.waiting = true;
+                    self.changed.notify_all();
                     state = self.wait(state);
+                    state.waiting = false;
                     continue;
                 }
                 bytes = &bytes[written..];
@@ -85,6 +130,22 @@ impl Spool {
             self.changed.notify_all();
         }
         Ok(if state.closed { Err(Closed) } else { Ok(()) })
+    }
+
+    fn push_to_memory(&self, state: &mut State, mut bytes: &[u8]) {
+        state.memory_bytes += bytes.len();
+        while !bytes.is_empty() {
+            if state.filling.capacity() == 0 {
+                state.filling = self.segments.take();
+            }
+            let (now, later) = bytes.split_at(bytes.len().min(SEGMENT_BYTES - state.filling.len()));
+            state.filling.extend_from_slice(now);
+            bytes = later;
+            if state.filling.len() == SEGMENT_BYTES {
+                let full = std::mem::take(&mut state.filling);
+                state.memory.push_back(self.segments.lend(full));
+            }
+        }
     }
 
     /// Appends to the file what fits there at once; 0 if it is full.
@@ -131,7 +192,7 @@ impl Spool {
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
-        (state.memory, state.file) = (VecDeque::new(), None);
+        (state.memory, state.filling, state.file) = (VecDeque::new(), Vec::new(), None);
         self.changed.notify_all();
     }
 
@@ -162,6 +223,12 @@ impl Spool {
 
     /// The oldest bytes, at most `most`; `None` if there are none.
     fn next(&self, state: &mut State, most: usize) -> Result<Option<Bytes>> {
+        // A segment goes out full, unless nothing more can come into it: small writes do not become many segments.
+        let is_last = state.ended || state.waiting || state.written > state.read;
+        if state.memory.is_empty() && !state.filling.is_empty() && is_last {
+            let last = std::mem::take(&mut state.filling);
+            state.memory.push_back(self.segments.lend(last));
+        }
         if let Some(oldest) = state.memory.front_mut() {
             let piece = oldest.split_to(oldest.len().min(most));
             if oldest.is_empty() {
@@ -174,13 +241,14 @@ impl Spool {
         let at = state.read % self.file_bytes;
         let length = (state.written - state.read).min(self.file_bytes - at);
         let length = usize::try_from(length).unwrap_or(most).min(most).min(SEGMENT_BYTES);
-        let mut piece = vec![0; length];
+        let mut piece = self.segments.take();
+        piece.resize(length, 0);
         file.read_exact_at(&mut piece, at).map_err(|error| {
             Error::new(Kind::Internal, "STORAGE_FAILED", format!("cannot read the spool of {}", self.shown))
                 .because(error)
         })?;
         state.read += length as u64;
-        Ok(Some(Bytes::from(piece)))
+        Ok(Some(self.segments.lend(piece)))
     }
 }
 
@@ -239,7 +307,7 @@ mod tests {
     #[test]
     fn a_writer_goes_on_until_memory_and_file_are_full_and_not_beyond() {
         let spool = spool(1_000_000);
-        let sent = bytes(9_000_000);
+        let sent = bytes(5_000_000);
         for chunk in sent.chunks(1_000_000) {
             spool.push(chunk).unwrap().unwrap();
         }
@@ -253,6 +321,20 @@ mod tests {
         assert!(!pushed.is_finished());
         assert!(spool.take(sent.len()).unwrap().unwrap().concat() == sent);
         assert!(pushed.join().unwrap());
+    }
+
+    #[test]
+    fn small_writes_share_segments_and_those_come_back() {
+        let spool = spool(0);
+        for _ in 0..3 {
+            for _ in 0..2000 {
+                spool.push(&[7; 1000]).unwrap().unwrap();
+            }
+            let pieces = spool.take(3 * SEGMENT_BYTES).unwrap().unwrap();
+            assert_eq!(pieces.len(), 3);
+            drop(pieces);
+        }
+        assert!(spool.segments.0.lock().unwrap().len() <= 5);
     }
 
     #[test]

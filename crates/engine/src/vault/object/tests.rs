@@ -67,7 +67,7 @@ fn part() -> ObjectKey {
         backup: BackupId::mint(jiff::Timestamp::UNIX_EPOCH),
         attempt: 1,
     };
-    ObjectKey::Part(attempt, 0)
+    ObjectKey::Part(attempt, 0, crate::model::Encoding::PLAIN)
 }
 
 /// Files of the server that are no whole objects of ours.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use keystow_engine::ops::{Deliverable, DeliveryNote, Engine, Passage};
+use keystow_engine::vault::ObjectStream;
 use rustix::fs::sendfile;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
@@ -54,6 +55,9 @@ impl Transfer {
     }
 
     async fn send_rest(&mut self, to: &mut Peer) -> io::Result<()> {
+        if let Some(stream) = self.part.reader.stream(self.at..self.until) {
+            return self.send_stream(stream, to).await;
+        }
         let mut piece = Vec::new();
         while self.at < self.until {
             self.wait_for_leave().await;
@@ -71,6 +75,26 @@ impl Transfer {
                 bytes.len() as u64
             };
             self.sent(sent);
+        }
+        Ok(())
+    }
+
+    /// Sends what is stored otherwise than it is delivered.
+    async fn send_stream(&mut self, mut stream: Box<dyn ObjectStream>, to: &mut Peer) -> io::Result<()> {
+        while self.at < self.until {
+            let piece = stream.next().await.map_err(io::Error::other)?;
+            if piece.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let mut rest = piece;
+            while !rest.is_empty() {
+                self.wait_for_leave().await;
+                let step = usize::try_from(self.passage.step(rest.len() as u64)).unwrap_or(rest.len());
+                let (now, later) = rest.split_at(step.clamp(1, rest.len()));
+                to.write(now).await?;
+                self.sent(now.len() as u64);
+                rest = later;
+            }
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod jobs;
 mod links;
 mod openapi;
 pub(super) mod problem;
+mod repository;
 mod restores;
 mod rows;
 mod status;
@@ -55,6 +56,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(restores::routes())
         .merge(jobs::routes())
         .merge(access::routes())
+        .merge(repository::routes())
         .merge(audit::routes())
         .merge(status::routes())
 }
