@@ -12,7 +12,7 @@ BENCH ?= all
 tool_python = PYTHONPATH=$(CURDIR)/tools $(CURDIR)/.tools/py/bin/python -B
 
 .DEFAULT_GOAL := help
-.PHONY: help build release test lint unit sdk servers stores matrix faults demo bench fuzz setup clean
+.PHONY: help build release test lint unit sdk servers nodes stores matrix faults demo bench fuzz setup clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,7 @@ test: ## Install what is missing, then lint and run every test
 	@$(MAKE) --no-print-directory sdk
 	@$(MAKE) --no-print-directory servers
 	@$(MAKE) --no-print-directory stores
+	@$(MAKE) --no-print-directory nodes
 	@$(MAKE) --no-print-directory matrix MATRIX=quick
 	@$(MAKE) --no-print-directory faults KILLS=10 FAULTS=20
 	@echo '==> everything passed'
@@ -54,6 +55,12 @@ servers: build ## Load relabelled files into Redis and Valkey servers of many ve
 	@echo '==> servers of many versions'
 	@cd crates/keystow/tests/servers && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> every server loads what was relabelled for it"
+
+nodes: build ## Share one PostgreSQL between two nodes, kill one, restart the database (JOBS backups)
+	@tools/setup.sh redis postgres sdk
+	@echo '==> several nodes'
+	@cd crates/keystow/tests/nodes && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
+	@echo "==> the nodes share what they know and what they do"
 
 stores: build ## Keep backups in S3 servers, through their faults too
 	@tools/setup.sh redis sdk

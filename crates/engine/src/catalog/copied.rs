@@ -124,6 +124,9 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("audit", "too long, and of no use without its own past"),
     ("access", "too long"),
     ("log_head", "of the two logs"),
+    ("node", "of processes that run"),
+    ("turn", "of captures that were under way"),
+    ("backup_tally", "counted by the database"),
 ];
 
 /// Columns that change with every contact or look and are worth no copy of their own.

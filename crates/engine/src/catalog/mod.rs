@@ -20,8 +20,8 @@ use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
     CatalogVitals, Debt, Failure, Instance, InstanceFilter, InstanceId, Job, JobFilter, Lease,
-    LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Number, Outcome, Page, Part, Progress,
-    Project, ProjectId, RememberedLink, RevocationScope, SealedPart, ServerFacts,
+    LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Node, Number, Outcome, Page, Part,
+    Progress, Project, ProjectId, RememberedLink, RevocationScope, SealedPart, SeenNode, ServerFacts,
 };
 
 pub use copied::{CopiedRow, CopiedRows};
@@ -37,6 +37,21 @@ pub trait Catalog: Send + Sync {
     async fn note(&self, name: &str) -> Result<Option<String>>;
     /// Writes a named fact about the catalog itself.
     async fn set_note(&self, name: &str, value: &str) -> Result<()>;
+
+    /// Whether other nodes may have it open at the same time.
+    fn is_shared(&self) -> bool;
+
+    // Nodes
+    /// Says that a node is there, and holds it and these turns of its for so long from `now`.
+    async fn beat(&self, node: &Node, turns: &[String], now: Timestamp, hold: Duration) -> Result<()>;
+    /// A node goes; its turns are free.
+    async fn leave(&self, node: &str) -> Result<()>;
+    /// Every node that was seen in the last day, by host.
+    async fn nodes(&self, now: Timestamp) -> Result<Vec<SeenNode>>;
+    /// Takes the turn of that name for a node. `false` = another node has it. A node that has it already holds it longer.
+    async fn take_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool>;
+    /// Gives up a turn; one that another node has by now stays there.
+    async fn give_turn(&self, name: &str, node: &str) -> Result<()>;
 
     // Accounts, projects, access keys
     /// Adds an account; `CONFLICT` if it exists.

@@ -311,7 +311,7 @@ pub enum Unit {
 }
 
 /// Which backups to list, newest first unless it says otherwise.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackupFilter {
     /// Only of instances in this project.
     pub project: Option<ProjectId>,

@@ -11,6 +11,7 @@ mod id;
 mod instance;
 mod job;
 mod link;
+mod node;
 mod place;
 mod report;
 mod restore;
@@ -37,6 +38,7 @@ pub use link::{
     DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, RememberedLink, RevocationScope,
     Throughput,
 };
+pub use node::{Node, NodeRole, SeenNode};
 pub use place::Place;
 pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, ManifestPlace, SnapshotReport};
 pub use restore::{
@@ -58,7 +60,7 @@ pub struct Listed<T> {
 }
 
 /// Which records of a list to return.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// Records to skip.
     pub offset: u64,

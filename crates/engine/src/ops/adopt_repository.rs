@@ -32,7 +32,13 @@ impl Engine {
                     .because(error)
             })?,
             None if known.is_some() => return Err(other("repository.json is missing")),
-            None => self.mark().await?,
+            None => match self.mark().await {
+                // Another node on the same catalog is starting as well.
+                Err(error) if error.code == "OBJECT_EXISTS" => {
+                    return Box::pin(self.adopt_repository()).await;
+                }
+                marked => marked?,
+            },
         };
         if mark.format > FORMAT {
             return Err(Error::new(

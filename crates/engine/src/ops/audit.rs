@@ -270,6 +270,7 @@ mod tests {
         "links",
         "plan_restore",
         "projects",
+        "repository",
         "share_backup",
         // Writes down what a server said of itself.
         "test_instance",

@@ -69,7 +69,11 @@ impl Engine {
                 name: "default".to_owned(),
                 created_at: self.clock.now(),
             };
-            self.catalog.add_account(&account).await?;
+            match self.catalog.add_account(&account).await {
+                // Another node was first, and shows the key there.
+                Err(error) if error.kind == Kind::Conflict => return Ok(None),
+                added => added?,
+            }
             self.store_key(new, account.id, None).await.map(Some)
         })
         .await

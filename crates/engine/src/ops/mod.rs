@@ -21,6 +21,7 @@ mod list;
 mod login;
 mod manifest;
 mod meter;
+mod nodes;
 mod part_reader;
 mod parts;
 mod read_back;
@@ -39,10 +40,12 @@ mod sign_in;
 mod sweep;
 mod take_backup;
 mod tokens;
+mod turns;
 mod vitals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
@@ -61,6 +64,7 @@ use jiff::Timestamp;
 use keyring::{KeyRing, Node};
 use knowledge::Knowledge;
 use parts::Parts;
+use turns::Turns;
 
 pub use access_log::DeliveryNote;
 pub use capture::ImportFile;
@@ -117,12 +121,14 @@ pub struct Engine {
     key_links: Knowledge<String, Option<Timestamp>>,
     restrictions: Knowledge<String, LinkRestriction>,
     instances: Knowledge<String, Instance>,
-    /// Where captures wait for each other.
-    hosts: Arc<capture::Hosts>,
     /// Imports that may run at once.
     imports: Semaphore,
-    /// Whose turn it is to change a source's setting, or to put it back.
-    turns: Arc<capture::Turns>,
+    /// Names this run of the process.
+    node: String,
+    /// How many nodes answer APIs.
+    api_nodes: AtomicU32,
+    /// Where this and other nodes wait for each other.
+    turns: Arc<Turns>,
     /// Told when this node has written a job; others find it by looking.
     job_written: Notify,
 }
@@ -202,6 +208,8 @@ impl Engine {
         let replaced: Vec<_> = root.derive_all("audit/1").iter().skip(1).map(|key| **key).collect();
         let node = Node::load(settings.repository.identity_file.as_ref(), settings.repository.encrypt)?;
         let ring = Arc::new(KeyRing::new(vault.clone(), hmac_keys("keys/1"), node));
+        let run = uuid::Uuid::new_v4().simple().to_string();
+        let turns = Arc::new(Turns::new(catalog.clone(), clock.clone(), run.clone()));
         Ok(Self {
             catalog,
             parts: Parts::new(vault.clone(), ring.clone()),
@@ -224,9 +232,10 @@ impl Engine {
             key_links: Knowledge::new(MOST_KNOWN),
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
-            hosts: Arc::default(),
             imports: Semaphore::new(import::AT_ONCE),
-            turns: Arc::default(),
+            turns,
+            node: run,
+            api_nodes: AtomicU32::new(1),
             job_written: Notify::new(),
         })
     }

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
-use super::capture::Source;
+use super::capture::{Source, setting_of};
 use crate::error::{Error, Result};
 use crate::model::Debt;
 use crate::redis::{Connection, discover, write_setting};
@@ -14,7 +14,7 @@ impl Engine {
         let mut left = 0;
         for debt in self.catalog.debts().await? {
             // A capture under way has borrowed it, and puts it back itself.
-            let Some(_turn) = self.turns.take(&debt.node) else {
+            let Some(_turn) = self.turns.take(setting_of(&debt.node)).await? else {
                 left += 1;
                 continue;
             };

@@ -40,6 +40,12 @@ impl Engine {
         Ok(swept)
     }
 
+    /// Sweeps beside other nodes; `None` while one of them does.
+    pub async fn sweep_in_turn(&self) -> Result<Option<Swept>> {
+        let Some(_turn) = self.turns.take("sweep".to_owned()).await? else { return Ok(None) };
+        self.sweep(false).await.map(Some)
+    }
+
     /// Removes an attempt; 0 if it cannot be removed now, as where the store keeps a lock on it. The next sweep sees.
     async fn sweep_away(&self, stored: &StoredAttempt) -> u64 {
         match self.vault.remove_attempt(&stored.key).await {

@@ -4,8 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use keystow_engine::Kind;
-use keystow_engine::model::{AuditEntry, AuditFilter, AuditHead, BackupRef, LinkRestriction, Role, Secret};
-use keystow_engine::ops::{BackupOrder, InstanceChange, LinkOrder, NewInstance, NewKey, NewLogin};
+use keystow_engine::model::{
+    AuditEntry, AuditFilter, AuditHead, Backup, BackupRef, LinkRestriction, Role, Secret,
+};
+use keystow_engine::ops::{
+    BackupOrder, InstanceChange, IssuedLink, LinkOrder, NewInstance, NewKey, NewLogin,
+};
 use rusqlite::Connection;
 
 use crate::fake::{primary, small_snapshot, with_length};
@@ -39,11 +43,8 @@ fn actions(entries: &[AuditEntry]) -> Vec<(&str, &str, &str)> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_change_is_in_the_log_without_its_secrets() {
-    let mut world = World::new().await;
-    let address: IpAddr = "198.51.100.7".parse().unwrap();
-    world.admin = world.admin.clone().calling(Some(address), "ucloud");
+/// Every kind of change once, `backup.protect` twice.
+async fn change_everything(world: &World) -> (Backup, IssuedLink) {
     let (engine, admin) = (world.engine.clone(), world.admin.clone());
     let source = Server::start(&["--requirepass", "canary-1"]);
     world.add("crs-1", &source.url().replace("redis://", "redis://:canary-1@")).await.unwrap();
@@ -76,6 +77,16 @@ async fn every_change_is_in_the_log_without_its_secrets() {
     engine.delete_backup(&admin, which).await.unwrap();
     engine.delete_instance(&admin, &backup.instance).await.unwrap();
     engine.revoke_key(&admin, "AK1").await.unwrap();
+    (backup, link)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_change_is_in_the_log_without_its_secrets() {
+    let mut world = World::new().await;
+    let address: IpAddr = "198.51.100.7".parse().unwrap();
+    world.admin = world.admin.clone().calling(Some(address), "ucloud");
+    let admin = world.admin.clone();
+    let (backup, link) = change_everything(&world).await;
 
     let log = world.log().await;
     let expected = [

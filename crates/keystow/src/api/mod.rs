@@ -7,6 +7,7 @@ mod import;
 mod instance;
 mod job;
 mod link;
+mod node;
 mod problem;
 mod repository;
 mod restore;
@@ -28,6 +29,7 @@ pub(crate) use job::{JobList, JobRow, ProgressRow};
 pub(crate) use link::{
     IssuedLinks, LinkList, LinkRow, LinkUsageRow, NewLinkRequest, RememberedLinkRow, RevokeRequest,
 };
+pub(crate) use node::ServiceNodeRow;
 pub(crate) use problem::Problem;
 pub(crate) use repository::{NewRecipientRequest, RecipientRow, RepositoryRow};
 pub(crate) use restore::{

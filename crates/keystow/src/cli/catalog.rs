@@ -14,6 +14,7 @@ use super::offline::OfflineArgs;
 use super::output::{Output, moment, pairs, plain};
 use super::serve::keep_admin_key;
 use crate::api::CatalogCopyRow;
+use crate::config::CatalogPlace;
 use crate::failure::{Exit, Failure};
 
 /// Verbs of `catalog`.
@@ -72,16 +73,23 @@ pub(super) async fn run(command: CatalogCommand, context: &Context) -> Result<()
 async fn rebuild(args: &RebuildArgs, output: Output) -> Result<(), Failure> {
     let service = args.service.open()?;
     let root = service.source.load()?;
-    let path = service.config.catalog_path()?;
-    let moved_aside = if args.force { move_aside(&path)? } else { None };
-    let (catalog, vault) = (service.catalog().await?, service.vault()?);
+    let moved_aside = match (args.force, service.config.catalog_place()?) {
+        (false, _) => None,
+        (true, CatalogPlace::Sqlite(path)) => move_aside(&path)?,
+        (true, CatalogPlace::Postgres(_)) => {
+            return Err(Failure::usage("a catalog in PostgreSQL cannot be moved aside here")
+                .hint("make an empty database, and name it in catalog.url"));
+        }
+    };
+    let (opened, vault) = (service.catalog().await?, service.vault()?);
+    let catalog = opened.shared();
     let (root, copy, begun) = begin_rebuild(&*catalog, &*vault, root).await?;
     let engine = service.engine(catalog.clone(), vault, &root)?;
     let rebuilt = engine.rebuild(copy.as_ref(), begun, &told(output)).await?;
     if let Some(key) = &rebuilt.admin_key {
         keep_admin_key(&service.config.data_dir, key)?;
     }
-    catalog.close().await;
+    opened.close().await;
     let is_whole = rebuilt.damaged_manifests.is_empty()
         && rebuilt.damaged_events.is_empty()
         && rebuilt.damaged_parts.is_empty();

@@ -41,6 +41,7 @@ pub(crate) struct ShowArgs {
 pub(crate) fn run(command: &ConfigCommand, json: bool) -> Result<(), Failure> {
     let (ConfigCommand::Show(ShowArgs { file, .. }) | ConfigCommand::Check(file)) = command;
     let args = ServeArgs {
+        roles: Vec::new(),
         config: file.config.clone(),
         data_dir: None,
         api: None,

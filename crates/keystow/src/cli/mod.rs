@@ -21,6 +21,7 @@ mod key;
 mod link;
 mod login;
 mod new_file;
+mod node;
 mod offline;
 mod output;
 mod progress;
@@ -121,6 +122,9 @@ enum Command {
     /// What the workers are doing
     #[command(subcommand, visible_alias = "jobs")]
     Job(job::JobCommand),
+    /// The processes that serve the catalog
+    #[command(subcommand, visible_alias = "nodes")]
+    Node(node::NodeCommand),
     /// Download a backup: parallel, resumable, checked
     Fetch(fetch::FetchArgs),
     /// Take in RDB files that were made elsewhere
@@ -190,6 +194,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Project(command) => project::run(command, &context).await,
         Command::Repository(command) => repository::run(command, &context).await,
         Command::Job(command) => job::run(command, &context).await,
+        Command::Node(command) => node::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
         Command::Import(args) => import::run(args, &context).await,
         Command::Restore(args) => restore::run(*args, &context).await,
@@ -252,6 +257,7 @@ mod tests {
             "keystow repository recipients remove ann",
             "keystow repository rotate-identity",
             "keystow job cancel 7",
+            "keystow node list --json",
             "keystow fetch http://h/f?x=1 -o f -j 8",
             "keystow restore b --to redis://h:1 --user u --password-file f --sentinel-user s --sentinel-password-file g",
             "keystow restore b --to rediss://h:1 --tls-ca a --tls-cert c --tls-key k --tls-server-name n --as commands",

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use clap::Args;
 use keystow_engine::Result;
 use keystow_engine::access::{RootKey, RootKeySource};
-use keystow_engine::catalog::{Catalog, SqliteCatalog};
+use keystow_engine::catalog::Catalog;
 use keystow_engine::clock::Clock;
 use keystow_engine::ops::Engine;
 use keystow_engine::vault::Vault;
 
-use super::serve::{self, ServeArgs};
+use super::serve::{self, OpenCatalog, ServeArgs};
 use crate::config::Config;
 
 /// Which service.
@@ -42,6 +42,7 @@ impl OfflineArgs {
             api: None,
             download: None,
             intranet: None,
+            roles: Vec::new(),
             insecure_http: false,
         };
         Config::read(&args.layers()?)
@@ -57,8 +58,8 @@ impl OfflineArgs {
 
 impl Offline {
     /// The catalog, made if absent.
-    pub(super) async fn catalog(&self) -> Result<Arc<SqliteCatalog>> {
-        Ok(Arc::new(SqliteCatalog::open(&self.config.catalog_path()?).await?))
+    pub(super) async fn catalog(&self) -> Result<OpenCatalog> {
+        OpenCatalog::open(&self.config).await
     }
 
     /// The repository.

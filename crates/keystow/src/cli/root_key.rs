@@ -98,7 +98,8 @@ pub(super) fn was_copied(data_dir: &Path) -> Option<bool> {
 
 async fn rotate(args: RotateArgs, output: Output) -> Result<(), Failure> {
     let service = args.service.open()?;
-    let catalog = service.catalog().await?;
+    let opened = service.catalog().await?;
+    let catalog = opened.shared();
     let new = NewKey::find(&service, args.to)?;
     let rotated = if is_rotated_to(&*catalog, &new.key).await? {
         // An earlier run was stopped before the key was in its place.
@@ -120,7 +121,7 @@ async fn rotate(args: RotateArgs, output: Output) -> Result<(), Failure> {
     if let Err(error) = engine.copy_catalog_if_due().await {
         output.warn(&format!("the catalog could not be copied into the repository: {error}"));
     }
-    catalog.close().await;
+    opened.close().await;
     let shown = json!({"generation": rotated.generation, "secrets": rotated.secrets});
     output.value(&shown, |_| {
         format!("root key {} is in use, {} secrets were sealed anew\n", rotated.generation, rotated.secrets)

@@ -9,22 +9,26 @@ use std::time::Duration;
 
 use clap::Args;
 use keystow_engine::access::RootKey;
-use keystow_engine::catalog::{Catalog, SqliteCatalog};
+use keystow_engine::catalog::{Catalog, PostgresCatalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
-use keystow_engine::model::Throughput;
+use keystow_engine::model::{Node, NodeRole, Throughput};
 use keystow_engine::ops::{
     DRILLS, DrillSettings, Engine, IssuedKey, RepositorySettings, Settings, Verify,
     refuse_unfinished_rebuild, settle_root_key,
 };
 use keystow_engine::redis::{Timeouts, throwaway};
-use keystow_engine::work::{WorkerSettings, collect_debts, keep_copies, run_worker, write_access_log};
+use keystow_engine::work::{
+    WorkerSettings, collect_debts, keep_copies, keep_seen, keep_swept, run_worker, write_access_log,
+};
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{self, Config, DialectConfig, Layers, LogFormat, NetworkConfig, RegionConfig};
+use crate::config::{
+    self, CatalogPlace, Config, DialectConfig, Layers, LogFormat, NetworkConfig, RegionConfig,
+};
 use crate::failure::Failure;
 use crate::http::{
     Certificates, DialectRules, Entrance, Limits, LinkLives, Listener, Listeners, Region, Rules, TlsFiles,
@@ -49,6 +53,9 @@ pub(crate) struct ServeArgs {
     /// Address of intranet downloads
     #[arg(long, value_name = "ADDR")]
     pub(crate) intranet: Option<String>,
+    /// What this node does: any of api, download, worker, scheduler, with commas between
+    #[arg(long, value_name = "ROLES", value_delimiter = ',')]
+    pub(crate) roles: Vec<String>,
     /// Listen beyond loopback without TLS, because the network is trusted
     #[arg(long)]
     pub(crate) insecure_http: bool,
@@ -63,7 +70,9 @@ impl ServeArgs {
         }
         layers.add_environment(std::env::vars())?;
         let data_dir = self.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let roles = (!self.roles.is_empty()).then(|| self.roles.join(","));
         let flags = [
+            ("roles", roles.as_deref(), "--roles"),
             ("data_dir", data_dir.as_deref(), "--data-dir"),
             ("listen.api", self.api.as_deref(), "--api"),
             ("listen.download", self.download.as_deref(), "--download"),
@@ -90,17 +99,12 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     if let Some(key) = &admin {
         keep_admin_key(&config.data_dir, key)?;
     }
-    recover(&engine, &*catalog).await?;
+    recover(&engine, &catalog).await?;
 
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     greet(&config, admin.as_ref());
     serve(&engine, listeners, limits(&config), rules(&config), config.metrics.open, &tracker, &stop);
-    for number in 1..=config.work.workers {
-        let settings =
-            WorkerSettings { name: format!("{}/{number}", std::process::id()), ..WorkerSettings::default() };
-        tracker.spawn(run_worker(engine.clone(), settings, stop.clone()));
-    }
-    tracker.spawn(collect_debts(engine.clone(), stop.clone()));
+    work(&config, &engine, catalog.is_shared(), &tracker, &stop);
     tracker.spawn(keep_copies(engine.clone(), stop.clone()));
     tracker.spawn(write_access_log(engine.clone(), config.log.access_keep.0, stop.clone()));
     say("ready");
@@ -111,6 +115,46 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     }
     catalog.close().await;
     Ok(())
+}
+
+/// The host's name, for people.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .or_else(|_| std::fs::read_to_string("/etc/hostname"));
+    name.map_or_else(|_| "unknown".to_owned(), |name| name.trim().to_owned())
+}
+
+/// Starts what nobody asks for: what the node's roles say, and the word to the other nodes that it is there.
+fn work(
+    config: &Config,
+    engine: &Arc<Engine>,
+    is_shared: bool,
+    tracker: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let node = Node {
+        id: engine.node_id().to_owned(),
+        host: host_name(),
+        roles: config.roles.iter().map(|role| role.0).collect(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: engine.clock().now(),
+    };
+    let name: String = node.id.chars().take(8).collect();
+    tracker.spawn(keep_seen(engine.clone(), node, stop.clone()));
+    if config.has_role(NodeRole::Worker) {
+        for number in 1..=config.work.workers {
+            let settings = WorkerSettings {
+                name: format!("{name}/{number}"),
+                lease: config.work.lease.0,
+                ..WorkerSettings::default()
+            };
+            tracker.spawn(run_worker(engine.clone(), settings, stop.clone()));
+        }
+        tracker.spawn(collect_debts(engine.clone(), stop.clone()));
+        if is_shared {
+            tracker.spawn(keep_swept(engine.clone(), stop.clone()));
+        }
+    }
 }
 
 fn start_log(config: &Config) -> Result<()> {
@@ -170,13 +214,19 @@ async fn bind(config: &mut Config) -> Result<Listeners> {
     }
     let [api, download, intranet] = entrances(config)?;
     let (listen, links) = (&mut config.listen, &mut config.links);
-    let public = one("download", &mut listen.download, Some(&mut links.public_url)).await?;
-    let private = one("intranet", &mut listen.intranet, Some(&mut links.intranet_url)).await?;
-    Ok(Listeners {
-        api: Listener { socket: one("api", &mut listen.api, None).await?, entrance: api },
-        download: Listener { socket: public, entrance: download },
-        intranet: Listener { socket: private, entrance: intranet },
-    })
+    let has = |role| config.roles.contains(&config::Role(role));
+    let mut listeners = Listeners { api: None, download: None, intranet: None };
+    if has(NodeRole::Download) {
+        let socket = one("download", &mut listen.download, Some(&mut links.public_url)).await?;
+        listeners.download = Some(Listener { socket, entrance: download });
+        let socket = one("intranet", &mut listen.intranet, Some(&mut links.intranet_url)).await?;
+        listeners.intranet = Some(Listener { socket, entrance: intranet });
+    }
+    if has(NodeRole::Api) {
+        let socket = one("api", &mut listen.api, None).await?;
+        listeners.api = Some(Listener { socket, entrance: api });
+    }
+    Ok(listeners)
 }
 
 /// How the three listeners take connections in.
@@ -197,14 +247,50 @@ fn entrances(config: &Config) -> Result<[Entrance; 3]> {
     ])
 }
 
-async fn open(config: &Config) -> Result<(Arc<Engine>, Arc<SqliteCatalog>)> {
-    let catalog = Arc::new(SqliteCatalog::open(&config.catalog_path()?).await?);
-    refuse_unfinished_rebuild(&*catalog).await?;
-    let root = root_key(config, &*catalog).await?;
+/// The catalog, in whichever database.
+pub(super) enum OpenCatalog {
+    Sqlite(Arc<SqliteCatalog>),
+    Postgres(Arc<PostgresCatalog>),
+}
+
+impl OpenCatalog {
+    pub(super) async fn open(config: &Config) -> Result<Self> {
+        Ok(match config.catalog_place()? {
+            CatalogPlace::Sqlite(path) => Self::Sqlite(Arc::new(SqliteCatalog::open(&path).await?)),
+            CatalogPlace::Postgres(options) => {
+                Self::Postgres(Arc::new(PostgresCatalog::open(&options).await?))
+            }
+        })
+    }
+
+    pub(super) fn shared(&self) -> Arc<dyn Catalog> {
+        match self {
+            Self::Sqlite(catalog) => catalog.clone(),
+            Self::Postgres(catalog) => catalog.clone(),
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.shared().is_shared()
+    }
+
+    pub(super) async fn close(&self) {
+        match self {
+            Self::Sqlite(catalog) => catalog.close().await,
+            Self::Postgres(catalog) => catalog.close().await,
+        }
+    }
+}
+
+async fn open(config: &Config) -> Result<(Arc<Engine>, OpenCatalog)> {
+    let catalog = OpenCatalog::open(config).await?;
+    let facts = catalog.shared();
+    refuse_unfinished_rebuild(&*facts).await?;
+    let root = root_key(config, &*facts).await?;
     let work_dir = work_dir(config)?;
     let vault = config.open_vault(&work_dir)?;
     let settings = settings(config, work_dir);
-    let engine = Arc::new(Engine::new(catalog.clone(), vault, Clock::system(), &root, settings)?);
+    let engine = Arc::new(Engine::new(facts, vault, Clock::system(), &root, settings)?);
     engine.adopt_repository().await?;
     Ok((engine, catalog))
 }
@@ -293,9 +379,13 @@ fn work_dir(config: &Config) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Gives back the jobs of a server that died, and removes what it left half done. Safe because of the lock.
-async fn recover(engine: &Engine, catalog: &dyn Catalog) -> Result<()> {
-    let jobs = catalog.surrender_leases().await?;
+/// Gives back the jobs of a server that died, and removes what it left half done. Safe because of the lock, where the
+/// catalog is this node's own. With others beside it, leases run out by themselves, and the sweep waits for its turn.
+async fn recover(engine: &Engine, catalog: &OpenCatalog) -> Result<()> {
+    if catalog.is_shared() {
+        return Ok(());
+    }
+    let jobs = catalog.shared().surrender_leases().await?;
     let swept = engine.sweep(true).await?;
     if jobs > 0 || swept.unfinished > 0 || swept.attempts > 0 {
         tracing::warn!(
@@ -396,12 +486,22 @@ fn greet(config: &Config, admin: Option<&IssuedKey>) {
         Some(_) => format!("{address} (TLS)"),
         None => format!("{address}"),
     };
-    say(&format!(
-        "listening  api {}  downloads public {}  intranet {}",
-        shown(config::Listener::Api, config.listen.api),
-        shown(config::Listener::Download, config.listen.download),
-        shown(config::Listener::Intranet, config.listen.intranet),
-    ));
+    if config.has_role(NodeRole::Api) && config.has_role(NodeRole::Download) {
+        say(&format!(
+            "listening  api {}  downloads public {}  intranet {}",
+            shown(config::Listener::Api, config.listen.api),
+            shown(config::Listener::Download, config.listen.download),
+            shown(config::Listener::Intranet, config.listen.intranet),
+        ));
+    } else if config.has_role(NodeRole::Api) {
+        say(&format!("listening  api {}", shown(config::Listener::Api, config.listen.api)));
+    } else if config.has_role(NodeRole::Download) {
+        say(&format!(
+            "listening  downloads public {}  intranet {}",
+            shown(config::Listener::Download, config.listen.download),
+            shown(config::Listener::Intranet, config.listen.intranet),
+        ));
+    }
 }
 
 /// A line for people, on stderr.

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keystow_engine::access::RootKeySource;
+use keystow_engine::catalog::PostgresOptions;
+use keystow_engine::model::{NodeRole, Secret};
 use keystow_engine::{Error, Kind, Result};
 use serde::Deserialize;
 
@@ -32,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// Empty = a file in the data directory.
     pub(crate) root_key: String,
+    pub(crate) roles: Vec<Role>,
     pub(crate) listen: Listen,
     pub(crate) tls: Tls,
     pub(crate) catalog: Catalog,
@@ -65,6 +68,27 @@ pub(crate) struct Listen {
     pub(crate) proxy_protocol: Vec<Listener>,
 }
 
+/// What a node does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Role(pub(crate) NodeRole);
+
+impl TryFrom<String> for Role {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        text.parse().map(Self).map_err(|error: Error| error.message.into_owned())
+    }
+}
+
+/// Which catalog.
+pub(crate) enum CatalogPlace {
+    /// A file of this node's own.
+    Sqlite(PathBuf),
+    /// A database that several nodes may share.
+    Postgres(PostgresOptions),
+}
+
 /// One of the three listeners.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -78,6 +102,9 @@ pub(crate) enum Listener {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Catalog {
     pub(crate) url: String,
+    /// Empty = the password is in the URL, or none is asked for.
+    pub(crate) password_file: PathBuf,
+    pub(crate) connections: u32,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -145,6 +172,7 @@ pub(crate) struct Source {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Work {
     pub(crate) workers: usize,
+    pub(crate) lease: Period,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -217,6 +245,15 @@ impl Config {
         self.root_key_source()?;
         self.repository.check(self.links.mode)?;
         naming::check(self)?;
+        if self.roles.is_empty() {
+            return Err(invalid("roles names none, so this node would do nothing"));
+        }
+        if self.catalog.connections == 0 {
+            return Err(invalid("catalog.connections is at least 1"));
+        }
+        if self.work.lease.0 > Duration::from_hours(1) {
+            return Err(invalid("work.lease is at most 1h"));
+        }
         if self.work.workers == 0 || self.limits.connections == 0 || self.limits.body_bytes == 0 {
             return Err(invalid("work.workers, limits.connections and limits.body_bytes are at least 1"));
         }
@@ -254,9 +291,31 @@ impl Config {
         }
     }
 
-    /// The catalog's file.
-    pub(crate) fn catalog_path(&self) -> Result<PathBuf> {
-        path_of(&self.catalog.url, "sqlite://", "catalog.url", &self.data_dir, "catalog.db")
+    /// Whether this node does that.
+    pub(crate) fn has_role(&self, role: NodeRole) -> bool {
+        self.roles.contains(&Role(role))
+    }
+
+    /// Where the catalog is.
+    pub(crate) fn catalog_place(&self) -> Result<CatalogPlace> {
+        let url = &self.catalog.url;
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            let path = path_of(url, "sqlite://", "catalog.url", &self.data_dir, "catalog.db")?;
+            return Ok(CatalogPlace::Sqlite(path));
+        }
+        let file = &self.catalog.password_file;
+        let password = if file.as_os_str().is_empty() {
+            None
+        } else {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| invalid(format!("cannot read {}", file.display())).because(error))?;
+            Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
+        };
+        Ok(CatalogPlace::Postgres(PostgresOptions {
+            url: Secret::new(url.as_str()),
+            password,
+            connections: self.catalog.connections,
+        }))
     }
 }
 

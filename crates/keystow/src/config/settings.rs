@@ -94,7 +94,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("tls.intranet.key", r#""""#, "as tls.key, for listen.intranet alone"),
     setting("tls.intranet.client_ca", r#""""#, "as tls.client_ca, for listen.intranet alone"),
     setting("tls.intranet.off", "false", "plain HTTP on listen.intranet, whatever tls.cert says"),
-    setting("catalog.url", r#""""#, "sqlite:///path; empty = catalog.db in data_dir"),
+    setting("roles", r#"["api", "download", "worker", "scheduler"]"#, "what this node does"),
+    setting(
+        "catalog.url",
+        r#""""#,
+        "sqlite:///path or postgres://user@host/database; empty = catalog.db in data_dir",
+    ),
+    setting("catalog.password_file", r#""""#, "file with the password of the PostgreSQL user"),
+    setting("catalog.connections", "10", "connections to PostgreSQL at most"),
     setting(
         "repository.url",
         r#""""#,
@@ -185,6 +192,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "time that lost servers are looked for behind Sentinel and in a cluster",
     ),
     setting("work.workers", "2", "jobs done at once"),
+    setting("work.lease", r#""30s""#, "time without a sign after which a node's job is another's"),
     setting(
         "restore.advertise",
         r#""""#,

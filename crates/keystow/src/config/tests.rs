@@ -12,7 +12,8 @@ fn the_defaults_are_a_whole_configuration() {
     let config = Config::read(&Layers::new()).unwrap();
     assert_eq!(config.links.public_url, "http://127.0.0.1:7361");
     assert_eq!(config.links.ttl.alibaba.0, Duration::from_hours(24));
-    assert_eq!(config.catalog_path().unwrap(), Path::new("./keystow-data/catalog.db"));
+    let CatalogPlace::Sqlite(path) = config.catalog_place().unwrap() else { panic!("another database") };
+    assert_eq!(path, Path::new("./keystow-data/catalog.db"));
 }
 
 #[test]

@@ -160,6 +160,8 @@ impl Dialects {
         }
         let action = action(dialect, request);
         let rate = rules.rates.get(&action).copied().unwrap_or(rules.rate);
+        // The rate is that of all nodes together; each admits its share.
+        let rate = rate.div_ceil(self.engine.api_nodes());
         let now = self.engine.clock().now();
         self.throttle.admit(dialect.name(), &action, who.account().as_str(), rate, now)
     }

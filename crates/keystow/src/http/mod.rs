@@ -33,14 +33,14 @@ pub(crate) struct Listener {
     pub(crate) entrance: Entrance,
 }
 
-/// All three.
+/// Those that this node has.
 pub(crate) struct Listeners {
-    pub(crate) api: Listener,
-    pub(crate) download: Listener,
-    pub(crate) intranet: Listener,
+    pub(crate) api: Option<Listener>,
+    pub(crate) download: Option<Listener>,
+    pub(crate) intranet: Option<Listener>,
 }
 
-/// Accepts on all three until `stop`. What is under way then goes on in `tracker`.
+/// Accepts on all of them until `stop`. What is under way then goes on in `tracker`.
 pub(crate) fn serve(
     engine: &Arc<Engine>,
     listeners: Listeners,
@@ -51,23 +51,27 @@ pub(crate) fn serve(
     stop: &CancellationToken,
 ) {
     let all = [&listeners.api, &listeners.download, &listeners.intranet];
-    let certificates = all.into_iter().filter_map(|listener| listener.entrance.tls.clone()).collect();
+    let certificates =
+        all.into_iter().flatten().filter_map(|listener| listener.entrance.tls.clone()).collect();
     tracker.spawn(tls::keep_fresh(certificates, stop.clone()));
-    let requests = metrics::requests();
-    let native = native::Native {
-        engine: engine.clone(),
-        link_ttl: rules.lives.native,
-        requests: requests.clone(),
-        open_metrics,
-        stop: stop.clone(),
-    };
-    let dialects = Dialects::new(engine.clone(), Arc::new(rules), limits.body_bytes, requests);
-    let router = native::router(native).fallback(|request| dialects.answer(request));
-    let api = accept::Routed(router);
-    tracker.spawn(accept::accept(listeners.api, limits, api, tracker.clone(), stop.clone()));
+    if let Some(listener) = listeners.api {
+        let requests = metrics::requests();
+        let native = native::Native {
+            engine: engine.clone(),
+            link_ttl: rules.lives.native,
+            requests: requests.clone(),
+            open_metrics,
+            stop: stop.clone(),
+        };
+        let dialects = Dialects::new(engine.clone(), Arc::new(rules), limits.body_bytes, requests);
+        let router = native::router(native).fallback(|request| dialects.answer(request));
+        let api = accept::Routed(router);
+        tracker.spawn(accept::accept(listener, limits, api, tracker.clone(), stop.clone()));
+    }
     for (listener, network) in
         [(listeners.download, Network::Public), (listeners.intranet, Network::Intranet)]
     {
+        let Some(listener) = listener else { continue };
         let service = download::Downloads::new(engine.clone(), network);
         tracker.spawn(accept::accept(listener, limits, service, tracker.clone(), stop.clone()));
     }

@@ -10,6 +10,7 @@ mod debts;
 mod instances;
 mod jobs;
 mod links;
+mod nodes;
 mod nonces;
 mod vitals;
 
@@ -32,6 +33,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     backups::run(&open).await;
     jobs::run(&open).await;
     links::run(&open).await;
+    nodes::run(&open).await;
     nonces::run(&open).await;
     debts::run(&open).await;
     copies::run(&open).await;

@@ -42,6 +42,9 @@ type Store = PostgresCatalog;
 type Db = Postgres;
 type Row = PgRow;
 
+/// Whether several nodes may have it open.
+const IS_SHARED: bool = true;
+
 /// The function that finds a text in another, counted from 1; 0 = it is not in there.
 const POSITION: &str = "strpos";
 
@@ -63,6 +66,7 @@ pub(super) const CHANGES: &[Change] = &[
     (7, "audit and access", include_str!("../migrations/postgres/0007_audit_and_access.sql")),
     (8, "links with limits", include_str!("../migrations/postgres/0008_links_with_limits.sql")),
     (9, "keys and copies", include_str!("../migrations/postgres/0009_keys_and_copies.sql")),
+    (10, "nodes, turns and tallies", include_str!("../migrations/postgres/0010_nodes_turns_and_tallies.sql")),
 ];
 
 /// How long a call waits for a connection: long enough for a restart of the server, short enough for a client.

@@ -153,11 +153,9 @@ pub(super) async fn list(
             "SELECT b.*, p.number AS part_number FROM backup b LEFT JOIN part p ON p.backup = b.id",
         ),
     };
-    let total: i64 = matching(count, account, filter)
-        .build_query_scalar()
-        .fetch_one(&catalog.reader)
-        .await
-        .map_err(|error| failed(&error))?;
+    let mut counted = tallied(account, filter).unwrap_or_else(|| matching(count, account, filter));
+    let total: i64 =
+        counted.build_query_scalar().fetch_one(&catalog.reader).await.map_err(|error| failed(&error))?;
     let mut query = matching(select, account, filter);
     query.push(if filter.oldest_first {
         " ORDER BY b.created_at, b.number"
@@ -194,6 +192,48 @@ fn by_part(found: &[Row]) -> Result<Vec<Backup>> {
     Ok(backups)
 }
 
+/// How many backups match, from their tallies: a list that asks for no more than this must not depend on how many there
+/// are.
+fn tallied(account: &AccountId, filter: &BackupFilter) -> Option<QueryBuilder<Db>> {
+    let plain = BackupFilter {
+        project: filter.project.clone(),
+        instance: filter.instance.clone(),
+        states: filter.states.clone(),
+        page: filter.page,
+        oldest_first: filter.oldest_first,
+        unit: Unit::Set,
+        ..BackupFilter::default()
+    };
+    if *filter != plain {
+        return None;
+    }
+    let mut query = QueryBuilder::new(
+        "SELECT CAST(COALESCE(SUM(backups), 0) AS BIGINT) FROM backup_tally WHERE account = ",
+    );
+    query.push_bind(account.as_str().to_owned());
+    if let Some(project) = &filter.project {
+        query.push(" AND project = ").push_bind(project.as_str().to_owned());
+    }
+    if let Some(instance) = &filter.instance {
+        query.push(" AND instance = ").push_bind(instance.as_str().to_owned());
+    }
+    in_states(&mut query, "state", &filter.states);
+    Some(query)
+}
+
+/// A state is one of these; no states = any but `expired`.
+fn in_states(query: &mut QueryBuilder<Db>, column: &str, states: &[BackupState]) {
+    if states.is_empty() {
+        query.push(format!(" AND {column} <> 'expired'"));
+        return;
+    }
+    let mut list = query.push(format!(" AND {column} IN (")).separated(", ");
+    for state in states {
+        list.push_bind(state.as_str());
+    }
+    query.push(")");
+}
+
 fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) -> QueryBuilder<Db> {
     let mut query = QueryBuilder::new(select);
     query.push(" WHERE b.account = ").push_bind(account.as_str().to_owned());
@@ -223,15 +263,7 @@ fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) ->
     if let Some(until) = filter.until {
         query.push(" AND COALESCE(b.started_at, b.created_at) <= ").push_bind(micros(until));
     }
-    if filter.states.is_empty() {
-        query.push(" AND b.state <> 'expired'");
-    } else {
-        let mut list = query.push(" AND b.state IN (").separated(", ");
-        for state in &filter.states {
-            list.push_bind(state.as_str());
-        }
-        query.push(")");
-    }
+    in_states(&mut query, "b.state", &filter.states);
     if let Some(text) = &filter.instance_search {
         place::containing(&mut query, ["b.instance", "b.instance_name"], text);
     }

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Store, access_log, accounts, audit, backups, copies, debts, instances, jobs, links, nonces, notes,
-    sealed, vitals,
+    IS_SHARED, Store, access_log, accounts, audit, backups, copies, debts, instances, jobs, links, nodes,
+    nonces, notes, sealed, vitals,
 };
 use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
 use crate::error::Result;
@@ -15,7 +15,8 @@ use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Instance,
     InstanceFilter, InstanceId, Job, JobFilter, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewJob,
-    Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ServerFacts,
+    Node, Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope,
+    SeenNode, ServerFacts,
 };
 
 #[async_trait]
@@ -26,6 +27,30 @@ impl Catalog for Store {
 
     async fn set_note(&self, name: &str, value: &str) -> Result<()> {
         notes::set(self, name, value).await
+    }
+
+    fn is_shared(&self) -> bool {
+        IS_SHARED
+    }
+
+    async fn beat(&self, node: &Node, turns: &[String], now: Timestamp, hold: Duration) -> Result<()> {
+        nodes::beat(self, node, turns, now, hold).await
+    }
+
+    async fn leave(&self, node: &str) -> Result<()> {
+        nodes::leave(self, node).await
+    }
+
+    async fn nodes(&self, now: Timestamp) -> Result<Vec<SeenNode>> {
+        nodes::all(self, now).await
+    }
+
+    async fn take_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool> {
+        nodes::take_turn(self, name, node, now, hold).await
+    }
+
+    async fn give_turn(&self, name: &str, node: &str) -> Result<()> {
+        nodes::give_turn(self, name, node).await
     }
 
     async fn add_account(&self, account: &Account) -> Result<()> {

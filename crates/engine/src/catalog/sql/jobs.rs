@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, QueryBuilder, Transaction};
 
-use super::{Db, Store, failed, next_number, now_at, place, rows};
+use super::{Db, Store, failed, length, next_number, now_at, place, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
@@ -133,11 +133,6 @@ pub(super) async fn claim(
     Ok(Some(job))
 }
 
-/// A length of time as the database adds it to a moment.
-fn length(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 2)
-}
-
 pub(super) async fn renew(
     catalog: &Store,
     lease: &Lease,
@@ -174,6 +169,8 @@ pub(super) async fn surrender(catalog: &Store) -> Result<u64> {
         "UPDATE backup SET state = 'queued' WHERE state IN ('queued', 'running') AND state = 'running'",
         // Promises made to transfers that died with the process.
         "UPDATE link SET reserved_bytes = 0 WHERE reserved_bytes > 0",
+        "DELETE FROM turn",
+        "DELETE FROM node",
     ] {
         sqlx::query(statement).execute(&mut *tx).await.map_err(|error| failed(&error))?;
     }

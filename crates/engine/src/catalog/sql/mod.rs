@@ -2,7 +2,7 @@
 //!
 //! What the adapters bring: `Db` and its `Row`, the `Store` with its pools (`reader`, `writer`), `write()` for a
 //! transaction that is alone and `find()` for single rows, `failed()` for errors; and what the databases spell
-//! differently: `POSITION`, `json_field()` and `now_at()`. All else is text that both understand: `$1` binds, TEXT,
+//! differently: `IS_SHARED`, `POSITION`, `json_field()` and `now_at()`. All else is text that both understand: `$1` binds, TEXT,
 //! BIGINT and bytes, `ON CONFLICT`, `RETURNING`.
 
 mod access_log;
@@ -15,6 +15,7 @@ mod debts;
 mod instances;
 pub(super) mod jobs;
 mod links;
+mod nodes;
 mod nonces;
 mod notes;
 mod place;
@@ -23,9 +24,11 @@ pub(super) mod schema;
 mod sealed;
 mod vitals;
 
+use std::time::Duration;
+
 use sqlx::Transaction;
 
-use super::{Db, POSITION, Row, Store, failed, json_field, now_at};
+use super::{Db, IS_SHARED, POSITION, Row, Store, failed, json_field, now_at};
 use crate::catalog::Key;
 use crate::error::Result;
 use crate::model::Number;
@@ -33,6 +36,11 @@ use crate::model::Number;
 /// The row breaks a unique index or a primary key.
 fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// A length of time as the database adds it to a moment.
+fn length(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 2)
 }
 
 /// The next number of the one sequence.

@@ -10,8 +10,8 @@ use super::{Row, failed};
 use crate::error::{Error, Result};
 use crate::model::{
     AccessKey, AccessRecord, Account, AuditEntry, AuditFacts, Backup, Debt, DeliveryBudget, Instance,
-    InstanceVitals, Job, JobKind, JobState, LinkUsage, ListedJob, Number, Project, RememberedLink,
-    Throughput,
+    InstanceVitals, Job, JobKind, JobState, LinkUsage, ListedJob, Node, Number, Project, RememberedLink,
+    SeenNode, Throughput,
 };
 
 /// A row, from whichever library read it.
@@ -243,6 +243,24 @@ pub(super) fn job(row: &impl Columns) -> Result<Job> {
         created_at: moment(row, "created_at")?,
         started_at: moment_option(row, "started_at")?,
         ended_at: moment_option(row, "ended_at")?,
+    })
+}
+
+/// A node with the column `alive`.
+pub(super) fn node(row: &impl Columns) -> Result<SeenNode> {
+    let roles = text(row, "roles")?.split(',').filter(|role| !role.is_empty());
+    // A role that only a newer program has is none that this one could speak of.
+    let roles = roles.filter_map(|role| role.parse().ok()).collect();
+    Ok(SeenNode {
+        node: Node {
+            id: owned(row, "id")?,
+            host: owned(row, "host")?,
+            roles,
+            version: owned(row, "version")?,
+            started_at: moment(row, "started_at")?,
+        },
+        seen_at: moment(row, "seen_at")?,
+        alive: flag(row, "alive")?,
     })
 }
 

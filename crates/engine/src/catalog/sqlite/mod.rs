@@ -30,6 +30,9 @@ type Store = SqliteCatalog;
 type Db = Sqlite;
 type Row = SqliteRow;
 
+/// Whether several nodes may have it open.
+const IS_SHARED: bool = false;
+
 /// The function that finds a text in another, counted from 1; 0 = it is not in there.
 const POSITION: &str = "instr";
 
@@ -53,6 +56,7 @@ pub(super) const CHANGES: &[Change] = &[
     (7, "audit and access", include_str!("../migrations/sqlite/0007_audit_and_access.sql")),
     (8, "links with limits", include_str!("../migrations/sqlite/0008_links_with_limits.sql")),
     (9, "keys and copies", include_str!("../migrations/sqlite/0009_keys_and_copies.sql")),
+    (10, "nodes, turns and tallies", include_str!("../migrations/sqlite/0010_nodes_turns_and_tallies.sql")),
 ];
 
 impl SqliteCatalog {
@@ -309,6 +313,31 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_newer_catalog_is_opened_only_where_its_program_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let catalog = SqliteCatalog::open(&path).await.unwrap();
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             VALUES (999, 'later', 1, x'00', 0)",
+        )
+        .execute(&catalog.writer)
+        .await
+        .unwrap();
+        catalog.set_note("oldest_program", "998").await.unwrap();
+        catalog.close().await;
+        assert_eq!(SqliteCatalog::open(&path).await.err().unwrap().code, "CATALOG_NEWER");
+        let newer = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&path)).await.unwrap();
+        sqlx::query("UPDATE note SET value = '5' WHERE name = 'oldest_program'")
+            .execute(&newer)
+            .await
+            .unwrap();
+        newer.close().await;
+        let catalog = SqliteCatalog::open(&path).await.unwrap();
+        assert_eq!(catalog.note("oldest_program").await.unwrap().as_deref(), Some("5"), "it stays theirs");
     }
 
     #[tokio::test]

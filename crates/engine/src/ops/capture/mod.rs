@@ -16,6 +16,7 @@ use keystow_rdb::{Fault, Report};
 use tokio_util::sync::CancellationToken;
 
 use super::meter::{Gauge, Meter};
+use super::turns::Turns;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::crash::{CrashPoint, crash_point};
@@ -26,9 +27,9 @@ use crate::vault::codec::{PartWriter, Stored};
 pub use import::ImportFile;
 pub(super) use import::{Incoming, import_set};
 use proof::Proven;
-pub(super) use set::{CapturedSet, Hosts, SetOrder};
-pub(super) use uncompressed::Turns;
+pub(super) use set::{CapturedSet, SetOrder};
 use uncompressed::Uncompressed;
+pub(super) use uncompressed::setting_of;
 
 /// How often a node that is saving is looked at again, once a second, before it is taken for busy.
 const PATIENCE_WITH_SAVING: u32 = 60;

@@ -1,22 +1,22 @@
 //! All shards of an instance: found, taken side by side but one at a time on each host, and looked at again.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Captured, ShardOrder, Source, Turns};
+use super::{Captured, ShardOrder, Source};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Instance, Slots, Topology};
 use crate::ops::Meter;
 use crate::ops::parts::Parts;
+use crate::ops::turns::Turns;
 use crate::redis::{Choice, Layout, Shard, discover};
 use crate::vault::AttemptKey;
 use crate::vault::codec::Sealing;
@@ -41,7 +41,6 @@ pub(in crate::ops) struct SetOrder {
     pub(in crate::ops) sealing: Sealing,
     pub(in crate::ops) catalog: Arc<dyn Catalog>,
     pub(in crate::ops) clock: Clock,
-    pub(in crate::ops) hosts: Arc<Hosts>,
     pub(in crate::ops) turns: Arc<Turns>,
     /// How long lost nodes are looked for.
     pub(in crate::ops) fail_over: Duration,
@@ -56,19 +55,6 @@ pub(in crate::ops) struct CapturedSet {
     pub(in crate::ops) after: Option<Result<Layout>>,
     /// By shard of `before`.
     pub(in crate::ops) shards: Vec<Result<Captured>>,
-}
-
-/// One full sync at a time on each host, whatever instances its nodes belong to.
-#[derive(Debug, Default)]
-pub(in crate::ops) struct Hosts(Mutex<HashMap<String, Arc<Semaphore>>>);
-
-impl Hosts {
-    /// The host's one place.
-    fn place(&self, host: String) -> Arc<Semaphore> {
-        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.retain(|_, place| Arc::strong_count(place) > 1);
-        hosts.entry(host).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
-    }
 }
 
 impl SetOrder {
@@ -184,11 +170,8 @@ impl SetOrder {
     }
 
     async fn capture_node(&self, shard: &Shard, choice: Choice) -> Result<Captured> {
-        let place = self.hosts.place(choice.node.host().to_owned());
-        let one_at_a_time = tokio::select! {
-            permit = place.acquire_owned() => permit.map_err(|error| Error::internal("no place on a host", error))?,
-            () = self.cancel.cancelled() => return Err(Error::cancelled()),
-        };
+        // One full sync at a time on each host, whatever instances its nodes belong to, and whichever of us asks.
+        let one_at_a_time = self.turns.wait(format!("host {}", choice.node.host()), &self.cancel).await?;
         let forked = Arc::new(AtomicBool::new(false));
         let (order, slots, index) = (self.clone(), shard.slots.clone(), shard.index);
         let work = {
@@ -238,20 +221,4 @@ impl SetOrder {
 fn not_run() -> Error {
     Error::new(Kind::Unreachable, "SHARD_UNREACHABLE", "the shard has no node that could be asked")
         .hint("look at the cluster's nodes: keystow instance test")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_host_has_one_place_for_all_its_nodes() {
-        let hosts = Hosts::default();
-        let first = hosts.place("a".to_owned()).acquire_owned().await.unwrap();
-        assert!(hosts.place("a".to_owned()).try_acquire_owned().is_err());
-        let other = hosts.place("b".to_owned()).try_acquire_owned().unwrap();
-        drop((first, other));
-        assert!(hosts.place("a".to_owned()).try_acquire_owned().is_ok());
-        assert_eq!(hosts.0.lock().unwrap().len(), 1, "hosts that nobody uses are forgotten");
-    }
 }

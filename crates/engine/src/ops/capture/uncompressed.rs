@@ -1,41 +1,21 @@
 //! The source's `rdbcompression`, switched off around its fork: the snapshot comes faster, and the source's setting is
 //! put back in every case, also after a crash of ours (the debt is written down first).
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
 use crate::catalog::Catalog;
 use crate::error::Result;
 use crate::model::{Debt, Instance};
+use crate::ops::turns::{Turn, Turns};
 use crate::redis::{Connection, read_setting, write_setting};
 
 const SETTING: &str = "rdbcompression";
 
-/// The nodes whose setting this process is changing or putting back. Whoever has a node's [`Turn`] is alone with it.
-#[derive(Debug, Default)]
-pub(in crate::ops) struct Turns(Mutex<HashSet<String>>);
-
-/// A node's turn; dropping gives it to the next.
-#[derive(Debug)]
-pub(in crate::ops) struct Turn {
-    turns: Arc<Turns>,
-    node: String,
-}
-
-impl Turns {
-    /// The turn of a node, by its URL; `None` while somebody has it.
-    pub(in crate::ops) fn take(self: &Arc<Self>, node: &str) -> Option<Turn> {
-        let is_free = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(node.to_owned());
-        is_free.then(|| Turn { turns: self.clone(), node: node.to_owned() })
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.turns.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.node);
-    }
+/// The name of the turn to change a node's setting, or to put it back: whoever has it is alone with it.
+pub(in crate::ops) fn setting_of(node: &str) -> String {
+    format!("setting {node}")
 }
 
 /// The setting is switched off. Dropping puts it back as well as it can; what cannot be put back stays written down.
@@ -57,7 +37,9 @@ impl<'a> Uncompressed<'a> {
         turns: &Arc<Turns>,
         instance: &Instance,
     ) -> Result<Option<Self>> {
-        let Some(turn) = turns.take(&connection.node().to_string()) else { return Ok(None) };
+        let node = connection.node().to_string();
+        let turn = Handle::current().block_on(turns.take(setting_of(&node)))?;
+        let Some(turn) = turn else { return Ok(None) };
         let Some(value) = read_setting(&mut connection, SETTING)?.filter(|value| value == "yes") else {
             return Ok(None);
         };
@@ -94,20 +76,5 @@ impl Drop for Uncompressed<'_> {
         if let Err(error) = self.restore() {
             tracing::warn!(node = %self.debt.node, %error, "cannot put rdbcompression back yet; it is tried again");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_is_one_ones_turn() {
-        let turns = Arc::<Turns>::default();
-        let first = turns.take("redis://a:1").unwrap();
-        assert!(turns.take("redis://a:1").is_none());
-        assert!(turns.take("redis://b:1").is_some());
-        drop(first);
-        assert!(turns.take("redis://a:1").is_some());
     }
 }

@@ -94,7 +94,6 @@ impl Engine {
             sealing: self.parts.sealing(repository.compress, repository.encrypt).await?,
             catalog: self.catalog.clone(),
             clock: self.clock.clone(),
-            hosts: self.hosts.clone(),
             turns: self.turns.clone(),
             fail_over: self.settings.fail_over,
             meter: meter.clone(),

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -26,6 +27,8 @@ pub(super) struct Spool {
     /// What is written, for warnings.
     shown: String,
     segments: Arc<Segments>,
+    /// Whether somebody was told that the source has to wait.
+    warned: AtomicBool,
 }
 
 /// Segments that nobody uses now.
@@ -81,7 +84,6 @@ struct State {
     closed: bool,
     /// A writer waits for room.
     waiting: bool,
-    warned: bool,
 }
 
 /// One side finds that the other has left.
@@ -92,7 +94,8 @@ impl Spool {
     /// An empty one, whose file would lie in `folder` without a name.
     pub(super) fn new(folder: PathBuf, file_bytes: u64, shown: String) -> Self {
         let (state, changed) = (Mutex::default(), Condvar::new());
-        Self { state, changed, folder, file_bytes, shown, segments: Arc::default() }
+        let (segments, warned) = (Arc::default(), AtomicBool::new(false));
+        Self { state, changed, folder, file_bytes, shown, segments, warned }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -118,7 +121,7 @@ impl Spool {
             } else {
                 let written = self.push_to_file(&mut state, bytes)?;
                 if written == 0 {
-                    self.warn(&mut state);
+                    self.warn();
                     state.waiting = true;
                     self.changed.notify_all();
                     state = self.wait(state);
@@ -172,9 +175,8 @@ impl Spool {
         Ok(length)
     }
 
-    fn warn(&self, state: &mut State) {
-        if !state.warned {
-            state.warned = true;
+    fn warn(&self) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 object = self.shown,
                 "the store is slower than the source, and repository.spool is full: the source has to wait"
@@ -315,7 +317,7 @@ mod tests {
             let spool = spool.clone();
             move || spool.push(b"one more").unwrap().is_ok()
         });
-        while !spool.lock().warned {
+        while !spool.warned.load(Ordering::Relaxed) {
             thread::yield_now();
         }
         assert!(!pushed.is_finished());

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::model::{AccountId, BackupId, Secret};
+use crate::model::{AccountId, BackupId, Encoding, Secret};
 use crate::vault::contract;
 
 #[path = "../../../examples/s3_server/server.rs"]
@@ -67,7 +67,7 @@ fn part() -> ObjectKey {
         backup: BackupId::mint(jiff::Timestamp::UNIX_EPOCH),
         attempt: 1,
     };
-    ObjectKey::Part(attempt, 0, crate::model::Encoding::PLAIN)
+    ObjectKey::Part(attempt, 0, Encoding::PLAIN)
 }
 
 /// Files of the server that are no whole objects of ours.
@@ -130,7 +130,7 @@ async fn a_presigned_url_delivers_the_bytes_and_names_the_right_endpoint() {
     assert!(vault.presigned(&key, Network::Public, LONGEST_PRESIGNED * 2, "a").await.unwrap().is_none());
 }
 
-/// rclone's S3 server on a folder with one bucket. It ignores conditions, and its ETags are its own.
+/// rclone's S3 server on a folder with one bucket. It ignores conditions, and its tags of objects are its own.
 struct Rclone {
     child: std::process::Child,
     address: SocketAddr,

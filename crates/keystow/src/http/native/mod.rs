@@ -8,6 +8,7 @@ mod imports;
 mod instances;
 mod jobs;
 mod links;
+mod nodes;
 mod openapi;
 pub(super) mod problem;
 mod repository;
@@ -56,6 +57,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(restores::routes())
         .merge(jobs::routes())
         .merge(access::routes())
+        .merge(nodes::routes())
         .merge(repository::routes())
         .merge(audit::routes())
         .merge(status::routes())

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use keystow_engine::{Error, Kind};
 use uuid::Uuid;
@@ -63,6 +63,9 @@ impl IntoResponse for Refusal {
                 request_id,
             },
         );
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("2"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             let scheme = HeaderValue::from_static("Basic realm=\"keystow\", charset=\"UTF-8\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);

@@ -1,0 +1,45 @@
+//! Nodes know of each other.
+
+use super::{Engine, turns};
+use crate::access::Principal;
+use crate::error::Result;
+use crate::model::{Node, NodeRole, Right, SeenNode};
+
+impl Engine {
+    /// This node's id, anew for each run.
+    pub fn node_id(&self) -> &str {
+        &self.node
+    }
+
+    /// How long this node counts as there after [`Engine::be_seen`].
+    pub fn seen_for(&self) -> std::time::Duration {
+        turns::hold(&*self.catalog)
+    }
+
+    /// Says that this node is there and what it is. Holds its turns, and learns how many nodes answer APIs.
+    pub async fn be_seen(&self, node: &Node) -> Result<()> {
+        let now = self.clock.now();
+        self.catalog.beat(node, &self.turns.held(), now, self.seen_for()).await?;
+        let nodes = self.catalog.nodes(now).await?;
+        let answering = nodes.iter().filter(|seen| seen.alive && seen.node.roles.contains(&NodeRole::Api));
+        let count = u32::try_from(answering.count()).unwrap_or(u32::MAX).max(1);
+        self.api_nodes.store(count, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Says that this node goes.
+    pub async fn leave(&self) -> Result<()> {
+        self.catalog.leave(&self.node).await
+    }
+
+    /// How many nodes answer APIs, this one too: what an account may ask for in a second is shared out among them.
+    pub fn api_nodes(&self) -> u32 {
+        self.api_nodes.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Every node of the last day, by host.
+    pub async fn nodes(&self, who: &Principal) -> Result<Vec<SeenNode>> {
+        who.with(Right::Administer)?;
+        self.catalog.nodes(self.clock.now()).await
+    }
+}
