@@ -206,7 +206,7 @@ mod tests {
         let AttemptKey { account, instance, backup, .. } = attempt();
         let events = BackupKey { account, instance, backup };
         let copy = ObjectKey::CatalogCopy(Timestamp::from_microsecond(1_795_309_200_000_007).unwrap());
-        assert_eq!(copy.name(), "20261122T060000.000007Z.sealed");
+        assert_eq!(copy.name(), "20261122T010000.000007Z.sealed");
         for (collection, key) in [
             (Collection::Events(events.clone()), ObjectKey::Event(events.clone(), 7)),
             (Collection::CatalogCopies, copy),

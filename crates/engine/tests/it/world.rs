@@ -97,7 +97,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// Every file in the repository, unfinished ones and all.
+    /// Every file in the repository but its mark, unfinished ones and all.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut waiting = vec![self.repository()];
@@ -110,6 +110,8 @@ impl World {
                 }
             }
         }
+        // The mark is always there.
+        found.retain(|file| file != "repository.json");
         found.sort();
         found
     }
