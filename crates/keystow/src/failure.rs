@@ -159,10 +159,9 @@ impl From<FailureNote> for Failure {
 fn exit_of_code(code: &str) -> Option<Exit> {
     Some(match code {
         "SOURCE_AUTH" | "SOURCE_DENIED" | "TARGET_AUTH" | "TARGET_DENIED" | "BAD_CREDENTIALS"
-        | "ROLE_DENIED" | "PROJECT_DENIED" => Exit::Auth,
-        "INSTANCE_GONE" | "INSTANCE_NOT_FOUND" | "BACKUP_NOT_FOUND" | "POLICY_NOT_FOUND" | "NOT_FOUND" => {
-            Exit::NotFound
-        }
+        | "ROLE_DENIED" | "PROJECT_DENIED" | "ADDRESS_DENIED" => Exit::Auth,
+        "INSTANCE_GONE" | "INSTANCE_NOT_FOUND" | "BACKUP_NOT_FOUND" | "POLICY_NOT_FOUND" | "NOT_FOUND"
+        | "REPOSITORY_EMPTY" => Exit::NotFound,
         "QUARANTINED"
         | "SNAPSHOT_CORRUPT"
         | "TRANSFER_MISMATCH"
@@ -172,6 +171,9 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "EVENT_DAMAGED"
         | "SECRET_UNREADABLE"
         | "ROOT_KEY_DAMAGED"
+        | "ROOT_KEY_WRONG"
+        | "COPY_DAMAGED"
+        | "IMPORT_MISMATCH"
         | "DRILL_FAILED"
         | "DRILL_MISMATCH"
         | "DRILL_MODULES_MISSING"

@@ -5,10 +5,12 @@
 pub(crate) mod principal;
 mod root;
 mod seal;
+mod source;
 
 pub use principal::{Principal, Scope};
-pub use root::{RootKey, write_private};
+pub use root::{RetiredKey, RootKey, write_private};
 pub use seal::Sealer;
+pub use source::RootKeySource;
 
 /// Random bytes from the system, as unpadded base64url.
 pub fn random_text(bytes: usize) -> crate::error::Result<String> {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::Sealer;
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccessKey, AccountId, ProjectId, Right, Role, Secret};
+use crate::model::{AccessKey, AccountId, AddressRange, ProjectId, Right, Role, Secret};
 
 /// A caller that has proven who it is. There is no way to make one but by a proof.
 #[derive(Debug, Clone)]
@@ -29,27 +29,44 @@ pub struct Scope {
 }
 
 impl Principal {
-    /// Proves a key by its secret as presented (HTTP Basic).
-    pub fn from_secret(sealer: &Sealer, key: &AccessKey, presented: &[u8], now: Timestamp) -> Result<Self> {
-        Self::prove(sealer, key, now, |secret, _| {
+    /// Proves a key by its secret as presented (HTTP Basic), from an address as far as that is known.
+    pub fn from_secret(
+        sealer: &Sealer,
+        key: &AccessKey,
+        presented: &[u8],
+        from: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Self> {
+        Self::prove(sealer, key, from, now, |secret, _| {
             secret.equals(presented).then_some(()).ok_or_else(unknown_key)
         })
         .map(|(principal, ())| principal)
     }
 
-    /// Proves a key by whatever `check` does with its secret and, for temporary credentials, its session token.
+    /// Proves a key by whatever `check` does with its secret and, for temporary credentials, its session token. While
+    /// the secret before the last rotation is good, that is tried as well. A key that may not be used from the address
+    /// is told so only with a proof.
     pub fn prove<T, E: From<Error>>(
         sealer: &Sealer,
         key: &AccessKey,
+        from: Option<IpAddr>,
         now: Timestamp,
-        check: impl FnOnce(&Secret, Option<&Secret>) -> Result<T, E>,
+        check: impl Fn(&Secret, Option<&Secret>) -> Result<T, E>,
     ) -> Result<(Self, T), E> {
-        let secret = sealer.open(&secret_place(&key.id), &key.sealed_secret)?;
+        let place = secret_place(&key.id);
+        let secret = sealer.open(&place, &key.sealed_secret)?;
         let token = match &key.sealed_session_token {
             Some(kept) => Some(sealer.open(&token_place(&key.id), kept)?),
             None => None,
         };
-        let proof = check(&secret, token.as_ref())?;
+        let previous = key.previous.as_ref().filter(|(_, until)| *until > now);
+        let proof = match (check(&secret, token.as_ref()), previous) {
+            (Err(refused), Some((sealed, _))) => {
+                // What is said is about the present secret.
+                check(&sealer.open(&place, sealed)?, token.as_ref()).map_err(|_| refused)?
+            }
+            (checked, _) => checked?,
+        };
         let over = key.expires_at.is_some_and(|end| end <= now);
         if key.revoked_at.is_some() || (over && token.is_none()) {
             return Err(unknown_key().into());
@@ -58,6 +75,15 @@ impl Principal {
             let error =
                 Error::new(Kind::Unauthenticated, "SESSION_OVER", "the temporary credentials have ended")
                     .hint("get new ones");
+            return Err(error.into());
+        }
+        if !admits(key, from) {
+            let error = Error::new(
+                Kind::Denied,
+                "ADDRESS_DENIED",
+                "the access key may not be used from this address",
+            )
+            .hint("use it from one of its addresses, or make a key without --allow-ip");
             return Err(error.into());
         }
         let principal = Self {
@@ -136,6 +162,13 @@ impl Principal {
             _ => Ok(own),
         }
     }
+}
+
+/// Whether a key may be used from an address. Where that is not known, only a key of any address may.
+fn admits(key: &AccessKey, from: Option<IpAddr>) -> bool {
+    let holds =
+        |range: &String, from: IpAddr| range.parse::<AddressRange>().is_ok_and(|range| range.contains(from));
+    key.addresses.is_empty() || from.is_some_and(|from| key.addresses.iter().any(|range| holds(range, from)))
 }
 
 /// Where an access key's secret is sealed for.

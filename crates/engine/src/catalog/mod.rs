@@ -5,7 +5,9 @@
 mod changes;
 #[cfg(test)]
 mod contract;
+mod copied;
 mod postgres;
+mod sealed;
 mod sqlite;
 
 use std::time::Duration;
@@ -23,7 +25,9 @@ use crate::model::{
     SeenNode, ServerFacts,
 };
 
+pub use copied::{CopiedRow, CopiedRows};
 pub use postgres::{PostgresCatalog, PostgresOptions};
+pub use sealed::{SealedColumn, SealedSecret};
 pub use sqlite::SqliteCatalog;
 
 /// The facts. The worker's calls name a lease; with a lost one they fail with `LEASE_LOST` and change nothing.
@@ -65,8 +69,13 @@ pub trait Catalog: Send + Sync {
     async fn key(&self, id: &str) -> Result<Option<AccessKey>>;
     /// The access keys of an account, or all, oldest first.
     async fn keys(&self, account: Option<&AccountId>) -> Result<Vec<AccessKey>>;
-    /// Replaces a key's secret.
-    async fn rotate_key(&self, id: &str, sealed_secret: &[u8]) -> Result<()>;
+    /// Replaces a key's secret; the one before stays good until `previous_until`, if that is given.
+    async fn rotate_key(
+        &self,
+        id: &str,
+        sealed_secret: &[u8],
+        previous_until: Option<Timestamp>,
+    ) -> Result<()>;
     /// Ends a key.
     async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<()>;
 
@@ -187,6 +196,24 @@ pub trait Catalog: Send + Sync {
     async fn job(&self, account: &AccountId, number: Number) -> Result<Option<Job>>;
     /// Jobs, newest first.
     async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>>;
+
+    // Copies, rebuilding, a new root key
+    /// The rows that a copy of the catalog holds, all of one moment.
+    async fn copied_rows(&self, now: Timestamp) -> Result<CopiedRows>;
+    /// Writes rows of a copy where there are none of the same key; how many were written.
+    async fn restore_rows(&self, rows: &[CopiedRow]) -> Result<u64>;
+    /// Makes sure that the next number is above this one.
+    async fn raise_numbers(&self, last: Number) -> Result<()>;
+    /// Takes in backups whose objects are in the repository; how many. One that is known already stays as it is.
+    async fn adopt_backups(&self, backups: &[Backup]) -> Result<u64>;
+    /// Every sealed secret.
+    async fn sealed_secrets(&self) -> Result<Vec<SealedSecret>>;
+    /// Replaces sealed secrets and writes notes, all or nothing. `CONFLICT` if one is not what it was.
+    async fn replace_secrets(
+        &self,
+        secrets: &[(SealedSecret, Vec<u8>)],
+        notes: &[(&str, String)],
+    ) -> Result<()>;
 
     // Links
     /// Keeps a link.

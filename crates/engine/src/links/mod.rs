@@ -1,6 +1,5 @@
 //! Download links: self-contained, signed, expiring. Issuing one writes nothing.
 
-mod address;
 mod claims;
 mod memory;
 mod spelling;
@@ -13,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::error::Result;
 
-pub use address::AddressRange;
+pub use crate::model::AddressRange;
 pub use claims::LinkClaims;
 pub use spelling::Spelling;
 

@@ -114,6 +114,10 @@ pub struct AccessKey {
     pub sealed_secret: Vec<u8>,
     /// The session token of temporary credentials, sealed.
     pub sealed_session_token: Option<Vec<u8>>,
+    /// The secret before this one, sealed, and until when it is still good.
+    pub previous: Option<(Vec<u8>, Timestamp)>,
+    /// Addresses (CIDR) that it may be used from; empty = any.
+    pub addresses: Vec<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it ends by itself.

@@ -129,6 +129,9 @@ pub struct BackupOrigin {
     /// What is missing from a partial set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
+    /// The files that it was imported from; none unless it was.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub imported: Vec<String>,
     /// What was odd about the source, in words for people.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,

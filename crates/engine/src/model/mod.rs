@@ -2,6 +2,7 @@
 
 mod access_log;
 mod account;
+mod address;
 mod audit;
 mod backup;
 mod calendar;
@@ -24,6 +25,7 @@ mod vitals;
 
 pub use access_log::{AccessFilter, AccessKind, AccessRecord};
 pub use account::{AccessKey, Account, Project, Right, Role};
+pub use address::AddressRange;
 pub use audit::{
     AuditChain, AuditEntry, AuditFacts, AuditFilter, AuditHead, AuditVerdict, BEGUN, FAILED, NO_HASH, REFUSED,
 };
@@ -45,7 +47,7 @@ pub use link::{
 pub use node::{Node, NodeRole, SeenNode};
 pub use place::Place;
 pub use policy::{Fire, FireOutcome, Firing, FiringKind, KeptPolicy, Policy, Schedule};
-pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, SnapshotReport};
+pub use report::{BackupEvent, EventKind, KindCount, Manifest, ManifestPart, ManifestPlace, SnapshotReport};
 pub use restore::{
     DrillOrder, DrillOutcome, DrilledPart, KeyChoice, OnConflict, Order, Outcome, RestoreMethod,
     RestoreOrder, RestoreOutcome, RestorePlan, TargetFacts, TtlPolicy,

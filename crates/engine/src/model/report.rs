@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccountId, BackupId, BackupOrigin, BackupState, DrillOutcome, InstanceId, Method, Mode, Number,
-    ScrubOutcome, ServerFacts,
+    AccountId, BackupId, BackupOrigin, BackupState, DrillOutcome, Failure, InstanceId, Method, Mode, Number,
+    ProjectId, ScrubOutcome, ServerFacts,
 };
 
 /// What a verification found in one snapshot.
@@ -82,9 +82,24 @@ pub struct Manifest {
     pub mode: Mode,
     /// By replication or key by key.
     pub method: Method,
+    /// The project that the instance was in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<ProjectId>,
+    /// Where the instance was.
+    #[serde(default)]
+    pub place: ManifestPlace,
+    /// The job that took it; 0 in manifests of older versions.
+    #[serde(default)]
+    pub job: Number,
+    /// A person's name for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// A person's note.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remark: Option<String>,
+    /// Why it is not `available`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When the attempt started.
@@ -102,6 +117,21 @@ pub struct Manifest {
     pub origin: Option<BackupOrigin>,
     /// The parts, by shard.
     pub parts: Vec<ManifestPart>,
+}
+
+/// Where an instance was when its backup was taken.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ManifestPlace {
+    /// Region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Zone of the replicas, if it spanned two.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replica_zone: Option<String>,
 }
 
 /// One part in a manifest.
@@ -124,7 +154,7 @@ pub struct BackupEvent {
     pub backup: BackupId,
     /// The account that owns it.
     pub account: AccountId,
-    /// The job that did it.
+    /// The job that did it, or a number of the event's own.
     pub job: Number,
     /// When.
     pub at: Timestamp,
@@ -140,4 +170,8 @@ pub enum EventKind {
     Drill(DrillOutcome),
     /// Its stored bytes were read again.
     Scrub(ScrubOutcome),
+    /// It is kept whatever retention says, or no longer.
+    Protected(bool),
+    /// Retention may remove it then; `None` = never by itself.
+    Expiry(Option<Timestamp>),
 }

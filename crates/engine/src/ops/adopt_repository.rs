@@ -40,13 +40,14 @@ impl Engine {
                 marked => marked?,
             },
         };
-        if mark.format != FORMAT {
+        if mark.format > FORMAT {
             return Err(Error::new(
                 Kind::Invalid,
-                "REPOSITORY_FORMAT",
-                "the repository is of another version",
+                "REPOSITORY_NEWER",
+                "the repository is of a newer version",
             )
-            .because(format!("it has format {}, this program reads {FORMAT}", mark.format)));
+            .because(format!("it has format {}, this program reads {FORMAT}", mark.format))
+            .hint("run that version or a later one; this one has changed nothing"));
         }
         match known {
             Some(known) if known != mark.id.to_string() => return Err(other("its id is another one")),

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Engine;
+use super::manifest::is_authentic;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, BackupEvent, EventKind, Number, hex};
-use crate::vault::{BackupKey, ObjectKey};
+use crate::vault::{BackupKey, Collection, ObjectKey};
 
 /// An event as it is stored: `mac` is HMAC-SHA-256, in hex, of the bytes of `event` as they stand there.
 #[derive(Serialize, Deserialize)]
@@ -36,7 +37,7 @@ impl Engine {
         };
         let failed = |error: serde_json::Error| Error::internal("an event cannot be written", error);
         let text = serde_json::value::to_raw_value(&event).map_err(failed)?;
-        let mac = hmac::sign(&self.event_key, text.get().as_bytes());
+        let mac = hmac::sign(&self.event_keys[0], text.get().as_bytes());
         let whole = Authenticated { event: &text, mac: hex(mac.as_ref()) };
         let bytes = serde_json::to_vec(&whole).map_err(failed)?;
         match self.vault.put(&ObjectKey::Event(key.clone(), job), Bytes::from(bytes)).await {
@@ -46,16 +47,46 @@ impl Engine {
         }
         // Whoever removes the backup meanwhile has either seen the event, or has marked the row before.
         let row = self.catalog.backup_by_id(backup.id).await?;
-        if row.is_none_or(|row| !row.state.keeps_objects()) {
+        if row.is_none_or(|row| !row.state.keeps_objects() && !row.state.is_active()) {
             self.vault.remove_events(&key).await?;
         }
         Ok(())
     }
 
+    /// Appends something that no job did; it has a number of its own.
+    pub(super) async fn append_own_event(&self, backup: &Backup, what: EventKind) -> Result<()> {
+        let numbers = self.catalog.mint_numbers(1).await?;
+        let number = numbers.first().ok_or_else(|| Error::internal("an event has no number", backup.id))?;
+        self.append_event(backup, *number, what).await
+    }
+
+    /// Everything that happened to a backup, oldest first; and what cannot be believed of it, and why.
+    pub(super) async fn events(&self, backup: &BackupKey) -> Result<(Vec<BackupEvent>, Vec<String>)> {
+        let (mut events, mut damaged) = (Vec::new(), Vec::new());
+        for key in self.vault.list(&Collection::Events(backup.clone())).await? {
+            match self.event_at(&key).await {
+                Ok(Some(event)) if event.backup == backup.backup && event.account == backup.account => {
+                    events.push(event);
+                }
+                Ok(Some(_)) => {
+                    damaged.push(format!("{}/{}: it is another backup's", key.folder(), key.name()))
+                }
+                Ok(None) => {}
+                Err(error) if error.kind == Kind::Corrupt => damaged.push(error.to_string()),
+                Err(error) => return Err(error),
+            }
+        }
+        events.sort_by_key(|event| (event.at, event.job));
+        Ok((events, damaged))
+    }
+
     /// Reads what a job did to a backup; `None` if it did nothing that is kept.
     pub async fn read_event(&self, backup: &Backup, job: Number) -> Result<Option<BackupEvent>> {
-        let key = ObjectKey::Event(backup_key(backup), job);
-        let Some(bytes) = self.vault.get(&key, LONGEST).await? else { return Ok(None) };
+        self.event_at(&ObjectKey::Event(backup_key(backup), job)).await
+    }
+
+    async fn event_at(&self, key: &ObjectKey) -> Result<Option<BackupEvent>> {
+        let Some(bytes) = self.vault.get(key, LONGEST).await? else { return Ok(None) };
         let damaged = |why: &str| {
             let message = format!("the event {}/{} is damaged", key.folder(), key.name());
             Error::new(Kind::Corrupt, "EVENT_DAMAGED", message)
@@ -64,9 +95,9 @@ impl Engine {
         };
         let whole: Authenticated<'_> =
             serde_json::from_slice(&bytes).map_err(|error| damaged(&error.to_string()))?;
-        let mac = hmac::sign(&self.event_key, whole.event.get().as_bytes());
-        aws_lc_rs::constant_time::verify_slices_are_equal(hex(mac.as_ref()).as_bytes(), whole.mac.as_bytes())
-            .map_err(|_| damaged("its authentication code is wrong"))?;
+        if !is_authentic(&self.event_keys, whole.event.get(), &whole.mac) {
+            return Err(damaged("its authentication code is wrong"));
+        }
         serde_json::from_str(whole.event.get()).map(Some).map_err(|error| damaged(&error.to_string()))
     }
 }

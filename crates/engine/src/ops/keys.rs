@@ -1,5 +1,7 @@
 //! Makes, lists, rotates and revokes access keys.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -8,7 +10,9 @@ use super::audit::Deed;
 use crate::access::principal::{secret_place, token_place};
 use crate::access::{Principal, random_text};
 use crate::error::{Error, Kind, Result};
-use crate::model::{AccessKey, Account, AccountId, ProjectId, RevocationScope, Right, Role, Secret};
+use crate::model::{
+    AccessKey, Account, AccountId, AddressRange, ProjectId, RevocationScope, Right, Role, Secret,
+};
 
 /// An access key that somebody asks for.
 #[derive(Debug, Default)]
@@ -27,6 +31,8 @@ pub struct NewKey {
     pub project: Option<ProjectId>,
     /// When it ends.
     pub expires_at: Option<Timestamp>,
+    /// Addresses (CIDR) that it may be used from; empty = any.
+    pub addresses: Vec<String>,
 }
 
 /// A key with its secret, which is shown this once.
@@ -38,6 +44,10 @@ pub struct IssuedKey {
     pub secret: Secret,
 }
 
+/// Longest time that a secret stays good after it was replaced.
+const LONGEST_GRACE: Duration = Duration::from_hours(30 * 24);
+/// Most addresses of one key.
+const MOST_ADDRESSES: usize = 100;
 /// Bytes of a minted secret before encoding.
 const SECRET_BYTES: usize = 30;
 /// Bytes of a minted id before encoding.
@@ -83,6 +93,7 @@ impl Engine {
                 "expires_at": new.expires_at,
                 "imported": imported,
                 "temporary": new.session_token.is_some(),
+                "addresses": new.addresses,
             }))
             .of(new.account.as_ref());
         self.audited(who, deed, async {
@@ -93,13 +104,19 @@ impl Engine {
             if imported && new.secret.is_none() {
                 return Err(Error::invalid("an imported key needs its secret").hint("add --secret-file FILE"));
             }
+            if new.addresses.len() > MOST_ADDRESSES {
+                return Err(Error::invalid(format!("a key has at most {MOST_ADDRESSES} addresses")));
+            }
+            for address in &new.addresses {
+                address.parse::<AddressRange>()?;
+            }
             let project = new.project.clone();
             self.store_key(NewKey { id: Some(id), ..new }, scope.account, project).await
         })
         .await
     }
 
-    async fn store_key(
+    pub(super) async fn store_key(
         &self,
         new: NewKey,
         account: AccountId,
@@ -118,6 +135,8 @@ impl Engine {
             None => None,
         };
         let key = AccessKey {
+            previous: None,
+            addresses: new.addresses,
             sealed_secret: self.sealer.seal(&secret_place(&id), &secret)?,
             sealed_session_token,
             id: id.clone(),
@@ -139,11 +158,18 @@ impl Engine {
         self.catalog.keys(account).await
     }
 
-    /// Gives a key a new secret. The old one ends at once.
-    pub async fn rotate_key(&self, who: &Principal, id: &str) -> Result<IssuedKey> {
-        self.audited(who, Deed::new(Right::Administer, "key.rotate", "key", id), async {
+    /// Gives a key a new secret. The old one ends after `grace`; one that is in its own grace ends now.
+    pub async fn rotate_key(&self, who: &Principal, id: &str, grace: Option<Duration>) -> Result<IssuedKey> {
+        let grace = grace.filter(|grace| !grace.is_zero());
+        let deed = Deed::new(Right::Administer, "key.rotate", "key", id)
+            .with(json!({"grace_seconds": grace.map(|grace| grace.as_secs())}));
+        self.audited(who, deed, async {
+            if grace.is_some_and(|grace| grace > LONGEST_GRACE) {
+                return Err(Error::invalid("the old secret stays good for at most 30 days"));
+            }
+            let until = grace.map(|grace| self.clock.now() + grace);
             let secret = Secret::new(random_text(SECRET_BYTES)?.replace(['-', '_'], "x"));
-            self.catalog.rotate_key(id, &self.sealer.seal(&secret_place(id), &secret)?).await?;
+            self.catalog.rotate_key(id, &self.sealer.seal(&secret_place(id), &secret)?, until).await?;
             self.keys.forget(id);
             Ok(IssuedKey { id: id.to_owned(), secret })
         })

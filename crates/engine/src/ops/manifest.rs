@@ -18,6 +18,8 @@ struct Authenticated<'a> {
     mac: String,
 }
 
+/// The form of manifests that this version reads and writes.
+pub(super) const FORMAT: u32 = 1;
 /// No manifest is longer; one with 1,000 shards has about 1 MiB.
 const LONGEST: u64 = 16 * 1024 * 1024;
 
@@ -26,7 +28,7 @@ impl Engine {
     pub(super) async fn write_manifest(&self, attempt: &AttemptKey, manifest: &Manifest) -> Result<()> {
         let failed = |error: serde_json::Error| Error::internal("a manifest cannot be written", error);
         let text = serde_json::value::to_raw_value(manifest).map_err(failed)?;
-        let mac = hmac::sign(&self.manifest_key, text.get().as_bytes());
+        let mac = hmac::sign(&self.manifest_keys[0], text.get().as_bytes());
         let whole = Authenticated { manifest: &text, mac: hex(mac.as_ref()) };
         let bytes = serde_json::to_vec(&whole).map_err(failed)?;
         self.vault.put(&ObjectKey::Manifest(attempt.clone()), Bytes::from(bytes)).await
@@ -48,9 +50,28 @@ impl Engine {
         };
         let whole: Authenticated<'_> =
             serde_json::from_slice(&bytes).map_err(|error| damaged(&error.to_string()))?;
-        let mac = hmac::sign(&self.manifest_key, whole.manifest.get().as_bytes());
-        aws_lc_rs::constant_time::verify_slices_are_equal(hex(mac.as_ref()).as_bytes(), whole.mac.as_bytes())
-            .map_err(|_| damaged("its authentication code is wrong"))?;
-        serde_json::from_str(whole.manifest.get()).map(Some).map_err(|error| damaged(&error.to_string()))
+        if !is_authentic(&self.manifest_keys, whole.manifest.get(), &whole.mac) {
+            return Err(damaged("its authentication code is wrong"));
+        }
+        let manifest: Manifest =
+            serde_json::from_str(whole.manifest.get()).map_err(|error| damaged(&error.to_string()))?;
+        if manifest.format > FORMAT {
+            return Err(Error::new(Kind::Invalid, "REPOSITORY_NEWER", "a manifest is of a newer version")
+                .because(format!(
+                    "{} has format {}, this program reads {FORMAT}",
+                    attempt.folder(),
+                    manifest.format
+                ))
+                .hint("run that version or a later one"));
+        }
+        Ok(Some(manifest))
     }
+}
+
+/// Whether one of the keys, this root key's or one that it replaced, made the code.
+pub(super) fn is_authentic(keys: &[hmac::Key], text: &str, mac: &str) -> bool {
+    keys.iter().any(|key| {
+        let made = hex(hmac::sign(key, text.as_bytes()).as_ref());
+        aws_lc_rs::constant_time::verify_slices_are_equal(made.as_bytes(), mac.as_bytes()).is_ok()
+    })
 }

@@ -6,12 +6,14 @@ mod adopt_repository;
 mod audit;
 mod cancel_job;
 mod capture;
+mod catalog_copy;
 mod check;
 mod deliver;
 mod drill;
 mod event;
 mod fire;
 mod gates;
+mod import;
 mod instances;
 mod keyring;
 mod keys;
@@ -26,11 +28,13 @@ mod parts;
 mod policies;
 mod prune;
 mod read_back;
+mod rebuild;
 mod remove_backup;
 mod repository;
 mod request_backup;
 mod restore;
 mod restrict_links;
+mod root_key;
 mod scrub;
 mod set_expiry;
 mod set_instance;
@@ -50,7 +54,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::access::Sealer;
 use crate::catalog::Catalog;
@@ -71,10 +75,12 @@ use parts::Parts;
 use turns::Turns;
 
 pub use access_log::DeliveryNote;
+pub use capture::ImportFile;
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;
 pub use gates::Passage;
+pub use import::{ImportOrder, Imported};
 pub use instances::{InstanceAddress, InstanceTest, NewInstance};
 pub use keyring::{Holder, HolderKind, KeyFacts};
 pub use keys::{IssuedKey, NewKey};
@@ -83,9 +89,11 @@ pub use meter::Meter;
 pub use policies::{ComingBackup, PolicyChange, RetentionChange, no_policy};
 pub use prune::Pruned;
 pub use read_back::Verify;
+pub use rebuild::{CopyOf, Rebuilt, begin_rebuild, refuse_unfinished_rebuild};
 pub use repository::{NewHolder, RepositoryFacts};
 pub use request_backup::BackupOrder;
 pub use restore::{NewLogin, RestoreRequest, Target};
+pub use root_key::{Rotated, is_rotated_to, rotate_root_key, settle_root_key};
 pub use set_instance::{CaptureChange, InstanceChange};
 pub use share_backup::{IssuedLink, LinkOrder, MOST_RANGES};
 pub use sweep::Swept;
@@ -100,8 +108,10 @@ pub struct Engine {
     clock: Clock,
     sealer: Sealer,
     signer: LinkSigner,
-    manifest_key: aws_lc_rs::hmac::Key,
-    event_key: aws_lc_rs::hmac::Key,
+    /// The root key's own first; those of the keys that it replaced only check.
+    manifest_keys: Vec<aws_lc_rs::hmac::Key>,
+    /// Likewise.
+    event_keys: Vec<aws_lc_rs::hmac::Key>,
     audit_chain: AuditChain,
     /// What was accessed, and is not in the catalog yet.
     journal: Arc<Journal>,
@@ -121,6 +131,8 @@ pub struct Engine {
     key_links: Knowledge<String, Option<Timestamp>>,
     restrictions: Knowledge<String, LinkRestriction>,
     instances: Knowledge<String, Instance>,
+    /// Imports that may run at once.
+    imports: Semaphore,
     /// Names this run of the process.
     node: String,
     /// How many nodes answer APIs.
@@ -201,11 +213,16 @@ impl Engine {
         root: &crate::access::RootKey,
         settings: Settings,
     ) -> crate::error::Result<Self> {
-        let hmac_key = |purpose| {
-            aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, root.derive(purpose).as_slice())
+        let hmac_keys = |purpose| {
+            let keys = root.derive_all(purpose);
+            let key = |bytes: &zeroize::Zeroizing<[u8; 32]>| {
+                aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, bytes.as_slice())
+            };
+            keys.iter().map(key).collect::<Vec<_>>()
         };
+        let replaced: Vec<_> = root.derive_all("audit/1").iter().skip(1).map(|key| **key).collect();
         let node = Node::load(settings.repository.identity_file.as_ref(), settings.repository.encrypt)?;
-        let ring = Arc::new(KeyRing::new(vault.clone(), hmac_key("keys/1"), node));
+        let ring = Arc::new(KeyRing::new(vault.clone(), hmac_keys("keys/1"), node));
         let run = uuid::Uuid::new_v4().simple().to_string();
         let turns = Arc::new(Turns::new(catalog.clone(), clock.clone(), run.clone()));
         Ok(Self {
@@ -214,10 +231,10 @@ impl Engine {
             ring,
             vault,
             sealer: Sealer::new(root)?,
-            signer: LinkSigner::new(1, [(1, *root.derive("link/1"))]),
-            manifest_key: hmac_key("manifest/1"),
-            event_key: hmac_key("event/1"),
-            audit_chain: AuditChain::new(&root.derive("audit/1"), &[]),
+            signer: LinkSigner::new(root.generation(), root.link_keys(clock.now())),
+            manifest_keys: hmac_keys("manifest/1"),
+            event_keys: hmac_keys("event/1"),
+            audit_chain: AuditChain::new(&root.derive("audit/1"), &replaced),
             journal: Arc::new(Journal::new(clock.clone())),
             gates: Gates::new(settings.client),
             tally: Tally::default(),
@@ -230,6 +247,7 @@ impl Engine {
             key_links: Knowledge::new(MOST_KNOWN),
             restrictions: Knowledge::new(MOST_KNOWN),
             instances: Knowledge::new(MOST_KNOWN),
+            imports: Semaphore::new(import::AT_ONCE),
             turns,
             node: run,
             api_nodes: AtomicU32::new(1),

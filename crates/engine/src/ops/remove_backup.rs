@@ -8,7 +8,7 @@ use super::audit::Deed;
 use crate::access::Principal;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::Result;
-use crate::model::{Backup, BackupRef, Job, Number, RevocationScope, Right};
+use crate::model::{Backup, BackupRef, EventKind, Job, Number, RevocationScope, Right};
 use crate::vault::{AttemptKey, BackupKey};
 
 impl Engine {
@@ -20,6 +20,7 @@ impl Engine {
             let scope = who.with(Right::Operate)?;
             let backup = self.visible_backup(&scope, which).await?;
             self.catalog.protect_backup(&scope.account, backup.id, protect).await?;
+            self.append_own_event(&backup, EventKind::Protected(protect)).await?;
             Ok(Backup { protected: protect, ..backup })
         })
         .await
@@ -64,10 +65,14 @@ impl Engine {
     /// looked for: listing the whole repository for each would take longer the more it holds.
     pub(crate) async fn remove_objects(&self, job: &Job) -> Result<()> {
         let taken = match self.catalog.backup_by_id(job.backup).await? {
-            Some(backup) => self.catalog.job(&job.account, backup.job).await?.map(|taken| taken.attempt),
-            None => None,
+            Some(backup) => {
+                let job = self.catalog.job(&job.account, backup.job).await?;
+                // The job is not known of a backup that was imported or whose catalog was rebuilt.
+                job.map_or(0, |taken| taken.attempt).max(backup.attempt)
+            }
+            None => 0,
         };
-        for attempt in 1..=taken.unwrap_or(0) {
+        for attempt in 1..=taken {
             let (account, instance) = (job.account.clone(), job.instance.clone());
             self.vault.remove_attempt(&AttemptKey { account, instance, backup: job.backup, attempt }).await?;
         }

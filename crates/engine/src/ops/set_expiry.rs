@@ -7,7 +7,7 @@ use super::Engine;
 use super::audit::Deed;
 use crate::access::Principal;
 use crate::error::{Error, Result};
-use crate::model::{Backup, BackupRef, Right};
+use crate::model::{Backup, BackupRef, EventKind, Right};
 
 impl Engine {
     /// Sets when retention may remove a backup; `None` = never by itself.
@@ -28,6 +28,7 @@ impl Engine {
                 );
             }
             self.catalog.set_expiry(&scope.account, backup.id, at).await?;
+            self.append_own_event(&backup, EventKind::Expiry(at)).await?;
             Ok(Backup { expires_at: at, ..backup })
         })
         .await

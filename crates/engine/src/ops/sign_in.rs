@@ -1,5 +1,6 @@
 //! Turns a proof of a secret into a principal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +11,14 @@ use crate::error::{Error, Result};
 use crate::model::{AccessKey, Secret};
 
 impl Engine {
-    /// Signs in with an id and a secret (HTTP Basic).
-    pub async fn sign_in(&self, key_id: &str, presented: &[u8]) -> Result<Principal> {
+    /// Signs in with an id and a secret (HTTP Basic), from an address as far as that is known.
+    pub async fn sign_in(&self, key_id: &str, presented: &[u8], from: Option<IpAddr>) -> Result<Principal> {
         let Some(key) = self.usable_key(key_id).await? else {
             // As much work as for a key that exists, so that time does not tell which ids do.
             let _ = Secret::new(vec![0; presented.len()]).equals(presented);
             return Err(unknown_key());
         };
-        Principal::from_secret(&self.sealer, &key, presented, self.clock.now())
+        Principal::from_secret(&self.sealer, &key, presented, from, self.clock.now())
     }
 
     /// Signs in by whatever `check` does with the key's secret and session token, such as a vendor's signature.
@@ -25,12 +26,13 @@ impl Engine {
     pub async fn sign_in_by<T, E: From<Error>>(
         &self,
         key_id: &str,
-        check: impl FnOnce(&Secret, Option<&Secret>) -> Result<T, E> + Send,
+        from: Option<IpAddr>,
+        check: impl Fn(&Secret, Option<&Secret>) -> Result<T, E> + Send,
     ) -> Result<Option<(Principal, T)>, E> {
         let Some(key) = self.known_key(key_id).await?.filter(|key| self.may_prove(key)) else {
             return Ok(None);
         };
-        Principal::prove(&self.sealer, &key, self.clock.now(), check).map(Some)
+        Principal::prove(&self.sealer, &key, from, self.clock.now(), check).map(Some)
     }
 
     /// Takes in a one-time value of the caller's request for `ttl`, on every node. `false` = a copy of a request that

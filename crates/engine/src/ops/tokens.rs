@@ -1,5 +1,6 @@
 //! Tokens that stand for an access key for a day, without a row anywhere.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use aws_lc_rs::digest;
@@ -46,7 +47,7 @@ impl Engine {
     }
 
     /// Signs in with a token. One that is changed, over, or of a key that ended is refused alike.
-    pub async fn sign_in_with_token(&self, token: &[u8]) -> Result<Principal> {
+    pub async fn sign_in_with_token(&self, token: &[u8], from: Option<IpAddr>) -> Result<Principal> {
         let refused = || {
             Error::new(crate::error::Kind::Unauthenticated, "BAD_TOKEN", "the token is not valid")
                 .hint("ask for a new one")
@@ -62,7 +63,7 @@ impl Engine {
         if now.as_second() >= ends || fingerprint(&key) != proof {
             return Err(refused());
         }
-        let (who, ()) = Principal::prove(&self.sealer, &key, now, |_, _| Ok::<_, Error>(()))?;
+        let (who, ()) = Principal::prove(&self.sealer, &key, from, now, |_, _| Ok::<_, Error>(()))?;
         match project {
             "" => Ok(who),
             project => who.in_project(&project.parse().map_err(|_| refused())?).ok_or_else(refused),

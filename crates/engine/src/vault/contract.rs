@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, Vault};
+use super::{AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, Vault};
 use crate::error::{Kind, Result};
 use crate::model::{AccountId, BackupId, Encoding};
 
@@ -63,6 +63,7 @@ pub(super) async fn run(vault: Arc<dyn Vault>) {
     an_object_larger_than_the_limit_is_refused(&vault).await;
     what_happened_to_a_backup_is_kept_beside_its_attempts(&vault).await;
     all_of_many_attempts_are_listed(&vault).await;
+    a_collection_lists_its_own_objects_by_name(&vault).await;
 }
 
 async fn objects_of_every_size_read_back(vault: &Arc<dyn Vault>) {
@@ -239,4 +240,25 @@ async fn all_of_many_attempts_are_listed(vault: &Arc<dyn Vault>) {
     assert_eq!(listed.len(), before + 1500);
     let ours = listed.iter().filter(|stored| stored.key.backup == key.backup && stored.has_manifest);
     assert_eq!(ours.count(), 1500);
+}
+
+async fn a_collection_lists_its_own_objects_by_name(vault: &Arc<dyn Vault>) {
+    assert!(vault.list(&Collection::CatalogCopies).await.unwrap().is_empty());
+    let copy =
+        |second: i64| ObjectKey::CatalogCopy(jiff::Timestamp::from_second(1_795_309_200 + second).unwrap());
+    for second in [5, 1, 3] {
+        vault.put(&copy(second), Bytes::from_static(b"sealed")).await.unwrap();
+    }
+    assert_eq!(vault.list(&Collection::CatalogCopies).await.unwrap(), [copy(1), copy(3), copy(5)]);
+    vault.remove(&copy(3)).await.unwrap();
+    vault.remove(&copy(3)).await.unwrap();
+    assert_eq!(vault.list(&Collection::CatalogCopies).await.unwrap(), [copy(1), copy(5)]);
+    assert_eq!(vault.get(&copy(5), 10).await.unwrap().unwrap(), b"sealed");
+
+    let AttemptKey { account, instance, backup, .. } = attempt(1);
+    let key = BackupKey { account, instance, backup };
+    let events = Collection::Events(key.clone());
+    assert!(vault.list(&events).await.unwrap().is_empty());
+    vault.put(&ObjectKey::Event(key.clone(), 7), Bytes::from_static(b"{}")).await.unwrap();
+    assert_eq!(vault.list(&events).await.unwrap(), [ObjectKey::Event(key, 7)]);
 }

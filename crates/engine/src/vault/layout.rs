@@ -1,5 +1,9 @@
 //! Every name an object can have: the repository's layout is this file.
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
 use crate::model::{AccountId, BackupId, Encoding, InstanceId};
 
 /// One attempt of one backup. Two workers can never write the same one, since the attempt is the job's fence.
@@ -41,12 +45,29 @@ pub enum ObjectKey {
     Part(AttemptKey, u32, Encoding),
     /// The commit point of an attempt.
     Manifest(AttemptKey),
-    /// Something that happened to a backup later; its number is that of the job that did it.
+    /// Something that happened to a backup later; its number is that of the job that did it, or one of its own.
     Event(BackupKey, u64),
+    /// A sealed copy of what manifests do not hold, of that moment (whole microseconds).
+    CatalogCopy(Timestamp),
+}
+
+/// Objects that are listed together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Collection {
+    /// What happened to a backup.
+    Events(BackupKey),
+    /// The copies of the catalog.
+    CatalogCopies,
 }
 
 /// The folder that holds all accounts.
 pub(super) const ACCOUNTS: &str = "accounts";
+/// The folder of the catalog's copies.
+const COPIES: &str = "catalog";
+/// How a copy's moment is written in its name: sorted by name, copies are sorted by time.
+const COPY_MOMENT: &str = "%Y%m%dT%H%M%S.%6fZ";
+/// What the name of a copy ends with.
+const COPY_END: &str = ".sealed";
 /// The folder of the repository's identity.
 const KEYS: &str = "keys";
 /// The name of an attempt's manifest.
@@ -99,6 +120,7 @@ impl ObjectKey {
             Self::KeyFacts(_) | Self::Keys(_) | Self::PassphraseKey(_) => KEYS.to_owned(),
             Self::Part(attempt, ..) | Self::Manifest(attempt) => attempt.folder(),
             Self::Event(backup, _) => backup.events_folder(),
+            Self::CatalogCopy(_) => COPIES.to_owned(),
         }
     }
 
@@ -111,7 +133,32 @@ impl ObjectKey {
             Self::Part(_, shard, encoding) => format!("{shard}.rdb{}", encoding.suffix()),
             Self::Manifest(_) => MANIFEST.to_owned(),
             Self::KeyFacts(number) | Self::Event(_, number) => format!("{number}.json"),
+            Self::CatalogCopy(at) => format!("{}{COPY_END}", at.strftime(COPY_MOMENT)),
         }
+    }
+}
+
+impl Collection {
+    /// The folder of the objects, relative to the root.
+    pub fn folder(&self) -> String {
+        match self {
+            Self::Events(backup) => backup.events_folder(),
+            Self::CatalogCopies => COPIES.to_owned(),
+        }
+    }
+
+    /// The object of that name; `None` for a name that no object of the collection has.
+    pub fn object(&self, name: &str) -> Option<ObjectKey> {
+        let key = match self {
+            Self::Events(backup) => {
+                ObjectKey::Event(backup.clone(), name.strip_suffix(".json")?.parse().ok()?)
+            }
+            Self::CatalogCopies => {
+                let moment = DateTime::strptime(COPY_MOMENT, name.strip_suffix(COPY_END)?).ok()?;
+                ObjectKey::CatalogCopy(moment.to_zoned(TimeZone::UTC).ok()?.timestamp())
+            }
+        };
+        (key.name() == name).then_some(key)
     }
 }
 
@@ -151,6 +198,25 @@ mod tests {
         assert_eq!(key.folder(), format!("{}/events", attempt().backup_folder()));
         assert_eq!(key.name(), "7.json");
         assert_eq!(AttemptKey::from_folder(&key.folder()), None);
+    }
+
+    #[test]
+    fn a_listed_name_reads_back() {
+        let AttemptKey { account, instance, backup, .. } = attempt();
+        let events = BackupKey { account, instance, backup };
+        let copy = ObjectKey::CatalogCopy(Timestamp::from_microsecond(1_795_309_200_000_007).unwrap());
+        assert_eq!(copy.name(), "20261122T010000.000007Z.sealed");
+        for (collection, key) in [
+            (Collection::Events(events.clone()), ObjectKey::Event(events.clone(), 7)),
+            (Collection::CatalogCopies, copy),
+        ] {
+            assert_eq!(key.folder(), collection.folder());
+            assert_eq!(collection.object(&key.name()), Some(key));
+        }
+        for name in ["7", "07.json", "x.json", ".unfinished-1", "20261122T060000.000007Z.json", ".sealed"] {
+            assert_eq!(Collection::Events(events.clone()).object(name), None, "{name}");
+            assert_eq!(Collection::CatalogCopies.object(name), None, "{name}");
+        }
     }
 
     #[test]

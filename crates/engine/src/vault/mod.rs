@@ -18,7 +18,7 @@ use bytes::Bytes;
 use crate::error::Result;
 use crate::model::Network;
 
-pub use layout::{AttemptKey, BackupKey, ObjectKey};
+pub use layout::{AttemptKey, BackupKey, Collection, ObjectKey};
 pub use local::LocalVault;
 pub use object::{Credentials, ObjectVault, StoreOptions};
 
@@ -46,6 +46,12 @@ pub trait Vault: Send + Sync {
 
     /// Every attempt of every backup that left an object.
     async fn attempts(&self) -> Result<Vec<StoredAttempt>>;
+
+    /// The objects of a collection, by name.
+    async fn list(&self, collection: &Collection) -> Result<Vec<ObjectKey>>;
+
+    /// Removes one object. Removing what is not there succeeds.
+    async fn remove(&self, key: &ObjectKey) -> Result<()>;
 
     /// Removes an attempt, the manifest first. Removing what is not there succeeds.
     async fn remove_attempt(&self, key: &AttemptKey) -> Result<()>;

@@ -1,12 +1,14 @@
 //! Work that outlives a request: workers claim jobs, hold their leases and do them; the scheduler has policies do what
 //! is due; debts to sources are settled, the access log is written, nodes are kept known.
 
+mod copies;
 mod debts;
 mod journal;
 mod nodes;
 mod scheduler;
 mod worker;
 
+pub use copies::keep_copies;
 pub use debts::collect_debts;
 pub use journal::write_access_log;
 pub use nodes::{keep_seen, keep_swept};

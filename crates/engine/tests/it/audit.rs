@@ -57,7 +57,7 @@ async fn change_everything(world: &World) -> (Backup, IssuedLink) {
         ..NewKey::default()
     };
     engine.create_key(&admin, new).await.unwrap();
-    engine.rotate_key(&admin, "AK1").await.unwrap();
+    engine.rotate_key(&admin, "AK1", None).await.unwrap();
     let backup = world.take("crs-1").await;
     let which = BackupRef::Id(backup.id);
     let link = world.link(&backup, &LinkOrder { remember: true, ..order() }).await;

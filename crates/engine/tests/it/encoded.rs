@@ -10,7 +10,7 @@ use keystow_engine::ops::{NewHolder, RepositorySettings};
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::codec::age::Identity;
 use keystow_engine::vault::{
-    AttemptKey, BackupKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault,
+    AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault,
 };
 use keystow_engine::{Error, Result};
 
@@ -142,6 +142,14 @@ impl Vault for Flips {
 
     async fn attempts(&self) -> Result<Vec<StoredAttempt>> {
         self.0.attempts().await
+    }
+
+    async fn list(&self, collection: &Collection) -> Result<Vec<ObjectKey>> {
+        self.0.list(collection).await
+    }
+
+    async fn remove(&self, key: &ObjectKey) -> Result<()> {
+        self.0.remove(key).await
     }
 
     async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use keystow_engine::model::{Backup, BackupState};
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::{
-    AttemptKey, BackupKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault,
+    AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault,
 };
 use keystow_engine::{Error, Result};
 
@@ -318,6 +318,14 @@ impl Vault for Full {
 
     async fn attempts(&self) -> Result<Vec<StoredAttempt>> {
         self.inner.attempts().await
+    }
+
+    async fn list(&self, collection: &Collection) -> Result<Vec<ObjectKey>> {
+        self.inner.list(collection).await
+    }
+
+    async fn remove(&self, key: &ObjectKey) -> Result<()> {
+        self.inner.remove(key).await
     }
 
     async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {

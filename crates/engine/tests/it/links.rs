@@ -163,14 +163,14 @@ async fn links_are_revoked_by_backup_by_instance_and_by_key() {
     world.clock.advance(Duration::from_secs(1));
 
     let key = world.engine.create_key(&world.admin, NewKey::default()).await.unwrap();
-    let who = world.engine.sign_in(&key.id, key.secret.expose()).await.unwrap();
+    let who = world.engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap();
     let third = world.share(&who, &one, &order()).await.unwrap().remove(0);
     let own = world.link(&one, &order()).await;
     world.open(&third).await.unwrap();
     world.engine.revoke_key(&world.admin, &key.id).await.unwrap();
     assert_revoked(&world, &third).await;
     world.open(&own).await.unwrap();
-    assert_eq!(code(world.engine.sign_in(&key.id, key.secret.expose()).await), "BAD_CREDENTIALS");
+    assert_eq!(code(world.engine.sign_in(&key.id, key.secret.expose(), None).await), "BAD_CREDENTIALS");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,7 +18,7 @@ async fn a_protected_backup_is_not_deleted_and_a_released_one_leaves_no_trace() 
     let which = BackupRef::Number(backup.parts[0].number);
     assert!(world.engine.protect_backup(&world.admin, which, true).await.unwrap().protected);
     assert_eq!(code(world.engine.delete_backup(&world.admin, which).await), "CONFLICT");
-    assert_eq!(world.files().len(), 2);
+    assert_eq!(world.files().len(), 3, "the protection is written beside the backup");
     world.engine.protect_backup(&world.admin, which, false).await.unwrap();
 
     let viewer = world.key(Role::Downloader, None).await;

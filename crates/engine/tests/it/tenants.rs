@@ -43,7 +43,7 @@ async fn a_role_allows_what_it_says_and_no_more() {
     for who in [&viewer, &downloader, &operator] {
         assert_eq!(code(engine.create_key(who, NewKey::default()).await), "ROLE_DENIED");
         assert_eq!(code(engine.keys(who, None).await), "ROLE_DENIED");
-        assert_eq!(code(engine.rotate_key(who, world.admin.key_id()).await), "ROLE_DENIED");
+        assert_eq!(code(engine.rotate_key(who, world.admin.key_id(), None).await), "ROLE_DENIED");
         assert_eq!(code(engine.revoke_key(who, world.admin.key_id()).await), "ROLE_DENIED");
         assert_eq!(code(engine.add_account(who, "other".parse().unwrap(), None).await), "ROLE_DENIED");
         assert_eq!(code(engine.add_project(who, "p".parse().unwrap(), None, None).await), "ROLE_DENIED");
@@ -174,16 +174,18 @@ async fn a_key_signs_in_with_its_own_secret_only() {
         ..NewKey::default()
     };
     let key = engine.create_key(&world.admin, made).await.unwrap();
-    engine.sign_in(&key.id, key.secret.expose()).await.unwrap();
+    engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap();
     for (id, secret) in [(&*key.id, "wrong"), (&*key.id, ""), ("nobody", "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE")]
     {
-        assert_eq!(code(engine.sign_in(id, secret.as_bytes()).await), "BAD_CREDENTIALS");
+        assert_eq!(code(engine.sign_in(id, secret.as_bytes(), None).await), "BAD_CREDENTIALS");
     }
-    let rotated = engine.rotate_key(&world.admin, &key.id).await.unwrap();
-    assert_eq!(code(engine.sign_in(&key.id, key.secret.expose()).await), "BAD_CREDENTIALS");
-    engine.sign_in(&key.id, rotated.secret.expose()).await.unwrap();
-    let token =
-        engine.sign_in_by(&key.id, |_, token| Ok::<_, keystow_engine::Error>(token.cloned())).await.unwrap();
+    let rotated = engine.rotate_key(&world.admin, &key.id, None).await.unwrap();
+    assert_eq!(code(engine.sign_in(&key.id, key.secret.expose(), None).await), "BAD_CREDENTIALS");
+    engine.sign_in(&key.id, rotated.secret.expose(), None).await.unwrap();
+    let token = engine
+        .sign_in_by(&key.id, None, |_, token| Ok::<_, keystow_engine::Error>(token.cloned()))
+        .await
+        .unwrap();
     assert!(token.unwrap().1.unwrap().equals(b"token"));
     let again = NewKey { id: Some(key.id), secret: Some(Secret::new("another-secret")), ..NewKey::default() };
     assert_eq!(code(engine.create_key(&world.admin, again).await), "CONFLICT");
@@ -214,7 +216,7 @@ async fn whoever_proves_temporary_credentials_that_ended_is_told_so() {
         let check = |_: &Secret, _: Option<&Secret>| {
             if good { Ok(()) } else { Err(keystow_engine::Error::invalid("another signature")) }
         };
-        match world.engine.sign_in_by(id, check).await {
+        match world.engine.sign_in_by(id, None, check).await {
             Ok(signed_in) => signed_in.map_or("unknown", |_| "in").to_owned(),
             Err(error) => error.code.to_owned(),
         }
@@ -224,4 +226,54 @@ async fn whoever_proves_temporary_credentials_that_ended_is_told_so() {
     assert_eq!(prove("AKtemporary", true).await, "SESSION_OVER");
     assert_eq!(prove("AKtemporary", false).await, "INVALID_VALUE", "nothing is told to anybody else");
     assert_eq!(prove("AKpermanent", true).await, "unknown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_old_secret_of_a_key_stays_good_for_its_grace() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let key = engine.create_key(&world.admin, NewKey::default()).await.unwrap();
+    let day = Some(Duration::from_hours(24));
+    let second = engine.rotate_key(&world.admin, &key.id, day).await.unwrap();
+    for secret in [&key.secret, &second.secret] {
+        engine.sign_in(&key.id, secret.expose(), None).await.unwrap();
+    }
+    assert_eq!(code(engine.sign_in(&key.id, b"neither", None).await), "BAD_CREDENTIALS");
+    world.clock.advance(Duration::from_hours(24));
+    assert_eq!(code(engine.sign_in(&key.id, key.secret.expose(), None).await), "BAD_CREDENTIALS");
+    engine.sign_in(&key.id, second.secret.expose(), None).await.unwrap();
+    // A rotation during the grace ends the oldest at once.
+    let third = engine.rotate_key(&world.admin, &key.id, day).await.unwrap();
+    engine.rotate_key(&world.admin, &key.id, day).await.unwrap();
+    engine.sign_in(&key.id, third.secret.expose(), None).await.unwrap();
+    assert_eq!(code(engine.sign_in(&key.id, second.secret.expose(), None).await), "BAD_CREDENTIALS");
+    let year = Some(Duration::from_hours(365 * 24));
+    assert_eq!(code(engine.rotate_key(&world.admin, &key.id, year).await), "INVALID_VALUE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_used_from_its_addresses_only() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let addresses = vec!["10.0.0.0/8".to_owned(), "2001:db8::7".to_owned()];
+    let key = engine.create_key(&world.admin, NewKey { addresses, ..NewKey::default() }).await.unwrap();
+    let from = |text: &str| Some(text.parse::<std::net::IpAddr>().unwrap());
+    for good in ["10.9.8.7", "::ffff:10.9.8.7", "2001:db8::7"] {
+        engine.sign_in(&key.id, key.secret.expose(), from(good)).await.unwrap();
+    }
+    for bad in [from("11.0.0.1"), from("2001:db8::8"), None] {
+        assert_eq!(code(engine.sign_in(&key.id, key.secret.expose(), bad).await), "ADDRESS_DENIED");
+        assert_eq!(code(engine.sign_in(&key.id, b"wrong", bad).await), "BAD_CREDENTIALS", "nothing is told");
+        let by = engine.sign_in_by(&key.id, bad, |_, _| Ok::<_, keystow_engine::Error>(())).await;
+        assert_eq!(code(by.map(drop)), "ADDRESS_DENIED");
+    }
+    let who = engine.sign_in(&key.id, key.secret.expose(), from("10.0.0.1")).await.unwrap();
+    let token = engine.issue_token(&who).await.unwrap();
+    engine.sign_in_with_token(token.text.expose(), from("10.0.0.1")).await.unwrap();
+    assert_eq!(
+        code(engine.sign_in_with_token(token.text.expose(), from("11.0.0.1")).await),
+        "ADDRESS_DENIED"
+    );
+    let wrong = NewKey { addresses: vec!["everywhere".to_owned()], ..NewKey::default() };
+    assert_eq!(code(engine.create_key(&world.admin, wrong).await), "INVALID_VALUE");
 }

@@ -69,7 +69,7 @@ impl World {
             engine.adopt_repository().await.unwrap();
         }
         let key = engine.initialise().await.unwrap().unwrap();
-        let admin = engine.sign_in(&key.id, key.secret.expose()).await.unwrap();
+        let admin = engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap();
         Self { engine, catalog, vault, clock, admin, timeouts, folder }
     }
 
@@ -95,6 +95,13 @@ impl World {
         self.engine = Arc::new(Engine::new(catalog, vault, self.clock.clone(), &root, settings).unwrap());
     }
 
+    /// A node on another catalog and the same repository.
+    pub(crate) fn engine_on(&self, catalog: Arc<SqliteCatalog>, root: &RootKey) -> Arc<Engine> {
+        let (vault, clock) = (self.vault.clone(), self.clock.clone());
+        let settings = settings(self.folder.path(), self.timeouts, RepositorySettings::default());
+        Arc::new(Engine::new(catalog, vault, clock, root, settings).unwrap())
+    }
+
     pub(crate) fn repository(&self) -> std::path::PathBuf {
         self.folder.path().join("repository")
     }
@@ -104,7 +111,7 @@ impl World {
         self.folder.path().join(name)
     }
 
-    /// Every file in the repository, unfinished ones and all.
+    /// Every file in the repository but its mark, unfinished ones and all.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut waiting = vec![self.repository()];
@@ -117,6 +124,8 @@ impl World {
                 }
             }
         }
+        // The mark is always there.
+        found.retain(|file| file != "repository.json");
         found.sort();
         found
     }
@@ -188,7 +197,7 @@ impl World {
 
     pub(crate) async fn sign_in(&self, new: NewKey) -> Principal {
         let key = self.engine.create_key(&self.admin, new).await.unwrap();
-        self.engine.sign_in(&key.id, key.secret.expose()).await.unwrap()
+        self.engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap()
     }
 
     pub(crate) async fn share(

@@ -77,6 +77,18 @@ pub(crate) struct NewKeyRequest {
     /// When it ends (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) expires_at: Option<String>,
+    /// Addresses (CIDR) that it may be used from; empty = any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) addresses: Vec<String>,
+}
+
+/// How a key gets a new secret.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KeyRotation {
+    /// Seconds for which the old secret stays good; 0 = it ends at once.
+    #[serde(default)]
+    pub(crate) grace_seconds: u64,
 }
 
 /// A key with its secret, shown this once.
@@ -101,6 +113,12 @@ pub(crate) struct KeyRow {
     pub(crate) role: String,
     /// Whether it carries a session token.
     pub(crate) temporary: bool,
+    /// Addresses (CIDR) that it may be used from; empty = any.
+    #[serde(default)]
+    pub(crate) addresses: Vec<String>,
+    /// Until when the secret before the last rotation stays good.
+    #[serde(default)]
+    pub(crate) previous_until: Option<String>,
     /// When it was made (RFC 3339).
     pub(crate) created_at: String,
     /// When it ends.

@@ -117,6 +117,9 @@ pub(crate) struct OriginRow {
     pub(crate) one_instant: bool,
     /// Shards that are missing from a partial set.
     pub(crate) missing: Vec<MissingRow>,
+    /// The files that it was imported from.
+    #[serde(default)]
+    pub(crate) imported: Vec<String>,
     /// What was odd about the source.
     pub(crate) warnings: Vec<String>,
 }

@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod backup;
+mod import;
 mod instance;
 mod job;
 mod link;
@@ -13,12 +14,15 @@ mod repository;
 mod restore;
 mod status;
 
-pub(crate) use access::{AccountRow, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow};
+pub(crate) use access::{
+    AccountRow, KeyRotation, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow,
+};
 pub(crate) use audit::{AccessList, AccessRow, AuditList, AuditRow, AuditVerdictRow, BrokenRow};
 pub(crate) use backup::{
     BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow,
     Protection, ScrubRow,
 };
+pub(crate) use import::{CatalogCopyRow, ImportRow, ImportedFile};
 pub(crate) use instance::{
     CaptureRequest, CaptureRow, InstanceChangeRequest, InstanceList, InstanceRow, InstanceTestRow,
     NewInstanceRequest, NodeRow, ServerRow, ShardRow, TlsRequest,

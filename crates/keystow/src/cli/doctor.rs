@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::output::{grid, plain};
+use super::root_key;
 use crate::api::{FindingRow, Status};
 use crate::client::data_dir;
 use crate::failure::{Exit, Failure};
@@ -30,6 +31,7 @@ struct Checkup {
 /// Looks at everything and prints it; fails if anything is not as it should be.
 pub(super) async fn run(context: &Context) -> Result<(), Failure> {
     let mut findings = look_at_files(&data_dir()?);
+    findings.extend(look_for_copy(&data_dir()?));
     let server_version = match ask_server(context, &mut findings).await {
         Ok(version) => Some(version),
         Err(failure) => {
@@ -108,6 +110,17 @@ fn look_at_files(folder: &Path) -> Vec<FindingRow> {
         .collect()
 }
 
+/// Whether a copy of the root key was made; no finding where there is no such key.
+fn look_for_copy(folder: &Path) -> Option<FindingRow> {
+    let copied = root_key::was_copied(folder)?;
+    Some(if copied {
+        good("root key", "a copy was made".to_owned())
+    } else {
+        let hint = "make one, and keep it elsewhere: keystow root-key backup --to FILE".to_owned();
+        FindingRow { hint: Some(hint), ..good("root key", "no copy was made of it".to_owned()) }
+    })
+}
+
 fn good(subject: &str, detail: String) -> FindingRow {
     FindingRow { subject: subject.to_owned(), ok: true, detail, hint: None }
 }
@@ -118,12 +131,16 @@ fn bad(subject: &str, detail: String, hint: Option<String>) -> FindingRow {
 
 fn tabulate(findings: &[FindingRow]) -> String {
     let cells = findings.iter().map(|finding| {
-        let verdict = if finding.ok { "ok" } else { "BAD" };
+        let verdict = match (finding.ok, &finding.hint) {
+            (true, None) => "ok",
+            (true, Some(_)) => "note",
+            (false, _) => "BAD",
+        };
         vec![verdict.to_owned(), finding.subject.clone(), finding.detail.clone()]
     });
     let mut text = grid(&["", "CHECK", "FOUND"], cells.collect());
     for finding in findings {
-        if let (false, Some(hint)) = (finding.ok, &finding.hint) {
+        if let Some(hint) = &finding.hint {
             text.push_str(&plain(&format!("try for {}: {hint}", finding.subject)));
             text.push('\n');
         }

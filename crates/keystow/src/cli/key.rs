@@ -1,6 +1,7 @@
 //! `keystow key`: access keys, made here or brought along.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
@@ -9,8 +10,8 @@ use super::Context;
 use super::output::{grid, moment, pairs};
 use super::secret::read_secret;
 use super::snippet::{self, SnippetArgs};
-use super::span::parse_coming;
-use crate::api::{KeyRow, KeySecret, NewKeyRequest};
+use super::span::{parse_coming, parse_span};
+use crate::api::{KeyRotation, KeyRow, KeySecret, NewKeyRequest};
 use crate::failure::Failure;
 
 /// Verbs of `key`.
@@ -26,7 +27,7 @@ pub(crate) enum KeyCommand {
     /// Show how a vendor's SDK or CLI is pointed at this server with a key
     Snippet(SnippetArgs),
     /// Give a key a new secret
-    Rotate(OneArgs),
+    Rotate(RotateArgs),
     /// End a key, and with it the links that it asked for
     #[command(visible_alias = "delete", alias = "rm")]
     Revoke(OneArgs),
@@ -56,6 +57,9 @@ pub(crate) struct CreateArgs {
     /// When it ends: RFC 3339, or a span from now such as 30d
     #[arg(long, value_name = "TIME", value_parser = parse_coming)]
     expires: Option<Timestamp>,
+    /// Address or CIDR that it may be used from; may be given several times; any if absent
+    #[arg(long = "allow-ip", value_name = "CIDR")]
+    allow_ip: Vec<String>,
 }
 
 /// Flags of `key list`.
@@ -64,6 +68,16 @@ pub(crate) struct ListArgs {
     /// Only of this account
     #[arg(long)]
     account: Option<String>,
+}
+
+/// Flags of `key rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct RotateArgs {
+    /// The key's id
+    id: String,
+    /// How long the old secret stays good beside the new one, such as 24h; it ends at once without this
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    grace: Option<Duration>,
 }
 
 /// Which key.
@@ -92,9 +106,13 @@ pub(super) async fn run(command: KeyCommand, context: &Context) -> Result<(), Fa
         }
         KeyCommand::Snippet(args) => snippet::run(args, context).await?,
         KeyCommand::Rotate(args) => {
-            let key: KeySecret = client.act(&["keys", &args.id, "rotation"]).await?;
+            let rotation = KeyRotation { grace_seconds: args.grace.map_or(0, |grace| grace.as_secs()) };
+            let key: KeySecret = client.post(&["keys", &args.id, "rotation"], &rotation).await?;
             output.value(&key, describe)?;
-            output.note("the old secret has ended; the new one is shown this once");
+            output.note(match args.grace {
+                Some(_) => "the old secret ends after the grace; the new one is shown this once",
+                None => "the old secret has ended; the new one is shown this once",
+            });
         }
         KeyCommand::Revoke(args) => {
             client.delete_quietly(&["keys", &args.id]).await?;
@@ -114,6 +132,7 @@ impl CreateArgs {
             account: self.account,
             project: self.project,
             expires_at: self.expires.map(|at| at.to_string()),
+            addresses: self.allow_ip,
         })
     }
 }
@@ -129,6 +148,10 @@ fn tabulate(rows: &[KeyRow]) -> String {
             (None, Some(at)) => format!("until {}", moment(at)),
             (None, None) => "active".to_owned(),
         };
+        let state = match &row.previous_until {
+            Some(until) => format!("{state}, old secret until {}", moment(until)),
+            None => state,
+        };
         vec![
             row.id.clone(),
             row.role.clone(),
@@ -136,8 +159,9 @@ fn tabulate(rows: &[KeyRow]) -> String {
             row.project.clone().unwrap_or_default(),
             if row.temporary { "temporary" } else { "permanent" }.to_owned(),
             moment(&row.created_at),
+            row.addresses.join(", "),
             state,
         ]
     });
-    grid(&["ID", "ROLE", "ACCOUNT", "PROJECT", "KIND", "MADE", "STATE"], cells.collect())
+    grid(&["ID", "ROLE", "ACCOUNT", "PROJECT", "KIND", "MADE", "FROM", "STATE"], cells.collect())
 }

@@ -4,6 +4,7 @@ mod access;
 mod account;
 mod audit;
 mod backup;
+mod catalog;
 mod completions;
 mod config;
 mod diff;
@@ -11,6 +12,7 @@ mod doctor;
 mod drill;
 mod export;
 mod fetch;
+mod import;
 mod input;
 mod inspect;
 mod instance;
@@ -20,6 +22,7 @@ mod link;
 mod login;
 mod new_file;
 mod node;
+mod offline;
 mod output;
 mod policy;
 mod progress;
@@ -27,6 +30,7 @@ mod project;
 mod relabel;
 mod repository;
 mod restore;
+mod root_key;
 mod secret;
 mod serve;
 mod sign;
@@ -127,6 +131,8 @@ enum Command {
     Node(node::NodeCommand),
     /// Download a backup: parallel, resumable, checked
     Fetch(fetch::FetchArgs),
+    /// Take in RDB files that were made elsewhere
+    Import(import::ImportArgs),
     /// Put a backup into a server, or make the files that a server starts from
     Restore(Box<restore::RestoreArgs>),
     /// Load a backup into a throw-away server, to know that it can be loaded
@@ -143,6 +149,12 @@ enum Command {
     Diff(diff::DiffArgs),
     /// Show how a vendor's signature of a request comes about
     Sign(sign::SignArgs),
+    /// The catalog: copies of it, and a new one made from the repository
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
+    /// The root key, from which every other key is derived
+    #[command(subcommand)]
+    RootKey(root_key::RootKeyCommand),
     /// Look for what is wrong with the service and this client
     Doctor,
     /// Settings of the service
@@ -189,6 +201,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Job(command) => job::run(command, &context).await,
         Command::Node(command) => node::run(command, &context).await,
         Command::Fetch(args) => fetch::run(args, &context).await,
+        Command::Import(args) => import::run(args, &context).await,
         Command::Restore(args) => restore::run(*args, &context).await,
         Command::Drill(args) => drill::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
@@ -197,6 +210,8 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Relabel(args) => relabel::run(args, &context).await,
         Command::Diff(args) => return diff::run(args, &context).await,
         Command::Sign(args) => sign::run(&args, &context),
+        Command::Catalog(command) => catalog::run(command, &context).await,
+        Command::RootKey(command) => root_key::run(command, &context).await,
         Command::Doctor => doctor::run(&context).await,
         Command::Config(command) => config::run(&command, cli.json),
         Command::Completions(args) => completions::run(&args),
@@ -274,6 +289,13 @@ mod tests {
             "keystow relabel - --to redis-7.2 -o f --force --without-functions --match a* --type set --db 1",
             "keystow diff a.rdb - --match user:* --type hash --db 0 --ignore-ttl --summary --temp-dir d --json",
             "keystow --json doctor",
+            "keystow key create --allow-ip 10.0.0.0/8 --allow-ip 192.0.2.1",
+            "keystow key rotate AK1 --grace 24h",
+            "keystow catalog rebuild --config f --data-dir d --force --json",
+            "keystow catalog copy",
+            "keystow import a.rdb dir --instance x --cluster --taken-at 7d --remark r",
+            "keystow root-key rotate --data-dir d --to env:NEW --end-links",
+            "keystow root-key backup --to f",
             "keystow completions zsh",
         ] {
             assert!(parses(words), "{words}");
@@ -306,6 +328,10 @@ mod tests {
             "keystow export f --force",
             "keystow relabel dump.rdb",
             "keystow relabel dump.rdb --to redis-9000",
+            "keystow import a.rdb",
+            "keystow import --instance x",
+            "keystow root-key backup",
+            "keystow root-key rotate --to nowhere",
             "keystow restore 7",
             "keystow restore 7 --to x --on-conflict merge",
             "keystow restore 7 --to x --prefix a",

@@ -12,10 +12,14 @@ use keystow_engine::access::RootKey;
 use keystow_engine::catalog::{Catalog, PostgresCatalog, SqliteCatalog};
 use keystow_engine::clock::Clock;
 use keystow_engine::model::{Node, NodeRole, Throughput};
-use keystow_engine::ops::{DRILLS, DrillSettings, Engine, IssuedKey, RepositorySettings, Settings, Verify};
+use keystow_engine::ops::{
+    DRILLS, DrillSettings, Engine, IssuedKey, RepositorySettings, Settings, Verify,
+    refuse_unfinished_rebuild, settle_root_key,
+};
 use keystow_engine::redis::{Timeouts, throwaway};
 use keystow_engine::work::{
-    WorkerSettings, collect_debts, keep_seen, keep_swept, run_scheduler, run_worker, write_access_log,
+    WorkerSettings, collect_debts, keep_copies, keep_seen, keep_swept, run_scheduler, run_worker,
+    write_access_log,
 };
 use keystow_engine::{Error, Kind, Result};
 use tokio::net::TcpListener;
@@ -102,6 +106,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     greet(&config, admin.as_ref());
     serve(&engine, listeners, limits(&config), rules(&config), config.metrics.open, &tracker, &stop);
     work(&config, &engine, catalog.is_shared(), &tracker, &stop);
+    tracker.spawn(keep_copies(engine.clone(), stop.clone()));
     tracker.spawn(write_access_log(engine.clone(), config.log.access_keep.0, stop.clone()));
     say("ready");
     wait_for_signal().await?;
@@ -169,7 +174,7 @@ fn start_log(config: &Config) -> Result<()> {
 }
 
 /// Keeps a second server out of the data directory for as long as the file is open.
-fn lock(data_dir: &Path) -> Result<File> {
+pub(super) fn lock(data_dir: &Path) -> Result<File> {
     use std::os::unix::fs::DirBuilderExt;
     let shown = data_dir.display();
     let failed = |error: std::io::Error| Error::io(format!("cannot open the data directory {shown}"), &error);
@@ -247,13 +252,13 @@ fn entrances(config: &Config) -> Result<[Entrance; 3]> {
 }
 
 /// The catalog, in whichever database.
-enum OpenCatalog {
+pub(super) enum OpenCatalog {
     Sqlite(Arc<SqliteCatalog>),
     Postgres(Arc<PostgresCatalog>),
 }
 
 impl OpenCatalog {
-    async fn open(config: &Config) -> Result<Self> {
+    pub(super) async fn open(config: &Config) -> Result<Self> {
         Ok(match config.catalog_place()? {
             CatalogPlace::Sqlite(path) => Self::Sqlite(Arc::new(SqliteCatalog::open(&path).await?)),
             CatalogPlace::Postgres(options) => {
@@ -262,7 +267,7 @@ impl OpenCatalog {
         })
     }
 
-    fn shared(&self) -> Arc<dyn Catalog> {
+    pub(super) fn shared(&self) -> Arc<dyn Catalog> {
         match self {
             Self::Sqlite(catalog) => catalog.clone(),
             Self::Postgres(catalog) => catalog.clone(),
@@ -273,7 +278,7 @@ impl OpenCatalog {
         self.shared().is_shared()
     }
 
-    async fn close(&self) {
+    pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(catalog) => catalog.close().await,
             Self::Postgres(catalog) => catalog.close().await,
@@ -282,11 +287,40 @@ impl OpenCatalog {
 }
 
 async fn open(config: &Config) -> Result<(Arc<Engine>, OpenCatalog)> {
-    let root = RootKey::load_or_create(&config.data_dir.join("root.key"))?;
     let catalog = OpenCatalog::open(config).await?;
+    let facts = catalog.shared();
+    refuse_unfinished_rebuild(&*facts).await?;
+    let root = root_key(config, &*facts).await?;
     let work_dir = work_dir(config)?;
     let vault = config.open_vault(&work_dir)?;
-    let settings = Settings {
+    let settings = settings(config, work_dir);
+    let engine = Arc::new(Engine::new(facts, vault, Clock::system(), &root, settings)?);
+    engine.adopt_repository().await?;
+    Ok((engine, catalog))
+}
+
+/// The root key, made at the first run only: a catalog that holds something has one already.
+async fn root_key(config: &Config, catalog: &dyn Catalog) -> Result<RootKey> {
+    let source = config.root_key_source()?;
+    let root = match source.load() {
+        Err(error) if error.code == "NOT_INITIALISED" && !catalog.accounts().await?.is_empty() => {
+            return Err(Error::new(
+                Kind::NotFound,
+                "ROOT_KEY_MISSING",
+                "the root key of this catalog is not there",
+            )
+            .because(error)
+            .hint("bring it back from your copy; see docs/operate/runbooks.md"));
+        }
+        Err(error) if error.code == "NOT_INITIALISED" => source.load_or_create()?,
+        loaded => loaded?,
+    };
+    settle_root_key(root, catalog).await
+}
+
+/// What the configuration says about the verbs.
+pub(super) fn settings(config: &Config, work_dir: PathBuf) -> Settings {
+    Settings {
         public_url: config.links.public_url.clone(),
         intranet_url: config.links.intranet_url.clone(),
         longest_link: config.links.max_ttl.0,
@@ -308,10 +342,7 @@ async fn open(config: &Config) -> Result<(Arc<Engine>, OpenCatalog)> {
         reserve_bytes: config.repository.reserve.0,
         scrub_bytes_per_second: Some(config.scrub.bytes_per_second.0).filter(|rate| *rate > 0),
         repository: repository(config),
-    };
-    let engine = Arc::new(Engine::new(catalog.shared(), vault, Clock::system(), &root, settings)?);
-    engine.adopt_repository().await?;
-    Ok((engine, catalog))
+    }
 }
 
 /// How parts are stored.
@@ -428,7 +459,7 @@ fn rules(config: &Config) -> Rules {
 }
 
 /// Writes the first admin key where the CLI on this host finds it.
-fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result<()> {
+pub(super) fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result<()> {
     let document = crate::api::KeySecret {
         access_key_id: key.id.clone(),
         secret: String::from_utf8_lossy(key.secret.expose()).into_owned(),
@@ -455,7 +486,7 @@ fn greet(config: &Config, admin: Option<&IssuedKey>) {
             "  kept in     {} (0600), where the CLI finds it",
             config.data_dir.join("admin.key").display()
         ));
-        say(&format!("  copy        {} somewhere safe", config.data_dir.join("root.key").display()));
+        say("  root key    copy it somewhere safe: keystow root-key backup --to FILE");
     }
     let shown = |listener, address| match config.tls.files(listener) {
         Some(_) => format!("{address} (TLS)"),

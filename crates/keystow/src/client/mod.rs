@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
@@ -21,6 +21,8 @@ pub(crate) use credentials::{data_dir, secret};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest request asks a server that may be silent for as long as its own time-outs allow.
 const REPLY_TIMEOUT: Duration = Duration::from_mins(2);
+/// A day for the longest upload; the server ends one that stands still.
+const UPLOAD_TIMEOUT: Duration = Duration::from_hours(24);
 /// Names this program to servers.
 pub(crate) const USER_AGENT: &str = concat!("keystow/", env!("CARGO_PKG_VERSION"));
 /// What an id keeps in a path; everything else is escaped.
@@ -106,6 +108,25 @@ impl Client {
     /// Has something done that answers nothing.
     pub(crate) async fn post_quietly(&self, path: &[&str], body: &impl Serialize) -> Result<(), Failure> {
         self.send(self.request(Method::POST, path)?.json(body)).await.map(drop)
+    }
+
+    /// Sends a body of that length, piece by piece, however long it takes.
+    pub(crate) async fn upload<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        parameters: &[(&str, String)],
+        length: u64,
+        pieces: impl futures_util::Stream<Item = std::io::Result<Vec<u8>>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let mut url = self.url(path)?;
+        url.query_pairs_mut().extend_pairs(parameters);
+        let request = self
+            .signed(Method::POST, url)
+            .timeout(UPLOAD_TIMEOUT)
+            .header(CONTENT_TYPE, "application/octet-stream")
+            .header(CONTENT_LENGTH, length)
+            .body(reqwest::Body::wrap_stream(pieces));
+        self.read(request).await
     }
 
     /// Has something done that needs no more words.

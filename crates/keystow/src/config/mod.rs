@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use keystow_engine::access::RootKeySource;
 use keystow_engine::catalog::PostgresOptions;
 use keystow_engine::model::{NodeRole, Secret};
 use keystow_engine::{Error, Kind, Result};
@@ -31,6 +32,8 @@ pub(crate) use values::{Cidr, Period, Size};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
+    /// Empty = a file in the data directory.
+    pub(crate) root_key: String,
     pub(crate) roles: Vec<Role>,
     pub(crate) listen: Listen,
     pub(crate) tls: Tls,
@@ -247,6 +250,7 @@ impl Config {
         if self.links.ttl.longest() > self.links.max_ttl.0 {
             return Err(invalid("a links.ttl is longer than links.max_ttl"));
         }
+        self.root_key_source()?;
         self.repository.check(self.links.mode)?;
         naming::check(self)?;
         if self.roles.is_empty() {
@@ -285,6 +289,14 @@ impl Config {
                 .hint("name the addresses of the proxies in listen.trusted_proxies"));
         }
         Ok(())
+    }
+
+    /// Where the root key is.
+    pub(crate) fn root_key_source(&self) -> Result<RootKeySource> {
+        match self.root_key.as_str() {
+            "" => Ok(RootKeySource::File(self.data_dir.join("root.key"))),
+            text => text.parse(),
+        }
     }
 
     /// Whether this node does that.

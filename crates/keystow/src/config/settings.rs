@@ -56,6 +56,11 @@ const fn setting(name: &'static str, default: &'static str, help: &'static str) 
 /// Every setting, in the order of the documentation.
 pub(crate) const SETTINGS: &[Setting] = &[
     setting("data_dir", r#""./keystow-data""#, "folder of root key, admin key, catalog and repository"),
+    setting(
+        "root_key",
+        r#""""#,
+        "where the root key is: file:PATH, env:NAME or command:PROGRAM ARGUMENT…; empty = root.key in data_dir",
+    ),
     setting("listen.api", r#""127.0.0.1:7360""#, "address of the native API and the vendors' APIs"),
     setting("listen.download", r#""127.0.0.1:7361""#, "address of public downloads"),
     setting("listen.intranet", r#""127.0.0.1:7362""#, "address of intranet downloads"),

@@ -102,7 +102,8 @@ impl Serve for Routed {
             let router = self.0.clone();
             let client = trusted.client(peer, tls, request.headers());
             async move {
-                let mut request = request.map(|body| Body::new(Timely::new(body, limits.idle_timeout)));
+                let timely = if is_upload(&request) { Timely::piecewise } else { Timely::new };
+                let mut request = request.map(|body| Body::new(timely(body, limits.idle_timeout)));
                 request.extensions_mut().insert(client);
                 router.oneshot(request).await.map_err(|never: Infallible| match never {})
             }
@@ -117,6 +118,12 @@ impl Serve for Routed {
             tracing::debug!(%peer, %error, "connection ended early");
         }
     }
+}
+
+/// Whether the body is as long as files are. Its handler reads nothing of it before the caller has signed in.
+fn is_upload<B>(request: &Request<B>) -> bool {
+    let path = request.uri().path();
+    path.starts_with("/api/v1/instances/") && path.ends_with("/imports")
 }
 
 /// HTTP/1.1 by hyper.

@@ -10,12 +10,14 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
-/// A request's body, whole within a time limit or an error.
+/// A request's body, whole within a time limit or an error; or, of an upload, each of its pieces.
 pub(super) struct Timely {
     inner: Incoming,
     limit: Duration,
     /// Runs from the first wait; most bodies come with their headers and need no timer.
     end: Option<Pin<Box<Sleep>>>,
+    /// Whether the time begins anew with every piece.
+    piecewise: bool,
 }
 
 /// The body did not arrive in time.
@@ -25,7 +27,12 @@ pub(super) struct Late;
 
 impl Timely {
     pub(super) fn new(inner: Incoming, limit: Duration) -> Self {
-        Self { inner, limit, end: None }
+        Self { inner, limit, end: None, piecewise: false }
+    }
+
+    /// Of something long, which a caller who has signed in sends at its own pace: only a pause is limited.
+    pub(super) fn piecewise(inner: Incoming, limit: Duration) -> Self {
+        Self { piecewise: true, ..Self::new(inner, limit) }
     }
 }
 
@@ -38,6 +45,9 @@ impl Body for Timely {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
+            if self.piecewise {
+                self.end = None;
+            }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
         let limit = self.limit;

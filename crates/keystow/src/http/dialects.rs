@@ -130,7 +130,7 @@ impl Dialects {
         request: &keystow_dialects::Request,
         address: Option<IpAddr>,
     ) -> Result<Reply, Refused> {
-        let (who, nonce) = self.sign_in(dialect, request).await?;
+        let (who, nonce) = self.sign_in(dialect, request, address).await?;
         let who = who.calling(address, dialect.name());
         self.admit(dialect, request, &who)?;
         if let Some((nonce, ttl)) = &nonce {

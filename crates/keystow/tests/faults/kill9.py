@@ -20,7 +20,7 @@ UNFINISHED = ("queued", "running")
 WITH_BYTES = ("available", "partial", "quarantined", "damaged")
 
 ATTEMPT = r"accounts/[^/]+/instances/[^/]+/backups/(?P<backup>[^/]+)/\d+"
-LAYOUT = re.compile(rf"repository\.json|keys/\d+\.age|catalog/[^/]+\.age"
+LAYOUT = re.compile(rf"repository\.json|keys/\d+\.age|catalog/[^/]+\.sealed"
                     rf"|accounts/[^/]+/instances/[^/]+/backups/[^/]+/events/\d+\.json"
                     rf"|{ATTEMPT}/(manifest\.json|[^/.]+\.rdb(\.zst)?(\.age)?)")
 

@@ -160,6 +160,19 @@ impl Server {
         Self::launch(folder, data, settings)
     }
 
+    /// Starts on a copy of a data directory.
+    pub(crate) fn start_on(original: &Path, settings: &[(&str, &str)]) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        copy_folder(original, &data);
+        for name in ["root.key", "admin.key"] {
+            // Modes of others are lost on their way through version control.
+            std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        Self::launch(folder, data, settings)
+    }
+
     fn launch(folder: TempDir, data: PathBuf, settings: &[(&str, &str)]) -> Self {
         let ports = [free_port(), free_port(), free_port()];
         let address = |port: u16| format!("127.0.0.1:{port}");
@@ -267,7 +280,7 @@ impl Server {
         made["links"][0]["url"].as_str().unwrap().to_owned()
     }
 
-    /// Every file below the repository, relative to it.
+    /// Every file below the repository, relative to it, but for the copies of the catalog.
     pub(crate) fn repository_files(&self) -> Vec<String> {
         let root = self.data.join("repository");
         let (mut waiting, mut found) = (vec![root.clone()], Vec::new());
@@ -281,8 +294,22 @@ impl Server {
                 }
             }
         }
+        found.retain(|file| !file.starts_with("catalog/"));
         found.sort();
         found
+    }
+}
+
+/// Copies a folder with all that is in it.
+pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod commands;
 mod diff;
 mod documents;
 mod downloads;
+mod golden;
 mod lab;
 mod monitoring;
 mod outputs;

@@ -43,6 +43,8 @@ fn key(name: &str, account: AccountId) -> AccessKey {
         role: Role::Downloader,
         sealed_secret: vec![1, 0, 255],
         sealed_session_token: Some(vec![9]),
+        previous: None,
+        addresses: Vec::new(),
         created_at: at(1),
         expires_at: Some(at(100)),
         revoked_at: None,
@@ -62,16 +64,16 @@ async fn a_key_reads_back_and_ends(catalog: &Fixture) {
     assert_eq!((read.created_at, read.expires_at, read.revoked_at), (at(1), Some(at(100)), None));
     assert!(catalog.key("ak1").await.unwrap().is_none());
 
-    catalog.rotate_key("AK1", &[4]).await.unwrap();
+    catalog.rotate_key("AK1", &[4], None).await.unwrap();
     assert_eq!(catalog.key("AK1").await.unwrap().unwrap().sealed_secret, [4]);
     catalog.revoke_key("AK1", at(50)).await.unwrap();
     catalog.revoke_key("AK1", at(60)).await.unwrap();
     assert_eq!(catalog.key("AK1").await.unwrap().unwrap().revoked_at, Some(at(50)), "the first moment stays");
     assert!(
-        is_missing(&catalog.rotate_key("AK1", &[5]).await.unwrap_err()),
+        is_missing(&catalog.rotate_key("AK1", &[5], None).await.unwrap_err()),
         "a revoked key gets no new secret"
     );
-    assert!(is_missing(&catalog.rotate_key("AK2", &[5]).await.unwrap_err()));
+    assert!(is_missing(&catalog.rotate_key("AK2", &[5], None).await.unwrap_err()));
     assert!(is_missing(&catalog.revoke_key("AK2", at(1)).await.unwrap_err()));
 }
 

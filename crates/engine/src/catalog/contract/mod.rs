@@ -5,6 +5,7 @@ mod access_log;
 mod accounts;
 mod audit;
 mod backups;
+mod copies;
 mod debts;
 mod instances;
 mod jobs;
@@ -37,6 +38,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     nonces::run(&open).await;
     debts::run(&open).await;
     policies::run(&open).await;
+    copies::run(&open).await;
     audit::run(&open).await;
     access_log::run(&open).await;
     vitals::run(&open).await;

@@ -70,6 +70,7 @@ pub(super) const CHANGES: &[Change] = &[
     (6, "policies", include_str!("../migrations/postgres/0006_policies.sql")),
     (7, "audit and access", include_str!("../migrations/postgres/0007_audit_and_access.sql")),
     (8, "links with limits", include_str!("../migrations/postgres/0008_links_with_limits.sql")),
+    (9, "keys and copies", include_str!("../migrations/postgres/0009_keys_and_copies.sql")),
     (10, "nodes, turns and tallies", include_str!("../migrations/postgres/0010_nodes_turns_and_tallies.sql")),
 ];
 

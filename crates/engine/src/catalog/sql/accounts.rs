@@ -56,7 +56,8 @@ pub(super) async fn projects(catalog: &Store, account: &AccountId) -> Result<Vec
 pub(super) async fn add_key(catalog: &Store, key: &AccessKey) -> Result<()> {
     sqlx::query(
         "INSERT INTO access_key (id, account, project, role, sealed_secret, sealed_session_token, created_at, \
-         expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+         expires_at, sealed_previous, previous_until, addresses) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(&key.id)
     .bind(key.account.as_str())
@@ -66,6 +67,9 @@ pub(super) async fn add_key(catalog: &Store, key: &AccessKey) -> Result<()> {
     .bind(&key.sealed_session_token)
     .bind(micros(key.created_at))
     .bind(key.expires_at.map(micros))
+    .bind(key.previous.as_ref().map(|(sealed, _)| sealed.clone()))
+    .bind(key.previous.as_ref().map(|(_, until)| micros(*until)))
+    .bind(rows::to_json(&key.addresses)?)
     .execute(&catalog.writer)
     .await
     .map_err(|error| match (is_foreign(&error), &key.project) {
@@ -97,13 +101,23 @@ pub(super) async fn keys(catalog: &Store, account: Option<&AccountId>) -> Result
     found.iter().map(rows::access_key).collect()
 }
 
-pub(super) async fn rotate_key(catalog: &Store, id: &str, sealed_secret: &[u8]) -> Result<()> {
-    let done = sqlx::query("UPDATE access_key SET sealed_secret = $2 WHERE id = $1 AND revoked_at IS NULL")
-        .bind(id)
-        .bind(sealed_secret)
-        .execute(&catalog.writer)
-        .await
-        .map_err(|error| failed(&error))?;
+pub(super) async fn rotate_key(
+    catalog: &Store,
+    id: &str,
+    sealed_secret: &[u8],
+    previous_until: Option<Timestamp>,
+) -> Result<()> {
+    // In an UPDATE, every value on the right is the one from before.
+    let done = sqlx::query(
+        "UPDATE access_key SET sealed_previous = CASE WHEN $3 IS NULL THEN NULL ELSE sealed_secret END, \
+         previous_until = $3, sealed_secret = $2 WHERE id = $1 AND revoked_at IS NULL",
+    )
+    .bind(id)
+    .bind(sealed_secret)
+    .bind(previous_until.map(micros))
+    .execute(&catalog.writer)
+    .await
+    .map_err(|error| failed(&error))?;
     changed(done.rows_affected(), id)
 }
 

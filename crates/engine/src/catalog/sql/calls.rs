@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    IS_SHARED, Store, access_log, accounts, audit, backups, debts, instances, jobs, links, nodes, nonces,
-    notes, policies, vitals,
+    IS_SHARED, Store, access_log, accounts, audit, backups, copies, debts, instances, jobs, links, nodes,
+    nonces, notes, policies, sealed, vitals,
 };
-use crate::catalog::{AttemptOutcome, Catalog, SealedBackup};
+use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
 use crate::error::Result;
 use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
@@ -81,8 +81,13 @@ impl Catalog for Store {
         accounts::keys(self, account).await
     }
 
-    async fn rotate_key(&self, id: &str, sealed_secret: &[u8]) -> Result<()> {
-        accounts::rotate_key(self, id, sealed_secret).await
+    async fn rotate_key(
+        &self,
+        id: &str,
+        sealed_secret: &[u8],
+        previous_until: Option<Timestamp>,
+    ) -> Result<()> {
+        accounts::rotate_key(self, id, sealed_secret, previous_until).await
     }
 
     async fn revoke_key(&self, id: &str, now: Timestamp) -> Result<()> {
@@ -274,6 +279,34 @@ impl Catalog for Store {
 
     async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>> {
         jobs::list(self, account, filter).await
+    }
+
+    async fn copied_rows(&self, now: Timestamp) -> Result<CopiedRows> {
+        copies::read(self, now).await
+    }
+
+    async fn restore_rows(&self, rows: &[CopiedRow]) -> Result<u64> {
+        copies::restore(self, rows).await
+    }
+
+    async fn raise_numbers(&self, last: Number) -> Result<()> {
+        copies::raise_numbers(self, last).await
+    }
+
+    async fn adopt_backups(&self, backups: &[Backup]) -> Result<u64> {
+        copies::adopt(self, backups).await
+    }
+
+    async fn sealed_secrets(&self) -> Result<Vec<SealedSecret>> {
+        sealed::read(self).await
+    }
+
+    async fn replace_secrets(
+        &self,
+        secrets: &[(SealedSecret, Vec<u8>)],
+        notes: &[(&str, String)],
+    ) -> Result<()> {
+        sealed::replace(self, secrets, notes).await
     }
 
     async fn remember_link(&self, link: &RememberedLink) -> Result<()> {

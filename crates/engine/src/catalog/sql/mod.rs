@@ -10,6 +10,7 @@ mod accounts;
 mod audit;
 mod backups;
 mod calls;
+mod copies;
 mod debts;
 mod instances;
 pub(super) mod jobs;
@@ -21,6 +22,7 @@ mod place;
 mod policies;
 pub(super) mod rows;
 pub(super) mod schema;
+mod sealed;
 mod vitals;
 
 use std::time::Duration;

@@ -158,6 +158,11 @@ pub(super) fn access_key(row: &impl Columns) -> Result<AccessKey> {
         role: parsed(row, "role")?,
         sealed_secret: present(row.bytes("sealed_secret")?, "sealed_secret")?.to_vec(),
         sealed_session_token: row.bytes("sealed_session_token")?.map(<[u8]>::to_vec),
+        previous: row
+            .bytes("sealed_previous")?
+            .map(<[u8]>::to_vec)
+            .zip(moment_option(row, "previous_until")?),
+        addresses: json(row, "addresses")?,
         created_at: moment(row, "created_at")?,
         expires_at: moment_option(row, "expires_at")?,
         revoked_at: moment_option(row, "revoked_at")?,

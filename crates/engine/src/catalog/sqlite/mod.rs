@@ -56,6 +56,7 @@ pub(super) const CHANGES: &[Change] = &[
     (6, "policies", include_str!("../migrations/sqlite/0006_policies.sql")),
     (7, "audit and access", include_str!("../migrations/sqlite/0007_audit_and_access.sql")),
     (8, "links with limits", include_str!("../migrations/sqlite/0008_links_with_limits.sql")),
+    (9, "keys and copies", include_str!("../migrations/sqlite/0009_keys_and_copies.sql")),
     (10, "nodes, turns and tallies", include_str!("../migrations/sqlite/0010_nodes_turns_and_tallies.sql")),
 ];
 
@@ -278,6 +279,41 @@ mod tests {
         let steps: Vec<(i64, i64, i64, String)> =
             sqlx::query_as(sqlx::AssertSqlSafe(plan)).bind(0).fetch_all(&catalog.reader).await.unwrap();
         assert!(steps.iter().any(|step| step.3.contains("USING INDEX job_due")), "{steps:?}");
+    }
+
+    #[tokio::test]
+    async fn every_table_is_copied_whole_or_left_out_for_a_reason() {
+        use crate::catalog::copied::{LEFT_OUT, TABLES};
+        let folder = tempfile::tempdir().unwrap();
+        let catalog = SqliteCatalog::open(&folder.path().join("catalog.db")).await.unwrap();
+        let tables: Vec<String> = sqlx::query_scalar("SELECT name FROM sqlite_master WHERE type = 'table'")
+            .fetch_all(&catalog.reader)
+            .await
+            .unwrap();
+        for name in tables.iter().filter(|name| !name.starts_with("sqlite") && !name.starts_with('_')) {
+            let Some(table) = TABLES.iter().find(|table| table.name == name) else {
+                assert!(
+                    LEFT_OUT.iter().any(|(left, _)| left == name),
+                    "{name} is neither copied nor left out"
+                );
+                continue;
+            };
+            let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info($1)")
+                .bind(name)
+                .fetch_all(&catalog.reader)
+                .await
+                .unwrap();
+            // Of a link that counts nothing and is not revoked.
+            let empty = ["revoked_at", "deliveries", "sent_bytes", "reserved_bytes"];
+            let left_out =
+                |column: &str| name == "link" && (empty.contains(&column) || column.starts_with("used_"));
+            for column in columns.iter().filter(|column| !left_out(column)) {
+                assert!(
+                    table.columns.iter().any(|(known, _)| known == column),
+                    "{name}.{column} is not copied"
+                );
+            }
+        }
     }
 
     #[tokio::test]

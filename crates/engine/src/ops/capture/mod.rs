@@ -1,5 +1,6 @@
 //! One shard of a backup: from a node into the repository, proven on the way.
 
+mod import;
 mod logical;
 mod physical;
 mod proof;
@@ -23,6 +24,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{CaptureMethod, Checks, Instance, Method, PartOrigin, Phase, ServerFacts, Slots};
 use crate::redis::{Address, Choice, Connection, Login, Severity, Timeouts, look, probe, read_at_replica};
 use crate::vault::codec::{PartWriter, Stored};
+pub use import::ImportFile;
+pub(super) use import::{Incoming, import_set};
 use proof::Proven;
 pub(super) use set::{CapturedSet, SetOrder};
 use uncompressed::Uncompressed;

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::hex;
+use crate::ops::manifest::is_authentic;
 use crate::vault::ObjectKey;
 use crate::vault::codec::age::Recipient;
 
@@ -127,18 +128,18 @@ impl KeyFacts {
         serde_json::to_vec(&Authenticated { keys: &text, mac }).map_err(failed)
     }
 
-    pub(super) fn read(bytes: &[u8], number: u64, key: &hmac::Key) -> Result<Self> {
+    pub(super) fn read(bytes: &[u8], number: u64, keys: &[hmac::Key]) -> Result<Self> {
         let object = ObjectKey::KeyFacts(number);
         let damaged = |why: &dyn fmt::Display| damaged(&object, why);
         let whole: Authenticated<'_> = serde_json::from_slice(bytes).map_err(|error| damaged(&error))?;
-        let mac = hex(hmac::sign(key, whole.keys.get().as_bytes()).as_ref());
-        aws_lc_rs::constant_time::verify_slices_are_equal(mac.as_bytes(), whole.mac.as_bytes())
-            .map_err(|_| damaged(&"its authentication code is wrong, or the root key is another one"))?;
+        if !is_authentic(keys, whole.keys.get(), &whole.mac) {
+            return Err(damaged(&"its authentication code is wrong, or the root key is another one"));
+        }
         let format =
             serde_json::from_str::<Format>(whole.keys.get()).map_err(|error| damaged(&error))?.format;
-        if format != FORMAT {
-            let message = format!("{} is of another version", object.name());
-            return Err(Error::new(Kind::Invalid, "REPOSITORY_FORMAT", message)
+        if format > FORMAT {
+            let message = format!("{} is of a newer version", object.name());
+            return Err(Error::new(Kind::Invalid, "REPOSITORY_NEWER", message)
                 .because(format!("it has format {format}, this program reads {FORMAT}")));
         }
         let facts: Self = serde_json::from_str(whole.keys.get()).map_err(|error| damaged(&error))?;

@@ -34,7 +34,8 @@ const MOST_HOLDERS: usize = 200;
 /// What is known of the repository's identity.
 pub(super) struct KeyRing {
     vault: Arc<dyn Vault>,
-    authenticator: aws_lc_rs::hmac::Key,
+    /// The root key's own first; those of the keys that it replaced only check.
+    authenticators: Vec<aws_lc_rs::hmac::Key>,
     node: Node,
     known: RwLock<Option<Arc<Known>>>,
     /// Held while it is read or changed.
@@ -49,8 +50,8 @@ pub(super) struct Known {
 }
 
 impl KeyRing {
-    pub(super) fn new(vault: Arc<dyn Vault>, authenticator: aws_lc_rs::hmac::Key, node: Node) -> Self {
-        Self { vault, authenticator, node, known: RwLock::default(), turn: tokio::sync::Mutex::default() }
+    pub(super) fn new(vault: Arc<dyn Vault>, authenticators: Vec<aws_lc_rs::hmac::Key>, node: Node) -> Self {
+        Self { vault, authenticators, node, known: RwLock::default(), turn: tokio::sync::Mutex::default() }
     }
 
     /// This node's own recipient, if it has an identity.
@@ -152,7 +153,7 @@ impl KeyRing {
         while number < last {
             number += 1;
             if let Some(bytes) = self.vault.get(&ObjectKey::KeyFacts(number), LONGEST).await? {
-                found = Some(KeyFacts::read(&bytes, number, &self.authenticator)?);
+                found = Some(KeyFacts::read(&bytes, number, &self.authenticators)?);
                 last = number + HOLES;
             }
         }
@@ -207,7 +208,7 @@ impl KeyRing {
                 }
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    let bytes = facts.written(&self.authenticator)?;
+                    let bytes = facts.written(&self.authenticators[0])?;
                     self.vault.put(&ObjectKey::KeyFacts(facts.number), Bytes::from(bytes)).await?;
                     return Ok(self.remember(Known { facts, identities }));
                 }

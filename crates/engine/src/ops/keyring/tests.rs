@@ -20,7 +20,7 @@ impl World {
     fn node(&self, name: Option<&str>) -> KeyRing {
         let file = name.map(|name| self.folder.path().join(name));
         let node = Node::load(file.as_ref(), true).unwrap();
-        KeyRing::new(self.vault(), key(1), node)
+        KeyRing::new(self.vault(), vec![key(1)], node)
     }
 }
 
@@ -132,7 +132,7 @@ async fn changed_objects_are_refused() {
     assert_eq!(world.node(None).recipient().await.unwrap_err().code, "KEYS_DAMAGED");
     std::fs::write(path("1.json"), &good).unwrap();
     assert!(world.node(None).recipient().await.is_ok());
-    let foreign = KeyRing::new(world.vault(), key(2), Node::load(None, false).unwrap());
+    let foreign = KeyRing::new(world.vault(), vec![key(2)], Node::load(None, false).unwrap());
     assert_eq!(foreign.recipient().await.unwrap_err().code, "KEYS_DAMAGED", "another root key");
     std::fs::copy(path("1.json"), path("2.json")).unwrap();
     assert_eq!(

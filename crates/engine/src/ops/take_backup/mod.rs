@@ -4,16 +4,17 @@ mod record;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::capture::{CapturedSet, SetOrder, Source};
-use super::{Engine, Meter};
+use super::{Engine, Meter, manifest};
 use crate::catalog::SealedBackup;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, Instance, Job, Manifest, ManifestPart};
+use crate::model::{Backup, Instance, Job, Manifest, ManifestPart, ManifestPlace, Number, SealedPart};
 use crate::vault::{AttemptKey, ObjectKey};
-use record::Record;
+pub(super) use record::Record;
 
 /// The code of a backup that must begin anew, because the cluster's slots changed hands under it.
 pub(crate) const TOPOLOGY_CHANGED: &str = "TOPOLOGY_CHANGED";
@@ -121,7 +122,7 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<()> {
         crash_point(CrashPoint::SetCaptured);
-        let record = Record::of(set, backup, job)?;
+        let record = Record::of(set, backup, job.started_at.unwrap_or(job.created_at))?;
         if record.is_unsettled && job.attempt < MOST_ATTEMPTS {
             return Err(Error::new(
                 Kind::Conflict,
@@ -133,34 +134,9 @@ impl Engine {
         self.read_back(attempt, &record.parts, cancel).await?;
         let numbers =
             self.catalog.mint_numbers(u32::try_from(record.parts.len()).unwrap_or(u32::MAX)).await?;
-        let parts: Vec<_> = numbers.into_iter().zip(record.parts).collect();
-        let manifest = Manifest {
-            format: 1,
-            backup: backup.id,
-            number: backup.number,
-            account: backup.account.clone(),
-            instance: backup.instance.clone(),
-            instance_name: backup.instance_name.clone(),
-            attempt: attempt.attempt,
-            state: record.state,
-            mode: backup.mode,
-            method: record.method,
-            remark: backup.remark.clone(),
-            created_at: backup.created_at,
-            started_at: job.started_at.unwrap_or(job.created_at),
-            ended_at: self.clock.now(),
-            expires_at: backup.expires_at,
-            server: Some(record.server.clone()),
-            origin: Some(record.origin.clone()),
-            parts: parts
-                .iter()
-                .map(|(number, part)| ManifestPart {
-                    number: *number,
-                    object: ObjectKey::Part(attempt.clone(), part.shard, part.encoding).name(),
-                    sealed: part.clone(),
-                })
-                .collect(),
-        };
+        let parts: Vec<_> = numbers.into_iter().zip(record.parts.clone()).collect();
+        let moments = (job.started_at.unwrap_or(job.created_at), self.clock.now());
+        let manifest = manifest_of(backup, attempt, &record, &parts, moments);
         self.write_manifest(attempt, &manifest).await?;
         crash_point(CrashPoint::ManifestWritten);
         let sealed = SealedBackup {
@@ -178,5 +154,51 @@ impl Engine {
             tracing::warn!(instance = %job.instance, %error, "cannot keep what the server said of itself");
         }
         Ok(())
+    }
+}
+
+/// The manifest of an attempt that began and ended at these moments.
+pub(super) fn manifest_of(
+    backup: &Backup,
+    attempt: &AttemptKey,
+    record: &Record,
+    parts: &[(Number, SealedPart)],
+    (started_at, ended_at): (Timestamp, Timestamp),
+) -> Manifest {
+    Manifest {
+        format: manifest::FORMAT,
+        backup: backup.id,
+        number: backup.number,
+        account: backup.account.clone(),
+        instance: backup.instance.clone(),
+        instance_name: backup.instance_name.clone(),
+        attempt: attempt.attempt,
+        state: record.state,
+        mode: backup.mode,
+        method: record.method,
+        project: backup.project.clone(),
+        place: ManifestPlace {
+            region: backup.region.clone(),
+            zone: backup.zone.clone(),
+            replica_zone: backup.replica_zone.clone(),
+        },
+        job: backup.job,
+        name: backup.name.clone(),
+        remark: backup.remark.clone(),
+        failure: record.failure.clone(),
+        created_at: backup.created_at,
+        started_at,
+        ended_at,
+        expires_at: backup.expires_at,
+        server: Some(record.server.clone()),
+        origin: Some(record.origin.clone()),
+        parts: parts
+            .iter()
+            .map(|(number, part)| ManifestPart {
+                number: *number,
+                object: ObjectKey::Part(attempt.clone(), part.shard, part.encoding).name(),
+                sealed: part.clone(),
+            })
+            .collect(),
     }
 }

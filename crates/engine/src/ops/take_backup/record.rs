@@ -1,28 +1,30 @@
 //! What is written down of a captured set: its state, its parts, where they came from.
 
+use jiff::Timestamp;
+
 use crate::error::{Error, Result};
 use crate::model::{
-    Backup, BackupOrigin, BackupState, Failure, Job, KindCount, Method, Missing, SLOT_COUNT, SealedPart,
+    Backup, BackupOrigin, BackupState, Failure, KindCount, Method, Missing, SLOT_COUNT, SealedPart,
     ServerFacts, Slots, SnapshotReport,
 };
 use crate::ops::capture::{Captured, CapturedSet};
 use crate::redis::Layout;
 
 /// A captured set as it is written down.
-pub(super) struct Record {
-    pub(super) state: BackupState,
-    pub(super) method: Method,
-    pub(super) failure: Option<Failure>,
-    pub(super) server: ServerFacts,
-    pub(super) origin: BackupOrigin,
-    pub(super) parts: Vec<SealedPart>,
+pub(in crate::ops) struct Record {
+    pub(in crate::ops) state: BackupState,
+    pub(in crate::ops) method: Method,
+    pub(in crate::ops) failure: Option<Failure>,
+    pub(in crate::ops) server: ServerFacts,
+    pub(in crate::ops) origin: BackupOrigin,
+    pub(in crate::ops) parts: Vec<SealedPart>,
     /// Slots changed hands meanwhile: their keys may be in two parts or in none, and another attempt may do better.
-    pub(super) is_unsettled: bool,
+    pub(in crate::ops) is_unsettled: bool,
 }
 
 impl Record {
     /// An error if no shard was captured.
-    pub(super) fn of(set: &CapturedSet, backup: &Backup, job: &Job) -> Result<Self> {
+    pub(in crate::ops) fn of(set: &CapturedSet, backup: &Backup, started_at: Timestamp) -> Result<Self> {
         let captured: Vec<_> = set
             .before
             .shards
@@ -52,9 +54,9 @@ impl Record {
             skew_ms: skew_ms(&captured),
             one_instant: !logical,
             missing,
+            imported: Vec::new(),
             warnings: captured.iter().flat_map(|(_, captured)| captured.warnings.clone()).collect(),
         };
-        let started_at = job.started_at.unwrap_or(job.created_at);
         Ok(Self {
             state,
             method: if logical { Method::Logical } else { Method::Physical },
@@ -181,7 +183,7 @@ fn skew_ms(captured: &[(u32, &Captured)]) -> Option<u64> {
     (captured.len() > 1).then_some(skew)
 }
 
-fn sealed_part(backup: &Backup, started_at: jiff::Timestamp, shard: u32, captured: &Captured) -> SealedPart {
+fn sealed_part(backup: &Backup, started_at: Timestamp, shard: u32, captured: &Captured) -> SealedPart {
     let stamp = started_at.strftime("%Y%m%dT%H%M%SZ");
     SealedPart {
         shard,

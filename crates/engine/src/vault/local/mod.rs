@@ -13,7 +13,7 @@ use bytes::Bytes;
 use rustix::io::Errno;
 
 use super::layout::{ACCOUNTS, MANIFEST};
-use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
+use super::{AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use folder::Folder;
@@ -76,6 +76,29 @@ impl LocalVault {
             })
             .map_err(|errno| Error::io("cannot list the repository", &errno.into()))?;
         Ok(found)
+    }
+
+    fn list_now(&self, collection: &Collection) -> Result<Vec<ObjectKey>> {
+        let names = self.root.folder(&collection.folder()).and_then(|folder| folder.names());
+        match names {
+            Err(Errno::NOENT) => Ok(Vec::new()),
+            Err(errno) => Err(Error::io("cannot list the repository", &errno.into())),
+            Ok(mut names) => {
+                names.sort_unstable();
+                Ok(names.iter().filter_map(|name| collection.object(name)).collect())
+            }
+        }
+    }
+
+    fn remove_now(&self, key: &ObjectKey) -> Result<()> {
+        let removed = self.root.folder(&key.folder()).and_then(|folder| {
+            folder.unlink(&key.name())?;
+            folder.sync()
+        });
+        match removed {
+            Err(Errno::NOENT) => Ok(()),
+            other => other.map_err(|errno| self.failed("remove", key, errno)),
+        }
     }
 
     fn remove_attempt_now(&self, key: &AttemptKey) -> Result<()> {
@@ -155,6 +178,16 @@ impl Vault for LocalVault {
 
     async fn attempts(&self) -> Result<Vec<StoredAttempt>> {
         self.blocking(Self::attempts_now).await
+    }
+
+    async fn list(&self, collection: &Collection) -> Result<Vec<ObjectKey>> {
+        let collection = collection.clone();
+        self.blocking(move |vault| vault.list_now(&collection)).await
+    }
+
+    async fn remove(&self, key: &ObjectKey) -> Result<()> {
+        let key = key.clone();
+        self.blocking(move |vault| vault.remove_now(&key)).await
     }
 
     async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {

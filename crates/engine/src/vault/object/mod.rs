@@ -27,7 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::layout::{ACCOUNTS, MANIFEST};
-use super::{AttemptKey, BackupKey, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
+use super::{AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault};
 use crate::error::{Error, Kind, Result};
 use crate::model::Network;
 use breaker::Breaker;
@@ -298,6 +298,28 @@ impl Vault for ObjectVault {
             Some(StoredAttempt { key: AttemptKey::from_folder(&folder)?, has_manifest })
         });
         Ok(attempts.collect())
+    }
+
+    async fn list(&self, collection: &Collection) -> Result<Vec<ObjectKey>> {
+        let inner = &self.0;
+        let folder = format!("{}/", collection.folder());
+        let listed = async {
+            let mut entries = inner.small.lister_options(&folder, ListOptions::default()).await?;
+            let mut found = Vec::new();
+            while let Some(entry) = entries.try_next().await? {
+                let name = entry.path().rsplit_once('/').map(|(_, name)| name.to_owned());
+                found.extend(name.and_then(|name| collection.object(&name)));
+            }
+            Ok(found)
+        };
+        let mut found = inner.call("list", &folder, listed).await?.unwrap_or_default();
+        found.sort_by_cached_key(ObjectKey::name);
+        Ok(found)
+    }
+
+    async fn remove(&self, key: &ObjectKey) -> Result<()> {
+        let path = path(key);
+        self.0.call("remove", &path, self.0.small.delete(&path)).await.map(drop)
     }
 
     async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The only way from a vendor's request to a principal.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{HOST, HeaderValue};
@@ -20,9 +21,10 @@ impl Dialects {
         &self,
         dialect: &dyn Dialect,
         request: &Request,
+        from: Option<IpAddr>,
     ) -> Result<(Principal, Option<Nonce>), Refused> {
         if let Some(token) = dialect.bearer(request)? {
-            let signed_in = self.engine.sign_in_with_token(token.expose()).await;
+            let signed_in = self.engine.sign_in_with_token(token.expose(), from).await;
             return signed_in.map(|who| (who, None)).map_err(|error| match error.kind {
                 Kind::Unauthenticated => Fault::BadToken.into(),
                 _ => error.into(),
@@ -32,7 +34,7 @@ impl Dialects {
         let now = self.engine.clock().now();
         let signed_in = self
             .engine
-            .sign_in_by(&claim.access_key_id, |secret, token| {
+            .sign_in_by(&claim.access_key_id, from, |secret, token| {
                 let same_token = match (token, &claim.session_token) {
                     (None, None) => true,
                     (Some(kept), Some(sent)) => kept.equals(sent.as_bytes()),

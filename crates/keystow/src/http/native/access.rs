@@ -1,5 +1,7 @@
 //! `/accounts`, `/projects`, `/keys`
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
@@ -12,10 +14,12 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::caller::{Asked, Body, Caller, Named};
+use super::caller::{Asked, Body, Caller, MaybeBody, Named};
 use super::problem::Answer;
 use super::{Native, rows};
-use crate::api::{AccountRow, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, Problem, ProjectRow};
+use crate::api::{
+    AccountRow, KeyRotation, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, Problem, ProjectRow,
+};
 
 pub(super) fn routes() -> OpenApiRouter<Native> {
     OpenApiRouter::new()
@@ -113,20 +117,24 @@ async fn create_key(
         expires_at: expires_at.map_err(|error| {
             Error::invalid("expires_at is a moment such as 2026-01-31T00:00:00Z").because(error)
         })?,
+        addresses: new.addresses,
     };
     let key = native.engine.create_key(&who, new).await?;
     Ok((StatusCode::CREATED, Json(shown(&key))))
 }
 
 /// Gives a key a new secret, shown this once.
-#[utoipa::path(post, path = "/keys/{id}/rotation", params(("id" = String, Path)), security(("access_key" = [])),
+#[utoipa::path(post, path = "/keys/{id}/rotation", params(("id" = String, Path)),
+    request_body = Option<KeyRotation>, security(("access_key" = [])),
     responses((status = 200, body = KeySecret), (status = "default", body = Problem)))]
 async fn rotate_key(
     State(native): State<Native>,
     Caller(who): Caller,
     Named(id): Named<String>,
+    rotation: MaybeBody<KeyRotation>,
 ) -> Answer<Json<KeySecret>> {
-    Ok(Json(shown(&native.engine.rotate_key(&who, &id).await?)))
+    let grace = Duration::from_secs(rotation.0.grace_seconds);
+    Ok(Json(shown(&native.engine.rotate_key(&who, &id, Some(grace)).await?)))
 }
 
 /// Ends a key, and every link that it asked for.

@@ -28,7 +28,7 @@ impl FromRequestParts<Native> for Caller {
                 .hint("send the access key id and secret as HTTP Basic")
         })?;
         let address = parts.extensions.get::<Client>().map(|client| client.address.ip());
-        Ok(Self(state.engine.sign_in(&id, &secret).await?.calling(address, "native")))
+        Ok(Self(state.engine.sign_in(&id, &secret, address).await?.calling(address, "native")))
     }
 }
 
@@ -61,6 +61,21 @@ impl<T: DeserializeOwned> FromRequest<Native> for Body<T> {
             .await
             .map_err(|rejection| unreadable("the request body cannot be read", rejection.body_text()))?;
         Ok(Self(value))
+    }
+}
+
+/// A JSON body that may be left out.
+pub(super) struct MaybeBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default> FromRequest<Native> for MaybeBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &Native) -> Result<Self, Refusal> {
+        use http_body::Body as _;
+        if request.body().is_end_stream() {
+            return Ok(Self(T::default()));
+        }
+        Body::from_request(request, state).await.map(|Body(value)| Self(value))
     }
 }
 

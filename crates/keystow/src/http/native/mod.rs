@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod backups;
 pub(super) mod caller;
+mod imports;
 mod instances;
 mod jobs;
 mod links;
@@ -52,6 +53,7 @@ fn routes() -> OpenApiRouter<Native> {
     OpenApiRouter::new()
         .merge(instances::routes())
         .merge(policies::routes())
+        .merge(imports::routes())
         .merge(backups::routes())
         .merge(links::routes())
         .merge(restores::routes())

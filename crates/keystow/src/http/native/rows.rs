@@ -79,6 +79,7 @@ fn origin(origin: &BackupOrigin) -> OriginRow {
         skew_ms: origin.skew_ms,
         one_instant: origin.one_instant,
         missing: origin.missing.iter().map(missing).collect(),
+        imported: origin.imported.clone(),
         warnings: origin.warnings.clone(),
     }
 }
@@ -209,6 +210,8 @@ pub(super) fn key(key: &AccessKey) -> KeyRow {
         project: key.project.as_ref().map(text),
         role: text(&key.role),
         temporary: key.sealed_session_token.is_some(),
+        addresses: key.addresses.clone(),
+        previous_until: key.previous.as_ref().map(|(_, until)| moment(*until)),
         created_at: moment(key.created_at),
         expires_at: key.expires_at.map(moment),
         revoked_at: key.revoked_at.map(moment),
