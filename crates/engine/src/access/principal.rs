@@ -61,9 +61,9 @@ impl Principal {
         };
         let previous = key.previous.as_ref().filter(|(_, until)| *until > now);
         let proof = match (check(&secret, token.as_ref()), previous) {
-            (Err(refused), Some((sealed, _))) => {
+            (Err(refused), Some((before, _))) => {
                 // What is said is about the present secret.
-                check(&sealer.open(&place, sealed)?, token.as_ref()).map_err(|_| refused)?
+                check(&sealer.open(&place, before)?, token.as_ref()).map_err(|_| refused)?
             }
             (checked, _) => checked?,
         };

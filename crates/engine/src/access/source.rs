@@ -64,9 +64,12 @@ impl RootKeySource {
     pub fn load(&self) -> Result<RootKey> {
         match self {
             Self::File(path) => RootKey::load(path),
-            Self::Environment(name) => match std::env::var(name).map(Zeroizing::new) {
-                Ok(text) => RootKey::from_text(&text, &self.to_string()),
-                Err(_) => Err(Error::new(
+            Self::Environment(name) => match std::env::var_os(name) {
+                Some(text) => {
+                    let text = Zeroizing::new(text.to_string_lossy().into_owned());
+                    RootKey::from_text(&text, &self.to_string())
+                }
+                None => Err(Error::new(
                     Kind::NotFound,
                     "NOT_INITIALISED",
                     format!("there is no root key: the variable {name} is not set"),

@@ -180,6 +180,7 @@ impl CopiedRow {
     }
 
     /// The row without what changes with every contact.
+    #[must_use]
     pub fn lasting(&self) -> Self {
         let mut lasting = self.clone();
         for (table, column) in PASSING {

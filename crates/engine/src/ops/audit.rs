@@ -274,6 +274,7 @@ mod tests {
         "link",
         "link_restriction",
         "links",
+        "nodes",
         "plan_restore",
         "policy",
         "projects",

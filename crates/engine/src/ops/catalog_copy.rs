@@ -160,8 +160,8 @@ pub(super) async fn newest_copy(
 }
 
 async fn read_copy(vault: &dyn Vault, sealer: &Sealer, key: &ObjectKey) -> Result<Option<ReadCopy>> {
-    let Some(sealed) = vault.get(key, LONGEST).await? else { return Ok(None) };
-    let lines = sealer.open(PLACE, &sealed)?;
+    let Some(stored) = vault.get(key, LONGEST).await? else { return Ok(None) };
+    let lines = sealer.open(PLACE, &stored)?;
     // The reason might quote a row.
     let damaged = || Error::new(Kind::Corrupt, "COPY_DAMAGED", "the copy of the catalog cannot be read");
     let mut lines = lines.expose().split(|byte| *byte == b'\n');

@@ -69,7 +69,7 @@ impl Engine {
                     events.push(event);
                 }
                 Ok(Some(_)) => {
-                    damaged.push(format!("{}/{}: it is another backup's", key.folder(), key.name()))
+                    damaged.push(format!("{}/{}: it is another backup's", key.folder(), key.name()));
                 }
                 Ok(None) => {}
                 Err(error) if error.kind == Kind::Corrupt => damaged.push(error.to_string()),

@@ -62,7 +62,7 @@ impl Engine {
             "files": order.files.iter().map(|file| &file.name).collect::<Vec<_>>(),
             "taken_at": order.taken_at,
         }));
-        self.audited(who, deed, self.import_unlogged(who, &order, pieces)).await
+        self.audited(who, deed, Box::pin(self.import_unlogged(who, &order, pieces))).await
     }
 
     async fn import_unlogged(

@@ -128,11 +128,11 @@ impl ObjectKey {
     pub fn name(&self) -> String {
         match self {
             Self::Repository => "repository.json".to_owned(),
+            Self::KeyFacts(number) | Self::Event(_, number) => format!("{number}.json"),
             Self::Keys(number) => format!("{number}.age"),
             Self::PassphraseKey(number) => format!("{number}.passphrase.age"),
             Self::Part(_, shard, encoding) => format!("{shard}.rdb{}", encoding.suffix()),
             Self::Manifest(_) => MANIFEST.to_owned(),
-            Self::KeyFacts(number) | Self::Event(_, number) => format!("{number}.json"),
             Self::CatalogCopy(at) => format!("{}{COPY_END}", at.strftime(COPY_MOMENT)),
         }
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ops::Engine;
 
 /// How often it looks whether something has changed: what happened since is lost with the catalog.
-const PERIOD: Duration = Duration::from_secs(60);
+const PERIOD: Duration = Duration::from_mins(1);
 
 /// Works until `stop`, and looks once more then.
 pub async fn keep_copies(engine: Arc<Engine>, stop: CancellationToken) {
