@@ -172,10 +172,13 @@ impl Vault for Flips {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_keeps_other_bytes_is_found_out_before_the_backup_is_listed() {
     for remote in [false, true] {
-        let stored = |folder: &Path| match remote {
-            // Plain bytes are read back where the repository is beyond this host.
-            true => RepositorySettings { remote, ..RepositorySettings::default() },
-            false => settings(folder),
+        // Plain bytes are read back where the repository is beyond this host.
+        let stored = |folder: &Path| {
+            if remote {
+                RepositorySettings { remote, ..RepositorySettings::default() }
+            } else {
+                settings(folder)
+            }
         };
         let world = World::stored(Timeouts::default(), |vault| Arc::new(Flips(vault)), stored).await;
         let backup = take(&world).await;
@@ -189,8 +192,7 @@ async fn a_store_that_keeps_other_bytes_is_found_out_before_the_backup_is_listed
 async fn an_encrypted_part_that_was_changed_is_never_delivered() {
     let (world, backup) = encrypted().await;
     let link = world.link(&backup, &order()).await;
-    let file =
-        world.files().into_iter().find(|file| file.ends_with(".age") && file.contains("0.rdb")).unwrap();
+    let file = world.files().into_iter().find(|file| file.ends_with("/0.rdb.zst.age")).unwrap();
     let path = world.repository().join(file);
     let mut bytes = std::fs::read(&path).unwrap();
     let at = bytes.len() - 20;

@@ -32,7 +32,7 @@ async fn import(world: &World, files: Vec<ImportFile>, bytes: &[u8], sent: usize
     let order = ImportOrder {
         instance: "crs-1".parse().unwrap(),
         files,
-        taken_at: world.clock.now() - Duration::from_secs(86_400),
+        taken_at: world.clock.now() - Duration::from_hours(24),
         remark: Some("from elsewhere".to_owned()),
     };
     let (sender, pieces) = tokio::sync::mpsc::channel(2);
@@ -54,7 +54,7 @@ async fn a_file_becomes_a_backup_of_its_own_time_once() {
     let row = world.row(&imported.backup).await;
     assert!(imported.is_new);
     assert_eq!(row.state, BackupState::Available);
-    assert_eq!(row.created_at, world.clock.now() - Duration::from_secs(86_400));
+    assert_eq!(row.created_at, world.clock.now() - Duration::from_hours(24));
     assert_eq!(row.origin.as_ref().unwrap().imported, ["dump.rdb"]);
     assert!(row.parts[0].sealed.report.keys > 0);
     assert_eq!(world.bytes(&row).await, bytes);

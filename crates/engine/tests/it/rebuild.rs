@@ -58,7 +58,7 @@ async fn everything_that_was_available_is_there_again_and_its_links_open() {
     let counted =
         world.link(backup, &keystow_engine::ops::LinkOrder { deliveries: Some(1), ..order() }).await;
     world.engine.protect_backup(&world.admin, BackupRef::Id(backup.id), true).await.unwrap();
-    let later = world.clock.now() + std::time::Duration::from_secs(3600);
+    let later = world.clock.now() + std::time::Duration::from_hours(1);
     world.engine.set_expiry(&world.admin, BackupRef::Id(backup.id), Some(later)).await.unwrap();
     assert!(world.engine.copy_catalog_if_due().await.unwrap().is_some());
     assert!(world.engine.copy_catalog_if_due().await.unwrap().is_none(), "nothing has changed");
@@ -164,7 +164,7 @@ async fn a_new_root_key_reads_what_the_old_one_wrote_also_after_a_loss() {
     let old = settle_root_key(loss.root(), &*world.catalog).await.unwrap();
     let new = || RootKey::from_text(&"5a".repeat(32), "here").unwrap();
     assert_eq!(code(settle_root_key(new(), &*world.catalog).await.map(drop)), "ROOT_KEY_WRONG");
-    let until = world.clock.now() + std::time::Duration::from_secs(3600);
+    let until = world.clock.now() + std::time::Duration::from_hours(1);
     let (root, rotated) = rotate_root_key(&*world.catalog, &old, new(), until).await.unwrap();
     assert_eq!((rotated.generation, rotated.secrets), (2, 2), "two keys; the instance has no password");
     assert_eq!(code(settle_root_key(loss.root(), &*world.catalog).await.map(drop)), "ROOT_KEY_WRONG");

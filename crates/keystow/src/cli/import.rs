@@ -49,6 +49,7 @@ pub(crate) struct ImportArgs {
 
 /// What became of some files.
 #[derive(Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names of --json")]
 struct Outcome {
     files: Vec<String>,
     /// `imported`, `known` or `failed`.

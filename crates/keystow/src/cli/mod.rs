@@ -264,6 +264,14 @@ mod tests {
             "keystow audit verify --noted 1:ab --json",
             "keystow access list --backup 1 --instance x --link l --key K --kind download --since 1h --limit 5",
             "keystow key create --id I --secret-file F --session-token-file T --role viewer --account A --project P --expires 7d",
+        ] {
+            assert!(parses(words), "{words}");
+        }
+    }
+
+    #[test]
+    fn more_of_the_operators_contract_parses() {
+        for words in [
             "keystow repository show --json",
             "keystow repository recipients ls",
             "keystow repository recipients add age1x --name ann",

@@ -47,7 +47,7 @@ pub(crate) struct BackupArgs {
 pub(crate) struct RotateArgs {
     #[command(flatten)]
     service: OfflineArgs,
-    /// Where the new key is, as the setting root_key says it: env:NAME or command:… . Without it, and where the key is
+    /// Where the new key is, as the configuration says it: `env:NAME` or `command:…`. Without it, and where the key is
     /// a file, a new key is made
     #[arg(long, value_name = "SOURCE")]
     to: Option<RootKeySource>,
@@ -128,7 +128,7 @@ async fn rotate(args: RotateArgs, output: Output) -> Result<(), Failure> {
     })?;
     match &new.named {
         Some(source) => {
-            output.note(&format!("next: set root_key to where the new key is ({source}), on every node"))
+            output.note(&format!("next: set root_key to where the new key is ({source}), on every node"));
         }
         None => output.note("next: keystow root-key backup --to FILE"),
     }
