@@ -5,7 +5,8 @@ CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 KEYSTOW_BIN ?= $(TARGET)/debug/keystow
 KILLS ?= 100
-FAULTS ?= 300
+FAULTS ?= 100
+CRASHES ?= 3
 MATRIX ?= all
 FUZZ_SECONDS ?= 60
 BENCH ?= all
@@ -31,7 +32,7 @@ test: ## Install what is missing, then lint and run every test
 	@$(MAKE) --no-print-directory stores
 	@$(MAKE) --no-print-directory nodes
 	@$(MAKE) --no-print-directory matrix MATRIX=quick
-	@$(MAKE) --no-print-directory faults KILLS=10 FAULTS=20
+	@$(MAKE) --no-print-directory faults CRASHES=1 KILLS=10 FAULTS=20
 	@echo '==> everything passed'
 
 lint: ## Check the format, and clippy without a warning
@@ -75,8 +76,12 @@ matrix: build ## Back up and restore between servers of all versions and topolog
 	@cd crates/keystow/tests/matrix && MATRIX=$(MATRIX) KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> what went in came out"
 
-faults: build ## Kill the server KILLS times during a backup, play FAULTS faults, and check what is left
+faults: build ## End the server CRASHES times at each step, kill it KILLS times, fill disks, play FAULTS faults
 	@tools/setup.sh redis servers sdk
+	@echo '==> an end at each step, $(CRASHES) times'
+	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/crash.py $(CRASHES)
+	@echo '==> full disks'
+	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/full.py
 	@echo '==> kill -9, $(KILLS) times'
 	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/kill9.py $(KILLS)
 	@echo '==> $(FAULTS) faults of sources and targets'
