@@ -8,6 +8,7 @@ KILLS ?= 100
 FAULTS ?= 100
 CRASHES ?= 3
 MATRIX ?= all
+JOBS ?= 60
 FUZZ_SECONDS ?= 60
 BENCH ?= all
 tool_python = PYTHONPATH=$(CURDIR)/tools $(CURDIR)/.tools/py/bin/python -B
@@ -30,7 +31,7 @@ test: ## Install what is missing, then lint and run every test
 	@$(MAKE) --no-print-directory sdk
 	@$(MAKE) --no-print-directory servers
 	@$(MAKE) --no-print-directory stores
-	@$(MAKE) --no-print-directory nodes
+	@$(MAKE) --no-print-directory nodes JOBS=20
 	@$(MAKE) --no-print-directory matrix MATRIX=quick
 	@$(MAKE) --no-print-directory faults CRASHES=1 KILLS=10 FAULTS=20
 	@echo '==> everything passed'
@@ -59,8 +60,9 @@ servers: build ## Load relabelled files into Redis and Valkey servers of many ve
 
 nodes: build ## Share one PostgreSQL between two nodes, kill one, restart the database (JOBS backups)
 	@tools/setup.sh redis postgres sdk
+	@$(CARGO) build --quiet --package keystow-engine --example s3_server
 	@echo '==> several nodes'
-	@cd crates/keystow/tests/nodes && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
+	@cd crates/keystow/tests/nodes && JOBS=$(JOBS) KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> the nodes share what they know and what they do"
 
 stores: build ## Keep backups in S3 servers, through their faults too

@@ -162,7 +162,9 @@ fn work(
 }
 
 fn start_log(config: &Config) -> Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level).map_err(|error| {
+    // What PostgreSQL notices is nothing to act on.
+    let level = format!("sqlx=warn,{}", config.log.level);
+    let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| {
         Error::new(Kind::Invalid, "CONFIG_INVALID", "log.level is not valid").because(error)
     })?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
