@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Engine;
 use crate::error::{Error, Kind, Result};
-use crate::vault::ObjectKey;
+use crate::vault::{Collection, ObjectKey};
 
 /// `repository.json`, written once.
 #[derive(Serialize, Deserialize)]
@@ -23,8 +23,24 @@ const FORMAT: u32 = 1;
 const NOTE: &str = "repository";
 
 impl Engine {
-    /// Makes sure that the repository is the one that the catalog speaks of. Writes the mark of a new one.
+    /// Makes sure that the repository is the one that the catalog speaks of. Writes the mark of a new one. One that
+    /// another catalog kept its copies in is not taken over: `REPOSITORY_OTHER`.
     pub async fn adopt_repository(&self) -> Result<()> {
+        if self.catalog.note(NOTE).await?.is_none()
+            && !self.vault.list(&Collection::CatalogCopies).await?.is_empty()
+            // Another node on the same catalog may have adopted it meanwhile.
+            && self.catalog.note(NOTE).await?.is_none()
+        {
+            let message = "the catalog is new, but the repository has been in use";
+            return Err(Error::new(Kind::Conflict, "REPOSITORY_OTHER", message).hint(
+                "was the catalog lost? keystow catalog rebuild; else give this service a repository of its own",
+            ));
+        }
+        self.adopt_as_it_is().await
+    }
+
+    /// The same, whoever kept copies in it.
+    pub(super) async fn adopt_as_it_is(&self) -> Result<()> {
         let known = self.catalog.note(NOTE).await?;
         let mark = match self.vault.get(&ObjectKey::Repository, 64 * 1024).await? {
             Some(bytes) => serde_json::from_slice::<Mark>(&bytes).map_err(|error| {
@@ -35,7 +51,7 @@ impl Engine {
             None => match self.mark().await {
                 // Another node on the same catalog is starting as well.
                 Err(error) if error.code == "OBJECT_EXISTS" => {
-                    return Box::pin(self.adopt_repository()).await;
+                    return Box::pin(self.adopt_as_it_is()).await;
                 }
                 marked => marked?,
             },

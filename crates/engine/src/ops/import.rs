@@ -79,6 +79,7 @@ impl Engine {
         }
         let _turn = self.imports.acquire().await.map_err(|error| Error::internal("no imports", error))?;
         let backup = self.new_row(&instance, order).await?;
+        self.guard_space(&backup).await?;
         let attempt = AttemptKey {
             account: instance.account.clone(),
             instance: instance.id.clone(),
@@ -89,10 +90,15 @@ impl Engine {
             Ok(set) => self.list_import(backup, &attempt, order, &set).await,
             Err(error) => Err(error),
         };
-        if taken.is_err()
-            && let Err(error) = self.vault.remove_attempt(&attempt).await
-        {
-            tracing::warn!(backup = %attempt.backup, %error, "cannot remove what a failed import left");
+        if taken.is_err() {
+            match self.is_named(&attempt).await {
+                Ok(false) => self.remove_failed(&attempt).await,
+                // Only the answer to the last write was lost.
+                Ok(true) => {}
+                Err(error) => {
+                    tracing::warn!(backup = %attempt.backup, %error, "cannot tell whether the import is kept");
+                }
+            }
         }
         taken.map(|backup| Imported { backup, is_new: true })
     }

@@ -127,7 +127,7 @@ impl Engine {
         self.catalog.add_instance(&instance).await?;
         if !new.no_policy {
             let usual = Policy::usual(&instance.account, &instance.id);
-            self.write_policy(&instance.account, &instance.id, usual, who.key_id(), 0).await?;
+            self.write_policy(&instance.account, &instance.id, usual, who.key_id(), (0, None)).await?;
         }
         Ok(instance)
     }

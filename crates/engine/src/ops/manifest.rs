@@ -18,6 +18,12 @@ struct Authenticated<'a> {
     mac: String,
 }
 
+/// The one field that every form of manifests has.
+#[derive(Deserialize)]
+struct Form {
+    format: u32,
+}
+
 /// The form of manifests that this version reads and writes.
 pub(super) const FORMAT: u32 = 1;
 /// No manifest is longer; one with 1,000 shards has about 1 MiB.
@@ -53,18 +59,19 @@ impl Engine {
         if !is_authentic(&self.manifest_keys, whole.manifest.get(), &whole.mac) {
             return Err(damaged("its authentication code is wrong"));
         }
-        let manifest: Manifest =
+        let form: Form =
             serde_json::from_str(whole.manifest.get()).map_err(|error| damaged(&error.to_string()))?;
-        if manifest.format > FORMAT {
+        if form.format > FORMAT {
             return Err(Error::new(Kind::Invalid, "REPOSITORY_NEWER", "a manifest is of a newer version")
                 .because(format!(
                     "{} has format {}, this program reads {FORMAT}",
                     attempt.folder(),
-                    manifest.format
+                    form.format
                 ))
                 .hint("run that version or a later one"));
         }
-        Ok(Some(manifest))
+        let manifest = serde_json::from_str(whole.manifest.get());
+        manifest.map(Some).map_err(|error| damaged(&error.to_string()))
     }
 }
 

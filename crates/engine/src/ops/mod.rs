@@ -51,7 +51,7 @@ mod vitals;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
@@ -135,6 +135,8 @@ pub struct Engine {
     imports: Semaphore,
     /// Names this run of the process.
     node: String,
+    /// Whether this node's clock is too far from the database's, or not known yet.
+    clock_is_off: AtomicBool,
     /// How many nodes answer APIs.
     api_nodes: AtomicU32,
     /// Where this and other nodes wait for each other.
@@ -224,6 +226,7 @@ impl Engine {
         let node = Node::load(settings.repository.identity_file.as_ref(), settings.repository.encrypt)?;
         let ring = Arc::new(KeyRing::new(vault.clone(), hmac_keys("keys/1"), node));
         let run = uuid::Uuid::new_v4().simple().to_string();
+        let clock_is_off = AtomicBool::new(catalog.is_shared());
         let turns = Arc::new(Turns::new(catalog.clone(), clock.clone(), run.clone()));
         Ok(Self {
             catalog,
@@ -250,6 +253,7 @@ impl Engine {
             imports: Semaphore::new(import::AT_ONCE),
             turns,
             node: run,
+            clock_is_off,
             api_nodes: AtomicU32::new(1),
             policies: Knowledge::new(MOST_KNOWN),
             job_written: Notify::new(),

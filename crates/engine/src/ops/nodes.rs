@@ -1,9 +1,14 @@
 //! Nodes know of each other.
 
+use jiff::SignedDuration;
+
 use super::{Engine, turns};
 use crate::access::Principal;
 use crate::error::Result;
 use crate::model::{Node, NodeRole, Right, SeenNode};
+
+/// How far a node's clock may be from the database's before it follows no policy.
+const MOST_OFF: SignedDuration = SignedDuration::from_secs(120);
 
 impl Engine {
     /// This node's id, anew for each run.
@@ -22,9 +27,21 @@ impl Engine {
         self.catalog.beat(node, &self.turns.held(), now, self.seen_for()).await?;
         let nodes = self.catalog.nodes(now).await?;
         let answering = nodes.iter().filter(|seen| seen.alive && seen.node.roles.contains(&NodeRole::Api));
+        let own = nodes.iter().find(|seen| seen.node.id == self.node);
+        let is_off = own.is_some_and(|own| now.duration_since(own.seen_at).abs() > MOST_OFF);
+        if is_off {
+            tracing::error!("this node's clock is not the database's; it follows no policy until it is");
+        }
+        self.clock_is_off.store(is_off, std::sync::atomic::Ordering::Relaxed);
         let count = u32::try_from(answering.count()).unwrap_or(u32::MAX).max(1);
         self.api_nodes.store(count, std::sync::atomic::Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Whether this node's clock is known to be right enough for removing what is old: it is held against that of a
+    /// database that others use as well.
+    pub(super) fn knows_the_time(&self) -> bool {
+        !self.clock_is_off.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Says that this node goes.

@@ -128,23 +128,29 @@ impl Engine {
             return Err(Error::new(Kind::Conflict, "CONFLICT", message)
                 .hint(format!("look at it again: keystow policy show {instance}")));
         }
+        let pending = found.as_ref().and_then(|kept| kept.next);
         let mut policy = found.map_or_else(|| Policy::usual(&scope.account, instance), |kept| kept.policy);
         change.apply(&mut policy);
-        self.write_policy(&scope.account, instance, policy, who.key_id(), seen).await
+        self.write_policy(&scope.account, instance, policy, who.key_id(), (seen, pending)).await
     }
 
-    /// Writes a policy over the version `seen`, with its next fire.
+    /// Writes a policy over the version `seen`, with its next fire. `pending` is the one that it had.
     pub(super) async fn write_policy(
         &self,
         account: &AccountId,
         instance: &InstanceId,
         policy: Policy,
         by: &str,
-        seen: u64,
+        (seen, pending): (u64, Option<Planned>),
     ) -> Result<KeptPolicy> {
         let now = self.clock.now();
         let calendar = policy.check(account, instance)?;
-        let next = if policy.paused { None } else { calendar.next(now) };
+        // A fire whose moment has come, but not its start, is still to be done.
+        let pending = pending.filter(|pending| pending.fire <= now).map(|pending| {
+            let start = if pending.start > now { calendar.in_window(pending.start) } else { pending.start };
+            Planned { start, ..pending }
+        });
+        let next = calendar.next(now).filter(|_| !policy.paused).map(|next| pending.unwrap_or(next));
         let new = KeptPolicy {
             account: account.clone(),
             instance: instance.clone(),

@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
     Account, AccountId, Backup, BackupEvent, BackupState, EventKind, Failure, InstanceId, Manifest, Part,
-    Role,
+    Role, ScrubOutcome, Whole,
 };
 use crate::vault::{AttemptKey, BackupKey, ObjectKey, StoredAttempt, Vault};
 
@@ -83,8 +83,13 @@ pub async fn begin_rebuild(
         return Err(Error::new(Kind::NotFound, "REPOSITORY_EMPTY", "there is no repository to rebuild from")
             .hint("check repository.url; is the disk mounted?"));
     }
-    catalog.set_note(NOTE, UNFINISHED).await?;
     let (copy, refused_copies) = newest_copy(vault, &root).await?;
+    if copy.is_none() && !refused_copies.is_empty() {
+        return Err(Error::new(Kind::Invalid, "ROOT_KEY_WRONG", "no copy of the catalog opens with this root key")
+            .because(refused_copies.join("; "))
+            .hint("bring the right key back; to go on without accounts and keys, move the folder catalog out of the repository"));
+    }
+    catalog.set_note(NOTE, UNFINISHED).await?;
     let mut rebuilt = Rebuilt { refused_copies, ..Rebuilt::default() };
     let root = match &copy {
         Some(copy) => {
@@ -122,7 +127,7 @@ impl Engine {
         mut rebuilt: Rebuilt,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<Rebuilt> {
-        self.adopt_repository().await?;
+        self.adopt_as_it_is().await?;
         let mut attempts: BTreeMap<(AccountId, InstanceId, String), Vec<StoredAttempt>> = BTreeMap::new();
         for stored in self.vault.attempts().await? {
             let key = &stored.key;
@@ -189,13 +194,15 @@ impl Engine {
         }
         let Some((key, manifest)) = best else { return Ok(Found { backup: None, rebuilt }) };
         let mut backup = row_of(manifest);
-        self.look_at_parts(&key, &mut backup, &mut rebuilt).await?;
-        let events = BackupKey { account: key.account, instance: key.instance, backup: key.backup };
+        let events =
+            BackupKey { account: key.account.clone(), instance: key.instance.clone(), backup: key.backup };
         let (events, damaged) = self.events(&events).await?;
         rebuilt.damaged_events = damaged;
         for event in events {
             happen(&mut backup, event);
         }
+        // Last: what is not there now was perhaps there when a scrub found it whole.
+        self.look_at_parts(&key, &mut backup, &mut rebuilt).await?;
         Ok(Found { backup: Some(backup), rebuilt })
     }
 
@@ -220,6 +227,7 @@ impl Engine {
         backup: &mut Backup,
         rebuilt: &mut Rebuilt,
     ) -> Result<()> {
+        let whole = Whole { state: backup.state, failure: backup.failure.clone() };
         for part in &backup.parts {
             let object = ObjectKey::Part(key.clone(), part.sealed.shard, part.sealed.encoding);
             let (wanted, path) = (part.sealed.stored_bytes, format!("{}/{}", object.folder(), object.name()));
@@ -234,6 +242,18 @@ impl Engine {
             backup.state = BackupState::Damaged;
             let message = format!("{path}, found by a rebuild of the catalog: {message}");
             backup.failure = Some(Failure { code: code.to_owned(), message, hint: None });
+        }
+        // So that a later scrub that finds it whole knows what it was.
+        if backup.state == BackupState::Damaged && backup.last_scrub.is_none() {
+            backup.last_scrub = Some(ScrubOutcome {
+                at: self.clock.now(),
+                ok: false,
+                bytes: 0,
+                took_ms: 0,
+                broken: Vec::new(),
+                failure: backup.failure.clone(),
+                before: Some(whole),
+            });
         }
         Ok(())
     }

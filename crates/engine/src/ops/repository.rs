@@ -94,8 +94,17 @@ impl Engine {
                 Ok((facts, known.identities.clone()))
             })
             .await?;
-        if let Some(wrapped) = new.passphrase_key {
-            self.ring.keep_passphrase_key(known.facts.number, wrapped).await?;
+        if let Some(wrapped) = new.passphrase_key
+            && let Err(error) = self.ring.keep_passphrase_key(known.facts.number, wrapped).await
+        {
+            // A holder whose identity is nowhere would be counted on.
+            let undone = self.ring.change(|known| {
+                let mut facts = known.facts.next(now);
+                facts.holders.retain(|holder| holder.recipient != new.recipient);
+                Ok((facts, known.identities.clone()))
+            });
+            undone.await?;
+            return Err(error);
         }
         Ok(known.facts.clone())
     }

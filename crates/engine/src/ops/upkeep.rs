@@ -18,6 +18,9 @@ const MOST_SCRUBS: usize = 10;
 impl Engine {
     /// Looks through every instance that is due. Returns how many those were.
     pub async fn keep_up(&self) -> Result<u64> {
+        if !self.knows_the_time() {
+            return Ok(0);
+        }
         let now = self.clock.now();
         let mut done = 0;
         loop {
@@ -45,6 +48,9 @@ impl Engine {
 
     /// Removes the backups whose own expiry has passed, also where no policy is. Returns how many.
     pub async fn remove_expired(&self) -> Result<usize> {
+        if !self.knows_the_time() {
+            return Ok(0);
+        }
         let mut removed = 0;
         for (account, instance) in self.catalog.instances_with_expired(self.clock.now()).await? {
             match self.prune_instance(&account, &instance).await {

@@ -111,10 +111,16 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     say("ready");
     wait_for_signal().await?;
     shut_down(&tracker, &stop, config.limits.drain.0).await;
-    if let Err(error) = engine.write_access_log().await {
-        tracing::error!(%error, "the end of the access log is lost");
+    let ending = async {
+        if let Err(error) = engine.write_access_log().await {
+            tracing::error!(%error, "the end of the access log is lost");
+        }
+        catalog.close().await;
+    };
+    // A database that hangs must not keep the process.
+    if tokio::time::timeout(Duration::from_secs(10), ending).await.is_err() {
+        tracing::error!("the catalog does not answer; ended without it");
     }
-    catalog.close().await;
     Ok(())
 }
 

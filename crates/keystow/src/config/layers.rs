@@ -151,7 +151,7 @@ impl Layers {
             let mut shown: Vec<_> = given
                 .map(|(name, given)| Shown {
                     name,
-                    value: given.value.clone(),
+                    value: masked(name, &given.value),
                     origin: given.origin.clone(),
                     help: setting.help,
                 })
@@ -234,4 +234,23 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     row[b.len()]
+}
+
+/// A value as it is shown: a URL may hold a password, and a command's arguments may be secret.
+fn masked(name: &str, value: &Value) -> Value {
+    let text = value.as_str().unwrap_or_default();
+    if name == "catalog.url"
+        && let Some((scheme, rest)) = text.split_once("://")
+        && let Some((login, place)) = rest.rsplit_once('@')
+        && let Some((user, _)) = login.split_once(':')
+    {
+        return Value::from(format!("{scheme}://{user}:***@{place}"));
+    }
+    match text.strip_prefix("command:").filter(|_| name == "root_key") {
+        Some(command) => {
+            let program = command.split_whitespace().next().unwrap_or_default();
+            Value::from(format!("command:{program} ***"))
+        }
+        None => value.clone(),
+    }
 }

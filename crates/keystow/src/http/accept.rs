@@ -122,8 +122,9 @@ impl Serve for Routed {
 
 /// Whether the body is as long as files are. Its handler reads nothing of it before the caller has signed in.
 fn is_upload<B>(request: &Request<B>) -> bool {
-    let path = request.uri().path();
-    path.starts_with("/api/v1/instances/") && path.ends_with("/imports")
+    let path = request.uri().path().strip_prefix("/api/v1/instances/");
+    let id = path.and_then(|path| path.strip_suffix("/imports"));
+    request.method() == hyper::Method::POST && id.is_some_and(|id| !id.is_empty() && !id.contains('/'))
 }
 
 /// HTTP/1.1 by hyper.

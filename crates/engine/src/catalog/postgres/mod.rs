@@ -82,8 +82,11 @@ const ACQUIRE: Duration = Duration::from_secs(3);
 const SESSION: &str = "SET lock_timeout = '15s'; SET statement_timeout = '60s'; \
                        SET idle_in_transaction_session_timeout = '5s'; SET application_name = 'keystow'";
 
-/// Begins a transaction that is alone: what it looks at is still so when it writes. `keystow` in ASCII is the lock.
-const BEGIN_ALONE: &str = "BEGIN; SELECT pg_advisory_xact_lock(30229394810498935)";
+/// Makes a transaction alone: what it looks at is still so when it writes. `keystow` in ASCII is the lock.
+const ALONE: &str = "SELECT pg_advisory_xact_lock(30229394810498935)";
+
+/// Begins a transaction that sees one moment.
+const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 impl PostgresCatalog {
     /// Connects, and brings the schema up to date.
@@ -127,7 +130,17 @@ impl PostgresCatalog {
 
     /// A transaction that writes what it has looked at: no other such is under way in any node.
     async fn write(&self) -> Result<Transaction<'static, Postgres>> {
-        self.writer.begin_with(BEGIN_ALONE).await.map_err(|error| failed(&error))
+        // On a task of its own: a caller that goes away while this waits must not leave the transaction open in a
+        // connection that others get.
+        let pool = self.writer.clone();
+        #[expect(clippy::disallowed_methods, reason = "it is waited for right here")]
+        let begun = tokio::spawn(async move {
+            let mut tx = pool.begin().await?;
+            tx.execute(ALONE).await?;
+            Ok::<_, sqlx::Error>(tx)
+        });
+        let begun = begun.await.map_err(|error| Error::internal("a transaction did not begin", error))?;
+        begun.map_err(|error| failed(&error))
     }
 
     /// The rows of a query for single ones, each turned into something.

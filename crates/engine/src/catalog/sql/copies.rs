@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sqlx::{QueryBuilder, Transaction};
 
 use super::rows::{self, Columns};
-use super::{Db, Row, Store, failed};
+use super::{BEGIN_SNAPSHOT, Db, Row, Store, failed};
 use crate::catalog::copied::{Form, TABLES, Table};
 use crate::catalog::{CopiedRow, CopiedRows};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use crate::model::{Backup, Number, micros};
 /// Reads the rows that copies hold. Those that others refer to are read last, so that none of them is missing however the
 /// database isolates what it reads.
 pub(super) async fn read(catalog: &Store, now: Timestamp) -> Result<CopiedRows> {
-    let mut tx = catalog.reader.begin().await.map_err(|error| failed(&error))?;
+    let mut tx = catalog.reader.begin_with(BEGIN_SNAPSHOT).await.map_err(|error| failed(&error))?;
     let last: i64 = sqlx::query_scalar("SELECT last FROM sequence WHERE name = 'number'")
         .fetch_one(&mut *tx)
         .await

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use sqlx::Transaction;
 
-use super::{Db, IS_SHARED, POSITION, Row, Store, failed, json_field, now_at};
+use super::{BEGIN_SNAPSHOT, Db, IS_SHARED, POSITION, Row, Store, failed, json_field, now_at};
 use crate::catalog::Key;
 use crate::error::Result;
 use crate::model::Number;

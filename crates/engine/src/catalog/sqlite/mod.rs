@@ -33,6 +33,9 @@ type Row = SqliteRow;
 /// Whether several nodes may have it open.
 const IS_SHARED: bool = false;
 
+/// Begins a transaction that sees one moment.
+const BEGIN_SNAPSHOT: &str = "BEGIN";
+
 /// The function that finds a text in another, counted from 1; 0 = it is not in there.
 const POSITION: &str = "instr";
 

@@ -149,7 +149,12 @@ impl SetOrder {
         for round in 0..rounds {
             for choice in shard.candidates_or_first(self.instance.capture.prefer) {
                 match self.capture_node(&shard, choice).await {
-                    Err(error) if error.worth_retrying() && !self.cancel.is_cancelled() => {
+                    // Another node helps against a lost node, not against a lost repository: each try costs a fork.
+                    Err(error)
+                        if error.worth_retrying()
+                            && !error.code.starts_with("REPOSITORY_")
+                            && !self.cancel.is_cancelled() =>
+                    {
                         tracing::info!(instance = %self.instance.id, shard = shard.index, %error, "not from this node");
                         last = error;
                     }

@@ -66,13 +66,13 @@ impl Engine {
     }
 
     /// Whether the row names the attempt after all, as when only the answer to the last write was lost.
-    async fn is_named(&self, attempt: &AttemptKey) -> Result<bool> {
+    pub(super) async fn is_named(&self, attempt: &AttemptKey) -> Result<bool> {
         let row = self.catalog.backup_by_id(attempt.backup).await?;
         Ok(row.is_some_and(|row| row.state.keeps_objects() && row.attempt == attempt.attempt))
     }
 
     /// Nothing half-written stays; what a crash leaves, the sweeper finds.
-    async fn remove_failed(&self, attempt: &AttemptKey) {
+    pub(super) async fn remove_failed(&self, attempt: &AttemptKey) {
         if let Err(error) = self.vault.remove_attempt(attempt).await {
             tracing::warn!(backup = %attempt.backup, %error, "cannot remove what a failed attempt left");
         }

@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 pub(super) const FRAME_BYTES: usize = 2 * 1024 * 1024;
 /// Most plain bytes of a frame that is read.
 const MOST_FRAME_BYTES: u64 = 8 * 1024 * 1024;
+/// No seek table is longer: that of 16 TiB.
+const MOST_TABLE_BYTES: u64 = 64 << 20;
 /// Bytes of the seek table for each frame, and around them.
 const ENTRY_BYTES: u64 = 8;
 const TABLE_EXTRA_BYTES: u64 = 8 + SEEK_TABLE_INTEGRITY_SIZE as u64;
@@ -96,7 +98,7 @@ impl Frames {
             .and_then(|at| tail[at..].first_chunk::<4>())
             .ok_or_else(|| damaged("it ends without a seek table"))?;
         let bytes = u64::from(u32::from_le_bytes(*count)) * ENTRY_BYTES + TABLE_EXTRA_BYTES;
-        if bytes > object_bytes {
+        if bytes > object_bytes.min(MOST_TABLE_BYTES) {
             Err(damaged("its seek table is longer than it is itself"))
         } else {
             Ok(bytes)

@@ -258,8 +258,18 @@ impl Drop for Settlement {
         let (reserved, sent) = (self.reserved, self.sent);
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
-            if let Err(error) = engine.settle_delivery(&link, reserved, sent).await {
-                tracing::error!(link, %error, "cannot count a delivery");
+            // A catalog that is away for a moment must not leave the promise standing.
+            for pause in [1, 2, 4, 8, 16, 32, 0] {
+                match engine.settle_delivery(&link, reserved, sent).await {
+                    Ok(()) => return,
+                    Err(error) if error.worth_retrying() && pause > 0 => {
+                        tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
+                    }
+                    Err(error) => {
+                        tracing::error!(link, %error, "cannot count a delivery");
+                        return;
+                    }
+                }
             }
         });
     }
