@@ -6,6 +6,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 KEYSTOW_BIN ?= $(TARGET)/debug/keystow
 KILLS ?= 100
 FAULTS ?= 100
+NODE_KILLS ?= 100
+RESTARTS ?= 5
+STORE_BACKUPS ?= 40
 CRASHES ?= 3
 MATRIX ?= all
 JOBS ?= 60
@@ -33,7 +36,7 @@ test: ## Install what is missing, then lint and run every test
 	@$(MAKE) --no-print-directory stores
 	@$(MAKE) --no-print-directory nodes JOBS=20
 	@$(MAKE) --no-print-directory matrix MATRIX=quick
-	@$(MAKE) --no-print-directory faults CRASHES=1 KILLS=10 FAULTS=20
+	@$(MAKE) --no-print-directory faults CRASHES=1 KILLS=10 FAULTS=20 NODE_KILLS=3 RESTARTS=1 STORE_BACKUPS=4
 	@echo '==> everything passed'
 
 lint: ## Check the format, and clippy without a warning
@@ -78,8 +81,9 @@ matrix: build ## Back up and restore between servers of all versions and topolog
 	@cd crates/keystow/tests/matrix && MATRIX=$(MATRIX) KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> what went in came out"
 
-faults: build ## End the server CRASHES times at each step, kill it KILLS times, fill disks, play FAULTS faults
-	@tools/setup.sh redis servers sdk
+faults: build ## End the server CRASHES times at each step, kill it KILLS times, fill disks, play FAULTS faults, harm two nodes
+	@tools/setup.sh redis postgres servers sdk
+	@$(CARGO) build --quiet --package keystow-engine --example s3_server
 	@echo '==> an end at each step, $(CRASHES) times'
 	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/crash.py $(CRASHES)
 	@echo '==> full disks'
@@ -88,6 +92,8 @@ faults: build ## End the server CRASHES times at each step, kill it KILLS times,
 	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/kill9.py $(KILLS)
 	@echo '==> $(FAULTS) faults of sources and targets'
 	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/restores.py $(FAULTS)
+	@echo '==> two nodes: $(NODE_KILLS) kills, $(RESTARTS) restarts of PostgreSQL, $(STORE_BACKUPS) backups in a bad store'
+	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/fleet.py $(NODE_KILLS) $(RESTARTS) $(STORE_BACKUPS)
 
 demo: ## Show the main job on a throw-away Redis
 	@tools/setup.sh rust redis sdk
