@@ -187,6 +187,8 @@ async fn end_badly(engine: &Engine, job: &Job, error: &Error, goes_on: bool) {
     let outcome = match error.kind {
         // The cluster changed under it, and the attempts are not used up.
         _ if error.code == TOPOLOGY_CHANGED => AttemptOutcome::HandedBack,
+        // The database was away for longer than a call waits; that says nothing of the job.
+        _ if error.code == "CATALOG_UNREACHABLE" => AttemptOutcome::HandedBack,
         Kind::Cancelled if goes_on => AttemptOutcome::HandedBack,
         Kind::Cancelled => AttemptOutcome::Cancelled,
         _ => AttemptOutcome::Failed(Failure::from(error)),
