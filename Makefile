@@ -101,8 +101,8 @@ demo: ## Show the main job on a throw-away Redis
 	@$(MAKE) --no-print-directory release
 	@KEYSTOW_BIN=$(TARGET)/release/keystow $(tool_python) tools/demo.py
 
-bench: ## Measure against the peers (BENCH=capture, latency, download, encrypted, api, rdb, restore or all)
-	@tools/setup.sh rust redis sdk bench
+bench: ## Measure against the peers (BENCH=capture, latency, download, encrypted, api, lists, rdb, restore or all)
+	@tools/setup.sh rust redis postgres sdk bench
 	@echo '==> building the release program (some minutes the first time)'
 	@$(MAKE) --no-print-directory release
 	@$(CARGO) build --quiet --release --package keystow --example hello

@@ -39,9 +39,9 @@ def run(lab):
     ours, ours_small, theirs = [], [], []
     for _ in range(ROUNDS):
         requests = large.requests()
-        theirs.append(_requests_per_second(hello.port, requests))
-        ours.append(_requests_per_second(large.keystow.api, requests))
-        ours_small.append(_requests_per_second(small.keystow.api, small.requests()))
+        theirs.append(requests_per_second(hello.port, requests))
+        ours.append(requests_per_second(large.keystow.api, requests))
+        ours_small.append(requests_per_second(small.keystow.api, small.requests()))
     return [compare(f"signed DescribeBackupUrl, {LARGE:,} backups", ours, theirs, 0.40, "/s", at_least=True),
             compare(f"the same: {SMALL:,} backups against {LARGE:,}", ours_small, ours, 1.2, "/s")]
 
@@ -165,9 +165,10 @@ def _signed(key, port, instance, backup):
     return "\r\n".join(head).encode() + b"\r\n\r\n" + body
 
 
-def _requests_per_second(port, requests):
+def requests_per_second(port, requests, connections=64):
+    """How often a server answers the requests of a file, one after the other on each connection."""
     out = subprocess.run(
-        [*CLIENT_CORE, "wrk", "-t1", "-c64", f"-d{WRK_SECONDS}s", "-s", str(HERE / "api.lua"),
+        [*CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{WRK_SECONDS}s", "-s", str(HERE / "api.lua"),
          f"http://127.0.0.1:{port}/", "--", str(requests)],
         check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:

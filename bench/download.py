@@ -1,4 +1,7 @@
-"""Delivering a backup by link, against nginx with secure_link and sendfile, both on core 0, the client on core 1."""
+"""Delivering a backup by link, against nginx with secure_link and sendfile, both on core 0, the client on core 1.
+
+Then the memory that many downloads take together.
+"""
 
 import base64
 import grp
@@ -13,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import data
+import readers
 from lab import ROOT, LabError, free_port, sha256, stop, wait_until
 from measure import compare, cpu_seconds
 
@@ -51,7 +55,7 @@ class Nginx:
 
 
 def run(lab):
-    """The rows for the large and the small file."""
+    """The rows for the large and the small file, and for many readers at once."""
     keystow = lab.keystow(prefix=SERVER_CORE)
     root = lab.dir("www")
     ours = {name: _publish(lab, keystow, root, name, fill)
@@ -62,7 +66,8 @@ def run(lab):
     sink = _build_sink()
     for url in (*ours.values(), *theirs.values()):
         _download(sink, url)
-    return [*_large(sink, keystow, ours["large"], nginx, theirs["large"]), _small(ours["small"], theirs["small"])]
+    return [*_large(sink, keystow, ours["large"], nginx, theirs["large"]), _small(ours["small"], theirs["small"]),
+            *readers.run(lab)]
 
 
 def _publish(lab, keystow, root, name, fill):

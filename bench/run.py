@@ -1,4 +1,7 @@
-"""Run the measurements and print one table. Usage: run.py capture|latency|download|encrypted|api|rdb|restore|all"""
+"""Run the measurements and print one table.
+
+Usage: run.py capture|latency|download|encrypted|api|lists|rdb|restore|all
+"""
 
 import os
 import platform
@@ -9,13 +12,14 @@ import capture
 import download
 import encrypted
 import latency
+import lists
 import rdb
 import restore
 from lab import Lab, LabError
 from measure import print_table
 
 PARTS = {"capture": capture, "latency": latency, "download": download, "encrypted": encrypted,
-         "api": api, "rdb": rdb, "restore": restore}
+         "api": api, "lists": lists, "rdb": rdb, "restore": restore}
 
 
 def main():

@@ -32,7 +32,7 @@ class Postgres:
             shutil.chown(self.folder, "postgres")
             # The folders above are ours alone.
             for above in self.folder.parents:
-                if above.stat().st_uid == 0 and str(above).startswith("/tmp/"):
+                if above.stat().st_uid == 0 and str(above).startswith(("/tmp/", "/dev/shm/")):
                     above.chmod(above.stat().st_mode | 0o011)
             self._prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
         self._run("initdb", "-A", "trust", "-U", "keystow", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
