@@ -61,6 +61,7 @@ pub(super) const CHANGES: &[Change] = &[
     (8, "links with limits", include_str!("../migrations/sqlite/0008_links_with_limits.sql")),
     (9, "keys and copies", include_str!("../migrations/sqlite/0009_keys_and_copies.sql")),
     (10, "nodes, turns and tallies", include_str!("../migrations/sqlite/0010_nodes_turns_and_tallies.sql")),
+    (11, "backups by start", include_str!("../migrations/sqlite/0011_backups_by_start.sql")),
 ];
 
 impl SqliteCatalog {
