@@ -91,6 +91,8 @@ pub(super) const TABLES: &[Table] = &[
             ("changed_by", Text),
             ("next_fire", Integer),
             ("next_at", Integer),
+            ("retry_at", Integer),
+            ("tries", Integer),
             ("upkeep_at", Integer),
             ("drilled_at", Integer),
         ],
@@ -147,10 +149,12 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
 ];
 
 /// Columns that change with every contact or look and are worth no copy of their own.
-const PASSING: [(&str, &str); 5] = [
+const PASSING: [(&str, &str); 7] = [
     ("instance", "facts"),
     ("policy", "next_fire"),
     ("policy", "next_at"),
+    ("policy", "retry_at"),
+    ("policy", "tries"),
     ("policy", "upkeep_at"),
     ("policy", "drilled_at"),
 ];

@@ -24,6 +24,7 @@ async fn before_the_loss() -> Loss {
     let server = Server::start(&[]);
     fill_with_everything(&server);
     let world = World::new().await;
+    world.engine.adopt_repository().await.unwrap();
     world.add("crs-1", &server.url()).await.unwrap();
     let backup = world.take("crs-1").await;
     Loss { world, backup, _server: server }
