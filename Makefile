@@ -36,7 +36,7 @@ test: ## Install what is missing, then lint and run every test
 	@$(MAKE) --no-print-directory stores
 	@$(MAKE) --no-print-directory nodes JOBS=20
 	@$(MAKE) --no-print-directory matrix MATRIX=quick
-	@$(MAKE) --no-print-directory faults CRASHES=1 KILLS=10 FAULTS=20 NODE_KILLS=3 RESTARTS=1 STORE_BACKUPS=4
+	@$(MAKE) --no-print-directory faults CRASHES=1 KILLS=6 FAULTS=12 NODE_KILLS=2 RESTARTS=1 STORE_BACKUPS=3
 	@echo '==> everything passed'
 
 lint: ## Check the format, and clippy without a warning
