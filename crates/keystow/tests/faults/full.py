@@ -74,7 +74,7 @@ class Full:
 
     def repository(self):
         """The repository's disk is too small for one backup."""
-        folder = self.serve("repository")
+        folder = self.serve("repository", KEYSTOW_REPOSITORY__RESERVE="1MiB")
         self.works("an undisturbed repository")
         code, error = self.create("large")
         self.expect(code == 9 and ("DISK_FULL" in error or "SPACE_GUARD" in error), f"repository: {code} {error}")
