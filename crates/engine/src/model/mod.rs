@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod calendar;
 mod capture;
+mod copy;
 mod encoding;
 mod id;
 mod instance;
@@ -36,6 +37,7 @@ pub use calendar::{Calendar, DueFires, Planned, Window};
 pub use capture::{
     BackupOrigin, CaptureMethod, CaptureOptions, Checks, Missing, PartOrigin, Prefer, SLOT_COUNT, Slots,
 };
+pub use copy::{BackupCopy, CopyOrder, CopyState, NewCopy};
 pub use encoding::{Compression, Encoding, Encryption};
 pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};

@@ -39,6 +39,7 @@ impl Engine {
     pub async fn check(&self, who: &Principal) -> Result<Health> {
         let scope = who.with(Right::Operate)?;
         let mut findings = vec![self.check_catalog().await, self.check_repository().await];
+        findings.extend(self.check_copies().await);
         findings.push(self.check_policies(&scope).await?);
         findings.extend(self.check_keys().await);
         let filter = InstanceFilter { page: Page { offset: 0, limit: 100 }, ..InstanceFilter::default() };

@@ -21,7 +21,7 @@ struct Authenticated<'a> {
 }
 
 /// No event is longer; a drill of 1,000 shards has about 200 KiB.
-const LONGEST: u64 = 4 * 1024 * 1024;
+pub(super) const LONGEST: u64 = 4 * 1024 * 1024;
 
 impl Engine {
     /// Appends what a job did to a backup. The catalog knows it as well; this is for the day when the catalog is lost.
@@ -49,6 +49,8 @@ impl Engine {
         let row = self.catalog.backup_by_id(backup.id).await?;
         if row.is_none_or(|row| !row.state.keeps_objects() && !row.state.is_active()) {
             self.vault.remove_events(&key).await?;
+        } else {
+            self.tell_copies(backup).await;
         }
         Ok(())
     }
@@ -85,7 +87,7 @@ impl Engine {
         self.event_at(&ObjectKey::Event(backup_key(backup), job)).await
     }
 
-    async fn event_at(&self, key: &ObjectKey) -> Result<Option<BackupEvent>> {
+    pub(super) async fn event_at(&self, key: &ObjectKey) -> Result<Option<BackupEvent>> {
         let Some(bytes) = self.vault.get(key, LONGEST).await? else { return Ok(None) };
         let damaged = |why: &str| {
             let message = format!("the event {}/{} is damaged", key.folder(), key.name());
@@ -102,6 +104,7 @@ impl Engine {
     }
 }
 
-fn backup_key(backup: &Backup) -> BackupKey {
+/// Where a backup is in any repository.
+pub(super) fn backup_key(backup: &Backup) -> BackupKey {
     BackupKey { account: backup.account.clone(), instance: backup.instance.clone(), backup: backup.id }
 }

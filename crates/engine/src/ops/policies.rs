@@ -30,6 +30,8 @@ pub struct PolicyChange {
     pub verify_every: Option<Span>,
     /// How often the newest backup is drilled; zero = never.
     pub drill_every: Option<Span>,
+    /// Other repositories that get a copy of each available backup.
+    pub copies: Option<Vec<String>>,
     /// Whether a missed fire is caught up.
     pub catch_up: Option<bool>,
     /// Whether no backups are taken.
@@ -83,6 +85,7 @@ impl PolicyChange {
         set(&mut policy.time_zone, self.time_zone);
         set(&mut policy.jitter, self.jitter);
         set(&mut policy.windows, self.windows);
+        set(&mut policy.copies, self.copies);
         set(&mut policy.catch_up, self.catch_up);
         set(&mut policy.paused, self.paused);
         let some = |span: Span| (!span.is_zero()).then_some(span);
@@ -121,6 +124,9 @@ impl Engine {
     ) -> Result<KeptPolicy> {
         let scope = who.with(Right::Operate)?;
         self.visible_instance(&scope, instance).await?;
+        for name in change.copies.iter().flatten() {
+            self.others.check(name)?;
+        }
         let found = self.catalog.policy(&scope.account, instance).await?;
         let seen = found.as_ref().map_or(0, |kept| kept.version);
         if change.version.is_some_and(|version| version != seen) {

@@ -7,6 +7,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Deed;
+use super::copies::Shelf;
 use super::{Engine, Meter};
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
@@ -60,18 +61,26 @@ impl Engine {
         meter.enter(Phase::Checking);
         let started = Instant::now();
         let (mut bytes, mut broken, mut first) = (0, Vec::new(), None);
-        if let Err(error) = self.scrub_manifest(&backup).await {
+        let shelf = Shelf { parts: self.parts.clone(), attempt: attempt(&backup) };
+        if let Err(error) = self.scrub_manifest(&backup, &shelf).await {
             first = Some(only_corrupt(error)?);
         }
-        let total = backup.parts.iter().map(|part| part.sealed.stored_bytes).sum();
+        let copies = self.copies_to_scrub(&backup).await?;
+        let stored: u64 = backup.parts.iter().map(|part| part.sealed.stored_bytes).sum();
+        let pace = (started, stored * (1 + copies.len() as u64));
         for part in &backup.parts {
-            let read =
-                self.scrub_part(&backup, &part.sealed, &mut bytes, (started, total), meter, cancel).await;
+            let read = self.scrub_part(&shelf, &part.sealed, &mut bytes, pace, meter, cancel).await;
             if let Err(error) = read {
                 let error = only_corrupt(error)?;
                 broken.push(part.sealed.shard);
                 first.get_or_insert(error);
             }
+        }
+        let mut read = bytes;
+        let whole = self.scrub_copies(&backup, &copies, &mut read, pace, meter, cancel).await?;
+        if let (Some(error), Some(name)) = (&mut first, whole) {
+            let hint = format!("a copy in {name} is whole: keystow backup repair {}", backup.id);
+            error.hint = Some(hint.into());
         }
         // It may have been deleted under our eyes; then its objects are missing for a good reason.
         let now = self.catalog.backup_by_id(job.backup).await?;
@@ -86,9 +95,7 @@ impl Engine {
             before: before(&backup),
         };
         self.catalog.record_outcome(&job.lease(), &Outcome::Scrub(outcome.clone())).await?;
-        for part in &backup.parts {
-            self.deliverables.forget(&part.number);
-        }
+        self.forget_parts(&backup);
         if let Err(error) = self.append_event(&backup, job.number, EventKind::Scrub(outcome)).await {
             // The catalog has it; only a rebuilt one would not.
             tracing::warn!(backup = %backup.id, %error, "cannot keep what a scrub found beside its backup");
@@ -101,8 +108,8 @@ impl Engine {
     }
 
     /// The commit point, which a rebuild of the catalog needs.
-    async fn scrub_manifest(&self, backup: &Backup) -> Result<()> {
-        match self.read_manifest(&attempt(backup)).await? {
+    pub(super) async fn scrub_manifest(&self, backup: &Backup, shelf: &Shelf) -> Result<()> {
+        match self.read_manifest_in(shelf.parts.vault(), &shelf.attempt).await? {
             Some(manifest) if manifest.backup == backup.id => Ok(()),
             Some(_) => Err(damaged("the manifest", "it is another backup's")),
             None => Err(damaged("the manifest", "it is missing")),
@@ -110,9 +117,9 @@ impl Engine {
     }
 
     /// Reads one part as it is stored, no faster than the setting allows.
-    async fn scrub_part(
+    pub(super) async fn scrub_part(
         &self,
-        backup: &Backup,
+        shelf: &Shelf,
         part: &SealedPart,
         read: &mut u64,
         (started, total): (Instant, u64),
@@ -120,7 +127,7 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<()> {
         let what = format!("shard {}", part.shard);
-        let object = self.parts.open_stored(&attempt(backup), part).await?;
+        let object = shelf.parts.open_stored(&shelf.attempt, part).await?;
         let object = object.ok_or_else(|| damaged(&what, "its object is missing"))?;
         if object.size_bytes() != part.stored_bytes {
             let why = format!("it has {} bytes, not {}", object.size_bytes(), part.stored_bytes);
@@ -162,7 +169,7 @@ impl Engine {
 }
 
 /// What a backup is while it is whole; of a damaged one, what the scrub that found it so has noted.
-fn before(backup: &Backup) -> Option<Whole> {
+pub(super) fn before(backup: &Backup) -> Option<Whole> {
     match backup.state {
         BackupState::Damaged => backup.last_scrub.as_ref().and_then(|scrub| scrub.before.clone()),
         state => Some(Whole { state, failure: backup.failure.clone() }),

@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::error::Result;
-use crate::model::{Backup, BackupState, JobState};
+use crate::model::{Backup, BackupState, JobKind, JobState};
 use crate::vault::StoredAttempt;
 
 /// What a sweep did.
@@ -61,7 +61,12 @@ impl Engine {
     async fn is_wanted(&self, backup: &Backup, stored: &StoredAttempt, alone: bool) -> Result<bool> {
         let same_place = backup.account == stored.key.account && backup.instance == stored.key.instance;
         if backup.state.keeps_objects() {
-            return Ok(!same_place || backup.attempt == stored.key.attempt);
+            if !same_place || backup.attempt == stored.key.attempt {
+                return Ok(true);
+            }
+            // A repair writes beside what is damaged.
+            let is_later = stored.key.attempt > backup.attempt && !alone;
+            return Ok(is_later && self.catalog.is_at_work(backup.id, JobKind::Repair).await?);
         }
         if backup.state == BackupState::Running && !alone {
             let job = self.catalog.job(&backup.account, backup.job).await?;

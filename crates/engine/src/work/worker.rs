@@ -124,6 +124,8 @@ async fn work(engine: &Arc<Engine>, job: &Job, meter: &Arc<Meter>, cancel: &Canc
         JobKind::Restore => engine.restore(job, meter, cancel).await,
         JobKind::Drill => engine.drill(job, meter, cancel).await,
         JobKind::Scrub => engine.scrub(job, meter, cancel).await,
+        JobKind::Copy => engine.copy_backup(job, meter, cancel).await,
+        JobKind::Repair => engine.repair(job, meter, cancel).await,
     }
 }
 

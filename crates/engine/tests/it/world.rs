@@ -261,6 +261,7 @@ pub(crate) fn order() -> LinkOrder {
         throughput: Throughput::default(),
         remember: false,
         unverified: false,
+        repository: None,
     }
 }
 

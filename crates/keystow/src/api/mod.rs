@@ -19,8 +19,8 @@ pub(crate) use access::{
 };
 pub(crate) use audit::{AccessList, AccessRow, AuditList, AuditRow, AuditVerdictRow, BrokenRow};
 pub(crate) use backup::{
-    BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow,
-    Protection, ScrubRow,
+    BackupList, BackupRow, CopyRow, FailureNote, KindRow, MissingRow, NewBackupRequest, NewCopyRequest,
+    OriginRow, PartRow, Protection, ScrubRow,
 };
 pub(crate) use import::{CatalogCopyRow, ImportRow, ImportedFile};
 pub(crate) use instance::{

@@ -7,6 +7,7 @@ mod backup;
 mod catalog;
 mod completions;
 mod config;
+mod copy;
 mod diff;
 mod doctor;
 mod drill;

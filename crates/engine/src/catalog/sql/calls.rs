@@ -6,17 +6,18 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    IS_SHARED, Store, access_log, accounts, audit, backups, copies, debts, instances, jobs, links, nodes,
+    IS_SHARED, Store, access_log, accounts, audit, backup_copies, backups, copies, debts, instances, jobs, links, nodes,
     nonces, notes, policies, sealed, vitals,
 };
-use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
+use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedCopy, SealedSecret};
 use crate::error::Result;
 use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
-    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Fire,
-    FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter, KeptPolicy, Lease,
-    LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Node, Number, Outcome, Page, Part, Progress,
-    Project, ProjectId, RememberedLink, RevocationScope, SeenNode, ServerFacts,
+    AuditFilter, AuditHead, Backup, BackupCopy, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt,
+    Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter, JobKind,
+    KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewCopy, NewJob, Node, Number, Outcome,
+    Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ScrubOutcome, SeenNode,
+    ServerFacts,
 };
 
 #[async_trait]
@@ -279,6 +280,56 @@ impl Catalog for Store {
 
     async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>> {
         jobs::list(self, account, filter).await
+    }
+
+    async fn request_copy(&self, new: &NewCopy, now: Timestamp) -> Result<Job> {
+        backup_copies::request(self, new, now).await
+    }
+
+    async fn begin_copy(&self, lease: &Lease, repository: &str) -> Result<u32> {
+        backup_copies::begin(self, lease, repository).await
+    }
+
+    async fn seal_copy(&self, lease: &Lease, sealed: &SealedCopy, now: Timestamp) -> Result<()> {
+        backup_copies::seal(self, lease, sealed, now).await
+    }
+
+    async fn copies(&self, backup: BackupId) -> Result<Vec<BackupCopy>> {
+        backup_copies::of_backup(self, backup).await
+    }
+
+    async fn copies_of(&self, account: &AccountId, instance: &InstanceId) -> Result<Vec<BackupCopy>> {
+        backup_copies::of_instance(self, account, instance).await
+    }
+
+    async fn due_copies(&self, repositories: &[String], now: Timestamp, most: u64) -> Result<Vec<NewCopy>> {
+        backup_copies::due(self, repositories, now, most).await
+    }
+
+    async fn judge_copy(&self, copy: &BackupCopy, failure: Option<&Failure>, now: Timestamp) -> Result<()> {
+        backup_copies::judge(self, copy, failure, now).await
+    }
+
+    async fn adopt_copy(&self, copy: &BackupCopy) -> Result<()> {
+        backup_copies::adopt(self, copy).await
+    }
+
+    async fn forget_copy(&self, backup: BackupId, repository: &str) -> Result<()> {
+        backup_copies::forget(self, backup, repository).await
+    }
+
+    async fn seal_repair(
+        &self,
+        lease: &Lease,
+        attempt: u32,
+        found: &ScrubOutcome,
+        now: Timestamp,
+    ) -> Result<()> {
+        backup_copies::seal_repair(self, lease, attempt, found, now).await
+    }
+
+    async fn is_at_work(&self, backup: BackupId, kind: JobKind) -> Result<bool> {
+        backup_copies::is_at_work(self, backup, kind).await
     }
 
     async fn copied_rows(&self, now: Timestamp) -> Result<CopiedRows> {

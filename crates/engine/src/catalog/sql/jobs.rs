@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, QueryBuilder, Transaction};
 
-use super::{Db, Store, failed, length, next_number, now_at, place, policies, rows};
+use super::{Db, Store, backup_copies, failed, length, next_number, now_at, place, policies, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
@@ -179,7 +179,7 @@ pub(super) async fn surrender(catalog: &Store) -> Result<u64> {
 }
 
 /// Ends a job in one of its last states, or in `queued`, if the lease still holds.
-async fn end(
+pub(super) async fn end(
     tx: &mut Transaction<'_, Db>,
     lease: &Lease,
     state: &'static str,
@@ -256,6 +256,7 @@ pub(super) async fn seal(
             .map_err(|error| failed(&error))?;
     }
     policies::learn(&mut tx, &job, true, now).await?;
+    backup_copies::ask_by_policy(&mut tx, &job, sealed.state, now).await?;
     tx.commit().await.map_err(|error| failed(&error))
 }
 
@@ -274,6 +275,7 @@ pub(super) async fn fail(
         AttemptOutcome::HandedBack => ("queued", None, BackupState::Queued),
     };
     let job = end(&mut tx, lease, state, failure, now).await?;
+    backup_copies::give_up(&mut tx, &job, outcome, failure, now).await?;
     if job.kind == JobKind::TakeBackup {
         let ended = (backup == BackupState::Failed).then_some(now);
         set_backup(&mut tx, &job, backup, failure, ended).await?;
@@ -312,7 +314,7 @@ pub(super) async fn record(catalog: &Store, lease: &Lease, outcome: &Outcome) ->
 }
 
 /// A broken backup is `damaged` from now on; one that is found whole again is what it was before.
-async fn record_scrub(tx: &mut Transaction<'_, Db>, job: &Job, scrub: &ScrubOutcome) -> Result<()> {
+pub(super) async fn record_scrub(tx: &mut Transaction<'_, Db>, job: &Job, scrub: &ScrubOutcome) -> Result<()> {
     sqlx::query("UPDATE backup SET last_scrub = $2 WHERE id = $1")
         .bind(job.backup.to_string())
         .bind(rows::to_json(scrub)?)
@@ -379,6 +381,9 @@ pub(super) async fn cancel(
     .map_err(|error| failed(&error))?
     .ok_or_else(|| conflict(format!("the job {number} has ended already")))?;
     let job = rows::job(&row)?;
+    if job.state == JobState::Cancelled {
+        backup_copies::give_up(&mut tx, &job, &AttemptOutcome::Cancelled, None, now).await?;
+    }
     if job.state == JobState::Cancelled && job.kind == JobKind::TakeBackup {
         let failure = Failure {
             code: "CANCELLED".to_owned(),

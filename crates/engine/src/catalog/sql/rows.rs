@@ -9,9 +9,9 @@ use sqlx::Row as _;
 use super::{Row, failed};
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, AccessRecord, Account, AccountId, AuditEntry, AuditFacts, Backup, Debt, DeliveryBudget, Fire,
+    AccessKey, AccessRecord, Account, AccountId, AuditEntry, AuditFacts, Backup, BackupCopy, CopyState, Debt, DeliveryBudget, Fire,
     FireOutcome, Instance, InstanceId, InstanceVitals, Job, JobKind, JobState, KeptPolicy, LinkUsage,
-    ListedJob, Node, Number, Planned, Project, RememberedLink, SeenNode, Throughput,
+    ListedJob, NewCopy, Node, Number, Planned, Project, RememberedLink, SeenNode, Throughput,
 };
 
 /// A row, from whichever library read it.
@@ -263,6 +263,39 @@ pub(super) fn node(row: &impl Columns) -> Result<SeenNode> {
         seen_at: moment(row, "seen_at")?,
         alive: flag(row, "alive")?,
     })
+}
+
+pub(super) fn copy(row: &impl Columns) -> Result<BackupCopy> {
+    Ok(BackupCopy {
+        backup: parsed(row, "backup")?,
+        account: parsed(row, "account")?,
+        repository: owned(row, "repository")?,
+        state: word::<CopyState>(row, "state")?,
+        job: unsigned(row, "job")?,
+        tried: small(row, "tried")?,
+        attempt: small(row, "attempt")?,
+        bytes: unsigned(row, "bytes")?,
+        asked_at: moment(row, "asked_at")?,
+        stored_at: moment_option(row, "stored_at")?,
+        verified_at: moment_option(row, "verified_at")?,
+        retry_at: moment_option(row, "retry_at")?,
+        failure: json_option(row, "failure")?,
+    })
+}
+
+/// A copy to be asked for again, with the column `instance` of its backup.
+pub(super) fn new_copy(row: &impl Columns) -> Result<NewCopy> {
+    Ok(NewCopy {
+        account: parsed(row, "account")?,
+        backup: parsed(row, "backup")?,
+        instance: parsed(row, "instance")?,
+        repository: owned(row, "repository")?,
+    })
+}
+
+/// Repository, state and number of some copies.
+pub(super) fn copy_count(row: &impl Columns) -> Result<(String, String, u64)> {
+    Ok((owned(row, "repository")?, owned(row, "state")?, unsigned(row, "copies")?))
 }
 
 /// A job with the columns `instance_name`, `project` and `mode` of its backup.

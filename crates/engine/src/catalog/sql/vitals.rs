@@ -2,7 +2,7 @@
 
 use sqlx::QueryBuilder;
 
-use super::{Store, failed, rows};
+use super::{Store, backup_copies, failed, rows};
 use crate::error::Result;
 use crate::model::{AccountId, CatalogVitals, ProjectId};
 
@@ -37,5 +37,6 @@ pub(super) async fn all(
     Ok(CatalogVitals {
         instances: instances.iter().map(rows::vitals).collect::<Result<_>>()?,
         jobs: jobs.iter().map(rows::job_count).collect::<Result<_>>()?,
+        copies: backup_copies::counts(catalog, account, project).await?,
     })
 }

@@ -65,7 +65,7 @@ impl Parts<'_> {
             backup: self.backup.id,
             attempt: self.backup.attempt,
         };
-        let object = self.runtime.block_on(self.store.open(&attempt, &part.sealed))?.ok_or_else(|| {
+        let object = self.runtime.block_on(self.store.find(&attempt, &part.sealed))?.ok_or_else(|| {
             Error::new(
                 Kind::Corrupt,
                 "OBJECT_DAMAGED",

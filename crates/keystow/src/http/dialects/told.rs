@@ -176,8 +176,10 @@ pub(super) fn job(listed: &ListedJob) -> JobRow {
         kind: match job.kind {
             JobKind::TakeBackup => ShownKind::Backup,
             JobKind::RemoveBackup => ShownKind::RemoveBackup,
-            // No vendor has drills or scrubs; they are never listed to one.
-            JobKind::Restore | JobKind::Drill | JobKind::Scrub => ShownKind::Restore,
+            // No vendor has the others; they are never listed to one.
+            JobKind::Restore | JobKind::Drill | JobKind::Scrub | JobKind::Copy | JobKind::Repair => {
+                ShownKind::Restore
+            }
         },
         state: match job.state {
             JobState::Queued => ShownJob::Waiting,
