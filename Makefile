@@ -4,12 +4,6 @@ export PYTHON ?= python3
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 KEYSTOW_BIN ?= $(TARGET)/debug/keystow
-KILLS ?= 100
-FAULTS ?= 100
-NODE_KILLS ?= 100
-RESTARTS ?= 5
-STORE_BACKUPS ?= 40
-CRASHES ?= 3
 MATRIX ?= all
 JOBS ?= 60
 FUZZ_SECONDS ?= 60
@@ -81,19 +75,11 @@ matrix: build ## Back up and restore between servers of all versions and topolog
 	@cd crates/keystow/tests/matrix && MATRIX=$(MATRIX) KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> what went in came out"
 
-faults: build ## End the server CRASHES times at each step, kill it KILLS times, fill disks, play FAULTS faults, harm two nodes
+faults: build ## Kill, crash, fill and cut off servers, nodes, disks, stores (FULL=1 for hours of it; KILLS, … as in run.py)
 	@tools/setup.sh redis postgres servers sdk
 	@$(CARGO) build --quiet --package keystow-engine --example s3_server
-	@echo '==> an end at each step, $(CRASHES) times'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/crash.py $(CRASHES)
-	@echo '==> full disks'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/full.py
-	@echo '==> kill -9, $(KILLS) times'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/kill9.py $(KILLS)
-	@echo '==> $(FAULTS) faults of sources and targets'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/restores.py $(FAULTS)
-	@echo '==> two nodes: $(NODE_KILLS) kills, $(RESTARTS) restarts of PostgreSQL, $(STORE_BACKUPS) backups in a bad store'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/fleet.py $(NODE_KILLS) $(RESTARTS) $(STORE_BACKUPS)
+	@echo '==> faults'
+	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/run.py
 
 demo: ## Show the main job on a throw-away Redis
 	@tools/setup.sh rust redis sdk
