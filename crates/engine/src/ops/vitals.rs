@@ -77,6 +77,8 @@ pub struct Vitals {
     pub repository_took: Option<Duration>,
     /// Bytes that may still be written, where the repository can tell.
     pub free_bytes: Option<u64>,
+    /// The repositories for copies, and whether each is open.
+    pub copies_up: Vec<(String, bool)>,
     /// Notes of the access log that are not written yet.
     pub access_notes: usize,
     /// Bytes sent by downloads since the process started.
@@ -111,6 +113,7 @@ impl Engine {
             catalog_took,
             repository_took: matches!(store, Ok(Ok(_))).then(|| asked.elapsed()),
             free_bytes: store.ok().and_then(Result::ok).flatten(),
+            copies_up: self.others.states(),
             access_notes: self.journal.waiting(),
             downloaded_bytes,
             downloads,

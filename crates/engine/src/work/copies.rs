@@ -11,11 +11,15 @@ use crate::ops::{CopySweeps, Engine};
 /// How often it looks whether something has changed: what happened since is lost with the catalog.
 const PERIOD: Duration = Duration::from_mins(1);
 
+/// How long a look at repositories for copies may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Works until `stop`, and looks once more then.
 pub async fn keep_copies(engine: Arc<Engine>, stop: CancellationToken) {
     let mut swept = CopySweeps::default();
     loop {
-        for repository in engine.open_copies().await {
+        // One that hangs must not hold up the rest.
+        for repository in tokio::time::timeout(PATIENCE, engine.open_copies()).await.unwrap_or_default() {
             tracing::info!(repository, "copies are kept there");
         }
         if let Err(error) = engine.copy_catalog_if_due().await {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, QueryBuilder, Transaction};
 
-use super::{Db, Store, failed, jobs, next_number, rows};
+use super::{Db, Store, failed, jobs, next_number, outcomes, rows};
 use crate::catalog::{AttemptOutcome, SealedCopy, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
@@ -116,7 +116,7 @@ pub(super) async fn begin(catalog: &Store, lease: &Lease, repository: &str) -> R
 /// The copy is whole; the job is done.
 pub(super) async fn seal(catalog: &Store, lease: &Lease, sealed: &SealedCopy, now: Timestamp) -> Result<()> {
     let mut tx = catalog.write().await?;
-    let job = jobs::end(&mut tx, lease, "done", None, now).await?;
+    let job = outcomes::end(&mut tx, lease, "done", None, now).await?;
     let done = sqlx::query(AssertSqlSafe(format!(
         "UPDATE backup_copy SET state = 'available', attempt = $3, bytes = $4, stored_at = $5, verified_at = $5, \
          failures = 0, retry_at = NULL, failure = NULL WHERE backup = $1 AND repository = $2 AND job = $6 \
@@ -292,7 +292,7 @@ pub(super) async fn seal_repair(
     now: Timestamp,
 ) -> Result<()> {
     let mut tx = catalog.write().await?;
-    let job = jobs::end(&mut tx, lease, "done", None, now).await?;
+    let job = outcomes::end(&mut tx, lease, "done", None, now).await?;
     let done = sqlx::query(AssertSqlSafe(format!(
         "UPDATE backup SET attempt = $2 WHERE id = $1 AND {KEEPS_OBJECTS} AND attempt < $2"
     )))
@@ -304,7 +304,7 @@ pub(super) async fn seal_repair(
     if done.rows_affected() == 0 {
         return Err(conflict(format!("the backup {} was removed while it was repaired", job.backup)));
     }
-    jobs::record_scrub(&mut tx, &job, found).await?;
+    outcomes::record_scrub(&mut tx, &job, found).await?;
     tx.commit().await.map_err(|error| failed(&error))
 }
 

@@ -78,6 +78,11 @@ impl Others {
         self.named(name)?.vault()
     }
 
+    /// The names of all, and whether each is open.
+    pub(in crate::ops) fn states(&self) -> Vec<(String, bool)> {
+        self.0.iter().map(|other| (other.said.name.clone(), other.vault().is_ok())).collect()
+    }
+
     /// Those that are open, by name.
     pub(in crate::ops) fn open(&self) -> Vec<(&str, Arc<dyn Vault>)> {
         let open = self.0.iter().filter_map(|other| Some((other.said.name.as_str(), other.vault().ok()?)));
