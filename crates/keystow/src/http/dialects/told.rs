@@ -128,6 +128,7 @@ pub(super) fn backup(backup: &Backup, unit: Unit, asked: Option<&str>) -> Backup
         started_at: backup.started_at.unwrap_or(backup.created_at).into(),
         ended_at: backup.ended_at.map(Into::into),
         expires_at: backup.expires_at.map(Into::into),
+        copy_region: String::new(),
         parts: match backup.state {
             BackupState::Available => backup.parts.iter().map(|part| bare(backup, part)).collect(),
             _ => Vec::new(),

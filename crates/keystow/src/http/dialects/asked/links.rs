@@ -6,7 +6,7 @@ use std::time::Duration;
 use keystow_dialects::{AddressLimit, Fault, LinkBackup, Networks, Reply, Restriction, SetRestriction};
 use keystow_engine::links::AddressRange;
 use keystow_engine::model::{
-    Backup, BackupRef, Instance, LinkLimit, LinkRestriction, Network, Right, Throughput, Topology,
+    Backup, Instance, LinkLimit, LinkRestriction, Network, Right, Throughput, Topology,
 };
 use keystow_engine::ops::{LinkOrder, MOST_RANGES};
 
@@ -44,19 +44,6 @@ impl Asking<'_> {
                 _ => Refused::Error(error),
             })?;
         Ok(Reply::Links(told::links(&backup, links)))
-    }
-
-    /// The repository of another region that has a whole copy of a backup.
-    async fn copy_elsewhere(&self, backup: &Backup) -> Result<String, Refused> {
-        let home = self.rules().canonical(backup.region.as_deref().or(self.region.as_deref()));
-        let copies = self.engine().copies(self.who, BackupRef::Id(backup.id)).await?;
-        let is_elsewhere = |name: &str| {
-            let mut known = self.engine().copy_repositories();
-            let region = known.find(|(known, _)| *known == name).and_then(|(_, region)| region);
-            region.is_some_and(|region| self.rules().canonical(Some(region)) != home)
-        };
-        let found = copies.into_iter().find(|copy| copy.is_whole() && is_elsewhere(&copy.repository));
-        found.map(|copy| copy.repository).ok_or_else(|| Fault::NoSuchBackup(backup.id.to_string()).into())
     }
 
     /// Links as this vendor's look, with the limits asked for or, without any, those that the account has set.
