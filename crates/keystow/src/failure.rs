@@ -185,6 +185,7 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "SOURCE_LOADING"
         | "SOURCE_BUSY"
         | "TRANSFER_TRUNCATED"
+        | "REPOSITORY_UNREACHABLE"
         | "TARGET_UNREACHABLE"
         | "TARGET_LOST"
         | "TARGET_SILENT"
@@ -196,7 +197,7 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         "NOT_INITIALISED" => Exit::NotInitialised,
         "RESTORE_INCOMPLETE" | "RESTORE_HALF_DONE" => Exit::Partial,
         "RESTORE_PORT" | "RESTORE_STRANGER" => Exit::Failure,
-        "DRILL_NO_SERVER" | "BACKUP_NOT_AVAILABLE" => Exit::Conflict,
+        "DRILL_NO_SERVER" | "BACKUP_NOT_AVAILABLE" | "COPY_MISSING" => Exit::Conflict,
         _ if code.starts_with("RESTORE_") => Exit::Conflict,
         _ if code.starts_with("RDB_") => Exit::Integrity,
         _ => return None,

@@ -261,6 +261,7 @@ mod tests {
         "backups",
         "check",
         "coming_backups",
+        "copies",
         "fires",
         "instance",
         "instances",

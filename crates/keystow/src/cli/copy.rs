@@ -79,7 +79,8 @@ pub(super) fn describe_copies(copies: &[CopyRow]) -> String {
     for copy in copies {
         let mut words = vec![format!("{} in {}", copy.state, copy.repository)];
         words.extend(copy.stored_at.as_deref().map(|at| format!("stored {}", moment(at))));
-        words.extend(copy.verified_at.as_deref().map(|at| format!("read again {}", moment(at))));
+        let again = copy.verified_at.as_deref().filter(|at| copy.stored_at.as_deref() != Some(at));
+        words.extend(again.map(|at| format!("read again {}", moment(at))));
         words.extend(copy.retry_at.as_deref().map(|at| format!("tried again {}", moment(at))));
         text.push_str(&pairs([
             ("copy", Some(words.join(", "))),

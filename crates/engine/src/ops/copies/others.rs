@@ -48,11 +48,7 @@ struct Other {
 impl Others {
     pub(in crate::ops) fn new(said: Vec<OtherRepository>) -> Self {
         let other = |said: OtherRepository| Other {
-            vault: RwLock::new(Err(Error::new(
-                Kind::Unreachable,
-                "REPOSITORY_UNREACHABLE",
-                format!("the repository copies.{} is not open yet", said.name),
-            ))),
+            vault: RwLock::new(Err(not_yet(&said.name))),
             keys: AtomicU64::new(0),
             said,
         };
@@ -179,6 +175,13 @@ pub(super) async fn put_once(vault: &dyn Vault, key: &ObjectKey, bytes: Vec<u8>)
         Err(error) if error.code == "OBJECT_EXISTS" => Ok(()),
         put => put,
     }
+}
+
+/// Before it was found out how a repository is.
+fn not_yet(name: &str) -> Error {
+    let message = format!("the repository copies.{name} does not answer yet");
+    Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", message)
+        .hint("copies are made as soon as it does; see how it is: keystow doctor")
 }
 
 fn unknown(name: &str) -> Error {

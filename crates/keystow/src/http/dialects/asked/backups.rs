@@ -70,7 +70,7 @@ impl Asking<'_> {
         for backup in &listed.rows {
             let mut row = told::backup(backup, call.unit, self.region.as_deref());
             if let Some(copies) = &copies {
-                row.copy_region = self.copy_region(copies, backup).await?;
+                (row.region, row.copy_region) = self.regions_of(copies, backup).await?;
             }
             if linked && backup.state == BackupState::Available {
                 match self.usual_links(backup, &mut orders).await {

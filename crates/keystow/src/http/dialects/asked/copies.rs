@@ -8,6 +8,7 @@ use crate::http::dialects::Refused;
 
 /// The copies that a list asks for.
 pub(super) struct Copies {
+    end: CopyEnd,
     /// The repositories that keep them.
     pub(super) repositories: Vec<String>,
     /// Where their instances are.
@@ -28,14 +29,24 @@ impl Asking<'_> {
                 Place { regions: Vec::new(), beyond, ..self.place.clone() }
             }
         };
-        Copies { repositories: repositories.map(|(name, _)| name.to_owned()).collect(), place }
+        Copies { end, repositories: repositories.map(|(name, _)| name.to_owned()).collect(), place }
     }
 
-    /// The region that keeps one of a backup's copies, as the configuration spells it.
-    pub(super) async fn copy_region(&self, copies: &Copies, backup: &Backup) -> Result<String, Refused> {
+    /// The region of a backup's instance, and the one that keeps its copy: the caller's own as the caller spells it, the
+    /// other as it was set.
+    pub(super) async fn regions_of(
+        &self,
+        copies: &Copies,
+        backup: &Backup,
+    ) -> Result<(String, String), Refused> {
+        let asked = self.region.clone().unwrap_or_default();
+        if copies.end == CopyEnd::Target {
+            return Ok((backup.region.clone().unwrap_or_default(), asked));
+        }
         let found = self.engine().copies(self.who, BackupRef::Id(backup.id)).await?;
         let found = found.iter().find(|copy| copy.is_whole() && copies.repositories.contains(&copy.repository));
-        Ok(found.and_then(|copy| self.region_of(&copy.repository)).unwrap_or_default().to_owned())
+        let away = found.and_then(|copy| self.region_of(&copy.repository)).unwrap_or_default();
+        Ok((backup.region.as_ref().map(|_| asked).unwrap_or_default(), away.to_owned()))
     }
 
     /// The repository of another region that has a whole copy of a backup.
