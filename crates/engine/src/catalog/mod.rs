@@ -210,6 +210,8 @@ pub trait Catalog: Send + Sync {
     async fn copies_of(&self, account: &AccountId, instance: &InstanceId) -> Result<Vec<BackupCopy>>;
     /// Copies in these repositories that failed or were found broken and are to be made again, at most so many.
     async fn due_copies(&self, repositories: &[String], now: Timestamp, most: u64) -> Result<Vec<NewCopy>>;
+    /// Copies that failed because this repository did not answer are due now.
+    async fn hasten_copies(&self, repository: &str, now: Timestamp) -> Result<()>;
     /// Writes what reading a copy again has found; `None` = every byte is there.
     async fn judge_copy(&self, copy: &BackupCopy, failure: Option<&Failure>, now: Timestamp) -> Result<()>;
     /// Takes in a copy that was found in its repository, unless one is known.

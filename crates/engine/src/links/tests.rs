@@ -54,7 +54,9 @@ fn every_spelling_reads_back() {
 
 #[test]
 fn a_link_to_a_copy_names_its_repository_under_the_signature() {
-    for spelling in [Spelling::Native, Spelling::Oss, Spelling::Cos, Spelling::Crs, Spelling::Us3, Spelling::Obs] {
+    for spelling in
+        [Spelling::Native, Spelling::Oss, Spelling::Cos, Spelling::Crs, Spelling::Us3, Spelling::Obs]
+    {
         let there = LinkClaims { repository: Some("far-away".to_owned()), ..claims(spelling) };
         let (path, query) = issue(&there);
         assert_eq!(*signer().read(&path, &query, at(START)).unwrap(), there);

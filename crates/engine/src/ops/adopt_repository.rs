@@ -47,10 +47,13 @@ impl Engine {
 
     /// The same for a repository that holds copies.
     pub(super) async fn adopt_other(&self, name: &str, vault: &dyn Vault) -> Result<()> {
-        let (note, hint) = (format!("{NOTE}/{name}"), format!("check copies.{name}.url; is the disk mounted?"));
+        let (note, hint) =
+            (format!("{NOTE}/{name}"), format!("check copies.{name}.url; is the disk mounted?"));
         if self.catalog.note(&note).await?.is_none() {
             if !self.are_copies_ours(vault).await? {
-                return Err(other("another service, with another root key, keeps its copies there").hint(hint));
+                return Err(
+                    other("another service, with another root key, keeps its copies there").hint(hint)
+                );
             }
             self.refuse_same(name, vault).await?;
         }
@@ -61,7 +64,8 @@ impl Engine {
     async fn refuse_same(&self, name: &str, vault: &dyn Vault) -> Result<()> {
         let Some(bytes) = vault.get(&ObjectKey::Repository, 64 * 1024).await? else { return Ok(()) };
         let Ok(mark) = serde_json::from_slice::<Mark>(&bytes) else { return Ok(()) };
-        let others = self.others.names().filter(|known| *known != name).map(|known| format!("{NOTE}/{known}"));
+        let others =
+            self.others.names().filter(|known| *known != name).map(|known| format!("{NOTE}/{known}"));
         for note in std::iter::once(NOTE.to_owned()).chain(others) {
             if self.catalog.note(&note).await?.is_some_and(|known| known == mark.id.to_string()) {
                 let message = format!("copies.{name} is a repository that is in use already");

@@ -88,7 +88,9 @@ impl Parts {
                     return Ok(Some(reader));
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(backup = %attempt.backup, from = copy.repository, %error, "no copy"),
+                Err(error) => {
+                    tracing::warn!(backup = %attempt.backup, from = copy.repository, %error, "no copy")
+                }
             }
         }
         here

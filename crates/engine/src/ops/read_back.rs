@@ -100,8 +100,7 @@ async fn decode_part(
 
 /// A node that cannot decrypt still sees whether the store kept what it was given.
 async fn hash_part(parts: &Parts, attempt: &AttemptKey, part: &SealedPart) -> Result<()> {
-    let stored =
-        parts.open_stored(attempt, part).await?.ok_or_else(|| failed(part, &"it is missing"))?;
+    let stored = parts.open_stored(attempt, part).await?.ok_or_else(|| failed(part, &"it is missing"))?;
     let (mut hash, mut at) = (Context::new(&SHA256), 0);
     loop {
         let bytes = stored.read_at(at, STEP_BYTES).await?;

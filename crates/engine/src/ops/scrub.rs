@@ -61,15 +61,15 @@ impl Engine {
         meter.enter(Phase::Checking);
         let started = Instant::now();
         let (mut bytes, mut broken, mut first) = (0, Vec::new(), None);
-        let shelf = Shelf { parts: self.parts.clone(), attempt: attempt(&backup) };
-        if let Err(error) = self.scrub_manifest(&backup, &shelf).await {
+        let place = Shelf { parts: self.parts.clone(), attempt: attempt(&backup) };
+        if let Err(error) = self.scrub_manifest(&backup, &place).await {
             first = Some(only_corrupt(error)?);
         }
         let copies = self.copies_to_scrub(&backup).await?;
         let stored: u64 = backup.parts.iter().map(|part| part.sealed.stored_bytes).sum();
-        let pace = (started, stored * (1 + copies.len() as u64));
+        let timing = (started, stored * (1 + copies.len() as u64));
         for part in &backup.parts {
-            let read = self.scrub_part(&shelf, &part.sealed, &mut bytes, pace, meter, cancel).await;
+            let read = self.scrub_part(&place, &part.sealed, &mut bytes, timing, meter, cancel).await;
             if let Err(error) = read {
                 let error = only_corrupt(error)?;
                 broken.push(part.sealed.shard);
@@ -77,7 +77,7 @@ impl Engine {
             }
         }
         let mut read = bytes;
-        let whole = self.scrub_copies(&backup, &copies, &mut read, pace, meter, cancel).await?;
+        let whole = self.scrub_copies(&backup, &copies, &mut read, timing, meter, cancel).await?;
         if let (Some(error), Some(name)) = (&mut first, whole) {
             let hint = format!("a copy in {name} is whole: keystow backup repair {}", backup.id);
             error.hint = Some(hint.into());
@@ -108,8 +108,8 @@ impl Engine {
     }
 
     /// The commit point, which a rebuild of the catalog needs.
-    pub(super) async fn scrub_manifest(&self, backup: &Backup, shelf: &Shelf) -> Result<()> {
-        match self.read_manifest_in(shelf.parts.vault(), &shelf.attempt).await? {
+    pub(super) async fn scrub_manifest(&self, backup: &Backup, place: &Shelf) -> Result<()> {
+        match self.read_manifest_in(place.parts.vault(), &place.attempt).await? {
             Some(manifest) if manifest.backup == backup.id => Ok(()),
             Some(_) => Err(damaged("the manifest", "it is another backup's")),
             None => Err(damaged("the manifest", "it is missing")),
@@ -119,7 +119,7 @@ impl Engine {
     /// Reads one part as it is stored, no faster than the setting allows.
     pub(super) async fn scrub_part(
         &self,
-        shelf: &Shelf,
+        place: &Shelf,
         part: &SealedPart,
         read: &mut u64,
         (started, total): (Instant, u64),
@@ -127,7 +127,7 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<()> {
         let what = format!("shard {}", part.shard);
-        let object = shelf.parts.open_stored(&shelf.attempt, part).await?;
+        let object = place.parts.open_stored(&place.attempt, part).await?;
         let object = object.ok_or_else(|| damaged(&what, "its object is missing"))?;
         if object.size_bytes() != part.stored_bytes {
             let why = format!("it has {} bytes, not {}", object.size_bytes(), part.stored_bytes);

@@ -57,6 +57,16 @@ impl Engine {
         }
     }
 
+    /// Whether an attempt behind the one that the row named is a repair's, which writes beside what is damaged: one that
+    /// is at work, or one that has ended since, and which the row names by now.
+    async fn is_repair(&self, stored: &StoredAttempt) -> Result<bool> {
+        if self.catalog.is_at_work(stored.key.backup, JobKind::Repair).await? {
+            return Ok(true);
+        }
+        let row = self.catalog.backup_by_id(stored.key.backup).await?;
+        Ok(row.is_none_or(|row| row.attempt == stored.key.attempt))
+    }
+
     /// An attempt stays if the row names it, or if it is at work now.
     async fn is_wanted(&self, backup: &Backup, stored: &StoredAttempt, alone: bool) -> Result<bool> {
         let same_place = backup.account == stored.key.account && backup.instance == stored.key.instance;
@@ -64,9 +74,7 @@ impl Engine {
             if !same_place || backup.attempt == stored.key.attempt {
                 return Ok(true);
             }
-            // A repair writes beside what is damaged.
-            let is_later = stored.key.attempt > backup.attempt && !alone;
-            return Ok(is_later && self.catalog.is_at_work(backup.id, JobKind::Repair).await?);
+            return Ok(!alone && stored.key.attempt > backup.attempt && self.is_repair(stored).await?);
         }
         if backup.state == BackupState::Running && !alone {
             let job = self.catalog.job(&backup.account, backup.job).await?;

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use keystow_engine::Error;
 use keystow_engine::model::{Backup, BackupRef, BackupState};
 use keystow_engine::ops::{NewHolder, RepositorySettings};
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::codec::age::Identity;
-use keystow_engine::Error;
 
 use crate::fake;
 use crate::fake::{small_snapshot, with_length};
@@ -108,7 +108,8 @@ async fn a_store_that_keeps_other_bytes_is_found_out_before_the_backup_is_listed
                 settings(folder)
             }
         };
-        let world = World::stored(Timeouts::default(), |vault| Arc::new(Harmed::new(vault, flip())), stored).await;
+        let world =
+            World::stored(Timeouts::default(), |vault| Arc::new(Harmed::new(vault, flip())), stored).await;
         let backup = take(&world).await;
         assert_eq!(backup.state, BackupState::Failed);
         assert_eq!(failure_code(&backup), "READBACK_FAILED");

@@ -46,7 +46,8 @@ impl CopiesConfig {
 
     /// Refuses a name that is none, and what does not go together.
     pub(super) fn check(&self, name: &str) -> Result<()> {
-        let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        let is_letter =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
         if name.is_empty() || name.len() > LONGEST_NAME || !name.bytes().all(is_letter) {
             return Err(invalid(format!(
                 "copies.{name}: a name is 1 to {LONGEST_NAME} lower-case letters, digits, - and _"

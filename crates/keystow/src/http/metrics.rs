@@ -155,15 +155,15 @@ fn stores(registry: &mut Registry, vitals: &Vitals) {
 
 /// Copies of backups that are not where they should be, by repository; 0 where all is well.
 fn copies(registry: &mut Registry, vitals: &Vitals) {
-    let labels =
-        |name: &str, state: &str| vec![("repository", name.to_owned()), ("state", state.to_owned())];
+    let labels = |name: &str, state: &str| vec![("repository", name.to_owned()), ("state", state.to_owned())];
     let states = ["queued", "running", "failed", "damaged"];
     let none = vitals.copies_up.iter().flat_map(|(name, _)| states.map(|state| (labels(name, state), 0.0)));
     let found = vitals.catalog.copies.iter().map(|(name, state, count)| (labels(name, state), float(*count)));
     gauges(registry, "copies", "Copies of backups that are not available", none.chain(found));
-    let up = vitals.copies_up.iter().map(|(name, up)| {
-        (vec![("repository", name.clone())], f64::from(u8::from(*up)))
-    });
+    let up = vitals
+        .copies_up
+        .iter()
+        .map(|(name, up)| (vec![("repository", name.clone())], f64::from(u8::from(*up))));
     gauges(registry, "copies_up", "Whether a repository for copies is open", up);
 }
 

@@ -18,6 +18,7 @@ SOURCE = ROOT / "crates" / "engine" / "src" / "crash.rs"
 OF_RESTORES = ("restore-noted", "restore-under-way", "restore-ended")
 OF_REMOVALS = ("backup-expired", "manifest-removed", "objects-removed")
 OF_COPIES = ("copy-part-sealed", "copy-proven", "copy-manifest-written", "copy-complete", "copy-sealed")
+OF_REPAIRS = OF_COPIES[:3]
 FAR = "far"
 
 
@@ -128,10 +129,21 @@ class Crashes(Trial):
         self.keystow.start()
         row = self.back_up()
         self.check_backup(row)
+        # A repair goes the same way back.
+        in_repair = self.figures[step] % 2 == 1 and step in OF_REPAIRS
+        if in_repair:
+            self.keystow.json("backup", "copy", row["id"], "--to", FAR, "--wait")
+            self.lose(row)
         self.keystow.stop()
         self.end_at(step)
-        self.keystow.json("backup", "copy", row["id"], "--to", FAR)
+        if in_repair:
+            self.keystow.json("backup", "repair", row["id"])
+        else:
+            self.keystow.json("backup", "copy", row["id"], "--to", FAR)
         self.start_again(step)
+        if in_repair:
+            self.figures["in a repair"] += 1
+            self.check_backup(self.keystow.json("backup", "show", row["id"]))
         copy, = self.keystow.json("backup", "show", row["id"])["copies"]
         self.figures[f"then copy {copy['state']}"] += 1
         self.expect(copy["state"] == "available", f"a copy is made in the end: {step}: {copy}")
@@ -142,19 +154,25 @@ class Crashes(Trial):
             names = sorted(path.name for path in attempt.iterdir())
             self.expect(names == ["0.rdb", "manifest.json"], f"a copy is whole: {step}: {names}")
             self.expect(sha256(attempt / "0.rdb") == part["sha256"], f"a copy is the same bytes: {step}")
-        self.check_repair(step, row)
+        self.check_repair(row)
         self.keystow.cli("backup", "delete", row["id"], "--yes")
         self.settle()
         self.checked.pop(row["id"])
         self.expect(not list(self.far.rglob(f"{row['id']}/*/*")), f"a removed backup has no copy: {step}")
 
-    def check_repair(self, step, row):
+    def check_repair(self, row):
         """What the first repository loses comes back from the copy."""
+        self.lose(row)
+        self.keystow.json("backup", "repair", row["id"], "--wait")
+        self.check_backup(self.keystow.json("backup", "show", row["id"]))
+
+    def lose(self, row):
+        """The first repository loses the backup's bytes, and notices."""
         lost, = self.repository.rglob(f"{row['id']}/*/0.rdb")
         lost.unlink()
         self.keystow.run("backup", "scrub", row["id"], "--wait")
-        self.keystow.json("backup", "repair", row["id"], "--wait")
-        self.check_backup(self.keystow.json("backup", "show", row["id"]))
+        state = self.keystow.json("backup", "show", row["id"])["state"]
+        self.expect(state == "damaged", f"a scrub finds what is lost: {state}")
 
 
 def main():

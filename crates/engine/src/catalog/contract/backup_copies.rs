@@ -3,8 +3,8 @@
 use super::*;
 use crate::catalog::{AttemptOutcome, SealedCopy};
 use crate::model::{
-    BackupCopy, BackupFilter, CopyOrder, CopyState, Failure, InstanceId, JobKind, JobState, KeptPolicy, NewCopy, NewJob,
-    Order, Policy, ScrubOutcome, Whole,
+    BackupCopy, BackupFilter, CopyOrder, CopyState, Failure, InstanceId, JobKind, JobState, KeptPolicy,
+    NewCopy, NewJob, Order, Policy, ScrubOutcome, Whole,
 };
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
@@ -57,7 +57,10 @@ async fn a_copy_goes_from_asked_for_to_available(catalog: &Fixture) {
     assert!(matches!(&job.order, Some(Order::Copy(order)) if *order == CopyOrder { to: "far".to_owned() }));
     assert!(is_conflict(&catalog.request_copy(&far(&backup), at(2)).await.unwrap_err()));
     let asked = only(catalog, &backup).await;
-    assert_eq!((asked.state, asked.job, asked.tried, asked.asked_at), (CopyState::Queued, job.number, 0, at(2)));
+    assert_eq!(
+        (asked.state, asked.job, asked.tried, asked.asked_at),
+        (CopyState::Queued, job.number, 0, at(2))
+    );
     let counted = catalog.vitals(None, None).await.unwrap().copies;
     assert_eq!(counted, [("far".to_owned(), "queued".to_owned(), 1)]);
     assert_eq!(catalog.vitals(Some(&rival()), None).await.unwrap().copies, []);
@@ -70,7 +73,10 @@ async fn a_copy_goes_from_asked_for_to_available(catalog: &Fixture) {
     catalog.seal_copy(&claimed.lease(), &sealed(1), at(4)).await.unwrap();
     let made = only(catalog, &backup).await;
     assert!(made.is_whole());
-    assert_eq!((made.attempt, made.bytes, made.stored_at, made.verified_at), (1, 100, Some(at(4)), Some(at(4))));
+    assert_eq!(
+        (made.attempt, made.bytes, made.stored_at, made.verified_at),
+        (1, 100, Some(at(4)), Some(at(4)))
+    );
     assert_eq!(catalog.job(&acme(), job.number).await.unwrap().unwrap().state, JobState::Done);
     assert!(is_conflict(&catalog.request_copy(&far(&backup), at(5)).await.unwrap_err()));
     assert_eq!(catalog.copies_of(&acme(), &id("crs-1")).await.unwrap(), [made]);
@@ -104,6 +110,10 @@ async fn what_failed_is_due_again_later_and_what_was_stopped_is_not(catalog: &Fi
         assert!(catalog.due_copies(&[], at(9999), 9).await.unwrap().is_empty());
         assert!(catalog.due_copies(&names[1..], at(9999), 9).await.unwrap().is_empty());
     }
+    catalog.hasten_copies("other", at(2001)).await.unwrap();
+    assert!(catalog.due_copies(&names, at(2001), 9).await.unwrap().is_empty());
+    catalog.hasten_copies("far", at(2001)).await.unwrap();
+    assert_eq!(catalog.due_copies(&names, at(2001), 9).await.unwrap().len(), 1, "it answers again");
     // Handed back, it waits for another worker; stopped, it waits for nobody.
     catalog.request_copy(&far(&backup), at(6000)).await.unwrap();
     let job = catalog.claim(6000).await.unwrap();
@@ -174,7 +184,10 @@ async fn a_broken_copy_is_made_again_and_a_found_one_is_taken_in(catalog: &Fixtu
     let whole = only(catalog, &backup).await;
     catalog.judge_copy(&whole, Some(&failure("OBJECT_DAMAGED")), at(2)).await.unwrap();
     let broken = only(catalog, &backup).await;
-    assert_eq!((broken.state, broken.retry_at, broken.verified_at), (CopyState::Damaged, Some(at(2)), Some(at(1))));
+    assert_eq!(
+        (broken.state, broken.retry_at, broken.verified_at),
+        (CopyState::Damaged, Some(at(2)), Some(at(1)))
+    );
     assert_eq!(catalog.due_copies(&["far".to_owned()], at(2), 9).await.unwrap().len(), 1);
     catalog.judge_copy(&BackupCopy { attempt: 9, ..whole.clone() }, None, at(3)).await.unwrap();
     assert_eq!(only(catalog, &backup).await.state, CopyState::Damaged, "that was another attempt");

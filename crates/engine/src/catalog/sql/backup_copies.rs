@@ -7,8 +7,8 @@ use super::{Db, Store, failed, jobs, next_number, outcomes, rows};
 use crate::catalog::{AttemptOutcome, SealedCopy, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, BackupCopy, BackupId, BackupState, CopyOrder, CopyState, Failure, InstanceId, Job, JobKind, Lease,
-    NewCopy, NewJob, Order, Policy, ProjectId, ScrubOutcome, micros,
+    AccountId, BackupCopy, BackupId, BackupState, CopyOrder, CopyState, Failure, InstanceId, Job, JobKind,
+    Lease, NewCopy, NewJob, Order, Policy, ProjectId, ScrubOutcome, micros,
 };
 
 /// States of backups whose objects belong in the repository, as SQL.
@@ -89,8 +89,11 @@ pub(super) async fn request(catalog: &Store, new: &NewCopy, now: Timestamp) -> R
     .map_err(|error| failed(&error))?
     .ok_or_else(|| not_found("backup that can be copied", new.backup))?;
     let job = ask(&mut tx, new, now).await?.ok_or_else(|| {
-        conflict(format!("the backup {} has a copy in {} already, or is being copied", new.backup, new.repository))
-            .hint(format!("see it with: keystow backup show {}", new.backup))
+        conflict(format!(
+            "the backup {} has a copy in {} already, or is being copied",
+            new.backup, new.repository
+        ))
+        .hint(format!("see it with: keystow backup show {}", new.backup))
     })?;
     tx.commit().await.map_err(|error| failed(&error))?;
     Ok(job)
@@ -134,7 +137,28 @@ pub(super) async fn seal(catalog: &Store, lease: &Lease, sealed: &SealedCopy, no
     if done.rows_affected() == 0 {
         return Err(conflict(format!("the backup {} was removed while it was copied", job.backup)));
     }
+    hasten_in(&mut tx, &sealed.repository, now).await?;
     tx.commit().await.map_err(|error| failed(&error))
+}
+
+/// Copies that failed because their repository did not answer are due now: it does.
+pub(super) async fn hasten(catalog: &Store, repository: &str, now: Timestamp) -> Result<()> {
+    let mut tx = catalog.write().await?;
+    hasten_in(&mut tx, repository, now).await?;
+    tx.commit().await.map_err(|error| failed(&error))
+}
+
+async fn hasten_in(tx: &mut Transaction<'_, Db>, repository: &str, now: Timestamp) -> Result<()> {
+    sqlx::query(
+        "UPDATE backup_copy SET retry_at = $2 WHERE repository = $1 AND state <> 'available' AND state = 'failed' \
+         AND retry_at > $2 AND failure LIKE '%\"REPOSITORY_UNREACHABLE\"%'",
+    )
+    .bind(repository)
+    .bind(micros(now))
+    .execute(&mut **tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    Ok(())
 }
 
 /// An attempt at a copy has made none. What failed is tried again 1, 5, 15 and then every 60 minutes later; what somebody
@@ -154,7 +178,8 @@ pub(super) async fn give_up(
         AttemptOutcome::Cancelled => (CopyState::Failed, 0),
         AttemptOutcome::Failed(_) => (CopyState::Failed, 1),
     };
-    let stopped = || Failure { code: "CANCELLED".to_owned(), message: "stopped on request".to_owned(), hint: None };
+    let stopped =
+        || Failure { code: "CANCELLED".to_owned(), message: "stopped on request".to_owned(), hint: None };
     let failure = failure.cloned().or_else(|| matches!(outcome, AttemptOutcome::Cancelled).then(stopped));
     sqlx::query(
         "UPDATE backup_copy SET state = $3, failure = COALESCE($4, failure), failures = failures + $5, \
@@ -327,7 +352,8 @@ pub(super) async fn counts(
     account: Option<&AccountId>,
     project: Option<&ProjectId>,
 ) -> Result<Vec<(String, String, u64)>> {
-    let mut query = QueryBuilder::<Db>::new("SELECT c.repository, c.state, COUNT(*) AS copies FROM backup_copy c");
+    let mut query =
+        QueryBuilder::<Db>::new("SELECT c.repository, c.state, COUNT(*) AS copies FROM backup_copy c");
     if project.is_some() {
         query.push(" JOIN backup b ON b.id = c.backup");
     }

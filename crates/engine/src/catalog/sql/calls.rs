@@ -9,7 +9,9 @@ use super::{
     IS_SHARED, Store, access_log, accounts, audit, backup_copies, backups, copies, debts, instances, jobs,
     links, nodes, nonces, notes, outcomes, policies, sealed, vitals,
 };
-use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedCopy, SealedSecret};
+use crate::catalog::{
+    AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedCopy, SealedSecret,
+};
 use crate::error::Result;
 use crate::model::{
     AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
@@ -304,6 +306,10 @@ impl Catalog for Store {
 
     async fn due_copies(&self, repositories: &[String], now: Timestamp, most: u64) -> Result<Vec<NewCopy>> {
         backup_copies::due(self, repositories, now, most).await
+    }
+
+    async fn hasten_copies(&self, repository: &str, now: Timestamp) -> Result<()> {
+        backup_copies::hasten(self, repository, now).await
     }
 
     async fn judge_copy(&self, copy: &BackupCopy, failure: Option<&Failure>, now: Timestamp) -> Result<()> {

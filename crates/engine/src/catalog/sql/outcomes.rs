@@ -111,7 +111,11 @@ pub(super) async fn record(catalog: &Store, lease: &Lease, outcome: &Outcome) ->
 }
 
 /// A broken backup is `damaged` from now on; one that is found whole again is what it was before.
-pub(super) async fn record_scrub(tx: &mut Transaction<'_, Db>, job: &Job, scrub: &ScrubOutcome) -> Result<()> {
+pub(super) async fn record_scrub(
+    tx: &mut Transaction<'_, Db>,
+    job: &Job,
+    scrub: &ScrubOutcome,
+) -> Result<()> {
     sqlx::query("UPDATE backup SET last_scrub = $2 WHERE id = $1")
         .bind(job.backup.to_string())
         .bind(rows::to_json(scrub)?)

@@ -9,9 +9,10 @@ use sqlx::Row as _;
 use super::{Row, failed};
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, AccessRecord, Account, AccountId, AuditEntry, AuditFacts, Backup, BackupCopy, CopyState, Debt, DeliveryBudget, Fire,
-    FireOutcome, Instance, InstanceId, InstanceVitals, Job, JobKind, JobState, KeptPolicy, LinkUsage,
-    ListedJob, NewCopy, Node, Number, Planned, Project, RememberedLink, SeenNode, Throughput,
+    AccessKey, AccessRecord, Account, AccountId, AuditEntry, AuditFacts, Backup, BackupCopy, CopyState, Debt,
+    DeliveryBudget, Fire, FireOutcome, Instance, InstanceId, InstanceVitals, Job, JobKind, JobState,
+    KeptPolicy, LinkUsage, ListedJob, NewCopy, Node, Number, Planned, Project, RememberedLink, SeenNode,
+    Throughput,
 };
 
 /// A row, from whichever library read it.

@@ -2,6 +2,7 @@
 //! manifest, which makes them count.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,8 @@ use crate::vault::{AttemptKey, Collection, ObjectKey, Vault};
 
 /// Bytes that are written at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
+/// How long the copies of a backup have to take in what has happened to it.
+const TELLING: Duration = Duration::from_secs(2);
 
 /// One attempt of a backup in one repository.
 #[derive(Clone)]
@@ -53,7 +56,9 @@ impl Engine {
         let manifest = self.read_manifest_in(from.parts.vault(), &from.attempt).await?;
         let mut manifest = manifest.ok_or_else(|| lost("the manifest"))?;
         let hashes = manifest.parts.iter().map(|part| &part.sealed.stored_sha256);
-        if manifest.backup != backup.id || hashes.ne(backup.parts.iter().map(|part| &part.sealed.stored_sha256)) {
+        if manifest.backup != backup.id
+            || hashes.ne(backup.parts.iter().map(|part| &part.sealed.stored_sha256))
+        {
             return Err(lost("the manifest").because("it tells of other parts"));
         }
         manifest.attempt = to.attempt.attempt;
@@ -91,7 +96,10 @@ impl Engine {
             }
             Ok::<_, Error>(())
         };
-        if let Err(error) = told.await {
+        // Whoever protects a backup does not wait for a store that hangs.
+        let told = tokio::time::timeout(TELLING, told).await;
+        let late = || Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", "it does not answer in time");
+        if let Err(error) = told.unwrap_or_else(|_| Err(late())) {
             tracing::warn!(backup = %backup.id, %error, "a copy does not know yet what has happened to its backup");
         }
     }
@@ -110,11 +118,8 @@ async fn carry_part(
     let key = ObjectKey::Part(to.attempt.clone(), part.shard, part.encoding);
     let vault = to.parts.shared_vault();
     let (meter, cancel) = (meter.clone(), cancel.clone());
-    let as_stored = SealedPart {
-        size_bytes: part.stored_bytes,
-        sha256: part.stored_sha256.clone(),
-        ..part.clone()
-    };
+    let as_stored =
+        SealedPart { size_bytes: part.stored_bytes, sha256: part.stored_sha256.clone(), ..part.clone() };
     let carried = tokio::task::spawn_blocking(move || {
         let mut reader = PartReader::open(stored, &as_stored)?;
         let mut writer = vault.create(&key)?;

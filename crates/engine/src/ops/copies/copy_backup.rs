@@ -109,7 +109,9 @@ impl Engine {
                 }
             }
             // The sweep will see.
-            Err(error) => tracing::warn!(backup = %to.attempt.backup, %error, "cannot tell whether a copy is kept"),
+            Err(error) => {
+                tracing::warn!(backup = %to.attempt.backup, %error, "cannot tell whether a copy is kept")
+            }
         }
     }
 
@@ -151,9 +153,9 @@ async fn remove_copy(job: &Job, tried: u32, vault: &dyn Vault) -> Result<()> {
 }
 
 /// Removes an attempt of which nothing is needed.
-pub(super) async fn remove(shelf: &Shelf) {
-    if let Err(error) = shelf.parts.vault().remove_attempt(&shelf.attempt).await {
-        tracing::warn!(backup = %shelf.attempt.backup, %error, "cannot remove what an attempt left; a sweep will");
+pub(super) async fn remove(place: &Shelf) {
+    if let Err(error) = place.parts.vault().remove_attempt(&place.attempt).await {
+        tracing::warn!(backup = %place.attempt.backup, %error, "cannot remove what an attempt left; a sweep will");
     }
 }
 

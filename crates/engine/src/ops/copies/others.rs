@@ -98,7 +98,7 @@ impl Engine {
     pub fn with_copies(self, others: Vec<OtherRepository>) -> Self {
         let others = Arc::new(Others::new(others));
         let parts = self.parts.clone().beside(self.catalog.clone(), others.clone());
-        Self { others, parts, ..self }
+        Self { parts, others, ..self }
     }
 
     /// Opens the repositories for copies that are not open yet. One that cannot be opened is told once, and copies wait
@@ -111,6 +111,7 @@ impl Engine {
             let found = async {
                 let vault = (other.said.open)()?;
                 self.adopt_other(name, &*vault).await?;
+                self.catalog.hasten_copies(name, self.clock.now()).await?;
                 Ok(vault)
             };
             let found: Result<_> = found.await;
@@ -138,7 +139,9 @@ impl Engine {
         let vault = other.vault()?;
         for number in other.keys.load(Ordering::Relaxed) + 1..=newest {
             // The facts last: they make the others count.
-            for key in [ObjectKey::Keys(number), ObjectKey::PassphraseKey(number), ObjectKey::KeyFacts(number)] {
+            for key in
+                [ObjectKey::Keys(number), ObjectKey::PassphraseKey(number), ObjectKey::KeyFacts(number)]
+            {
                 let Some(bytes) = self.vault.get(&key, LONGEST_KEY).await? else { continue };
                 put_once(&*vault, &key, bytes).await?;
             }

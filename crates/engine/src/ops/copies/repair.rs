@@ -12,7 +12,9 @@ use super::carry::attempt_of;
 use super::copy_backup::remove;
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, BackupRef, BackupState, EventKind, Job, JobKind, NewJob, Right, ScrubOutcome};
+use crate::model::{
+    Backup, BackupCopy, BackupRef, BackupState, EventKind, Job, JobKind, NewJob, Right, ScrubOutcome,
+};
 
 impl Engine {
     /// Adds the job that brings a backup back from a copy.
@@ -20,7 +22,7 @@ impl Engine {
         self.audited(who, Deed::new(Right::Operate, "backup.repair", "backup", which), async {
             let scope = who.with(Right::Operate)?;
             let backup = self.visible_backup(&scope, which).await?;
-            if !self.catalog.copies(backup.id).await?.iter().any(crate::model::BackupCopy::is_whole) {
+            if !self.catalog.copies(backup.id).await?.iter().any(BackupCopy::is_whole) {
                 return Err(no_copy(&backup));
             }
             let new = NewJob {
@@ -53,10 +55,11 @@ impl Engine {
             return Err(Error::new(Kind::Conflict, "BACKUP_NOT_AVAILABLE", message));
         }
         let mut failed = no_copy(&backup);
-        for copy in self.catalog.copies(backup.id).await?.into_iter().filter(|copy| copy.is_whole()) {
+        for copy in self.catalog.copies(backup.id).await?.into_iter().filter(BackupCopy::is_whole) {
             let tried = match self.others.vault(&copy.repository) {
                 Ok(vault) => {
-                    let from = Shelf { parts: self.parts.at(vault), attempt: attempt_of(&backup, copy.attempt) };
+                    let from =
+                        Shelf { parts: self.parts.at(vault), attempt: attempt_of(&backup, copy.attempt) };
                     self.repair_from(&backup, job, &from, meter, cancel).await
                 }
                 Err(error) => Err(error),

@@ -39,19 +39,19 @@ impl Engine {
         backup: &Backup,
         copies: &[(BackupCopy, Shelf)],
         read: &mut u64,
-        pace: (Instant, u64),
+        timing: (Instant, u64),
         meter: &Arc<Meter>,
         cancel: &CancellationToken,
     ) -> Result<Option<String>> {
         let mut whole = None;
-        for (copy, shelf) in copies {
+        for (copy, place) in copies {
             let found = async {
-                self.scrub_manifest(backup, shelf).await?;
+                self.scrub_manifest(backup, place).await?;
                 for part in &backup.parts {
-                    self.scrub_part(shelf, &part.sealed, read, pace, meter, cancel).await?;
+                    self.scrub_part(place, &part.sealed, read, timing, meter, cancel).await?;
                 }
                 // What could not be brought when it happened.
-                self.bring_events(backup, shelf.parts.vault()).await
+                self.bring_events(backup, place.parts.vault()).await
             };
             let found: Result<(), Error> = found.await;
             match found {

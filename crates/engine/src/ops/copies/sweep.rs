@@ -30,7 +30,9 @@ impl Engine {
                     tracing::warn!(repository = name, unfinished, attempts, "cleaned up after a crash");
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(repository = name, %error, "cannot sweep a repository of copies"),
+                Err(error) => {
+                    tracing::warn!(repository = name, %error, "cannot sweep a repository of copies")
+                }
             }
         }
     }
@@ -50,7 +52,9 @@ impl Engine {
             match swept.await {
                 Ok(0) => {}
                 Ok(attempts) => tracing::info!(repository = name, attempts, "removed what was of no use"),
-                Err(error) => tracing::warn!(repository = name, %error, "cannot sweep a repository of copies"),
+                Err(error) => {
+                    tracing::warn!(repository = name, %error, "cannot sweep a repository of copies")
+                }
             }
         }
     }
@@ -70,15 +74,32 @@ impl Engine {
             if backup.state.is_active() {
                 continue;
             }
-            vault.remove_attempt(&stored.key).await?;
-            removed += 1;
-            if !backup.state.keeps_objects() {
-                let (account, instance) = (stored.key.account, stored.key.instance);
-                vault.remove_events(&BackupKey { account, instance, backup: backup.id }).await?;
-                self.catalog.forget_copy(backup.id, name).await?;
+            match self.sweep_copy_away(name, vault, &backup, &stored).await {
+                Ok(()) => removed += 1,
+                // As where the store keeps a lock on it.
+                Err(error) => {
+                    tracing::warn!(backup = %backup.id, repository = name, %error, "cannot remove what is of no use");
+                }
             }
         }
         Ok(removed)
+    }
+
+    /// Removes an attempt; of a backup that is gone also what happened to it, and the copy's row.
+    async fn sweep_copy_away(
+        &self,
+        name: &str,
+        vault: &dyn Vault,
+        backup: &Backup,
+        stored: &StoredAttempt,
+    ) -> Result<()> {
+        vault.remove_attempt(&stored.key).await?;
+        if backup.state.keeps_objects() {
+            return Ok(());
+        }
+        let (account, instance) = (stored.key.account.clone(), stored.key.instance.clone());
+        vault.remove_events(&BackupKey { account, instance, backup: backup.id }).await?;
+        self.catalog.forget_copy(backup.id, name).await
     }
 
     /// The attempt that the row names stays, and one that is at work. Of a copy without a row, as after a rebuild of the

@@ -35,7 +35,8 @@ impl Engine {
         let mut asked = 0;
         for backup in backups.iter().filter(|backup| backup.state == BackupState::Available) {
             for repository in &kept.policy.copies {
-                if known.contains(&(backup.id, repository.as_str())) || self.others.check(repository).is_err() {
+                if known.contains(&(backup.id, repository.as_str())) || self.others.check(repository).is_err()
+                {
                     continue;
                 }
                 if asked == AT_ONCE {

@@ -7,7 +7,8 @@ mod restore;
 
 use jiff::Timestamp;
 use keystow_engine::model::{
-    AccessKey, Account, Backup, BackupCopy, BackupOrigin, Failure, Job, Part, Project, RememberedLink, ServerFacts,
+    AccessKey, Account, Backup, BackupCopy, BackupOrigin, Failure, Job, Part, Project, RememberedLink,
+    ServerFacts,
 };
 use keystow_engine::ops::IssuedLink;
 

@@ -19,7 +19,8 @@ impl Asking<'_> {
     /// The copies of this region's instances in others, or those of others' instances in this region.
     pub(super) fn copies(&self, end: CopyEnd) -> Copies {
         let asked = self.rules().canonical(self.region.as_deref());
-        let wanted = |region: &str| (self.rules().canonical(Some(region)) == asked) == (end == CopyEnd::Target);
+        let wanted =
+            |region: &str| (self.rules().canonical(Some(region)) == asked) == (end == CopyEnd::Target);
         let repositories = self.engine().copy_repositories();
         let repositories = repositories.filter(|(_, region)| region.is_some_and(wanted));
         let place = match end {
@@ -44,7 +45,8 @@ impl Asking<'_> {
             return Ok((backup.region.clone().unwrap_or_default(), asked));
         }
         let found = self.engine().copies(self.who, BackupRef::Id(backup.id)).await?;
-        let found = found.iter().find(|copy| copy.is_whole() && copies.repositories.contains(&copy.repository));
+        let found =
+            found.iter().find(|copy| copy.is_whole() && copies.repositories.contains(&copy.repository));
         let away = found.and_then(|copy| self.region_of(&copy.repository)).unwrap_or_default();
         Ok((backup.region.as_ref().map(|_| asked).unwrap_or_default(), away.to_owned()))
     }
