@@ -21,7 +21,7 @@ use crate::model::{
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
     CatalogVitals, Debt, Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job,
     JobFilter, KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Node,
-    Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, SealedPart,
+    Number, Outcome, Page, Part, Progress, Project, ProjectId, Promise, RememberedLink, RevocationScope, SealedPart,
     SeenNode, ServerFacts,
 };
 
@@ -251,10 +251,12 @@ pub trait Catalog: Send + Sync {
         region: &str,
         restriction: &LinkRestriction,
     ) -> Result<()>;
-    /// Promises bytes of a limited link to a transfer. `false` = its budget does not allow them.
-    async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool>;
-    /// Turns a promise into what was really sent.
-    async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()>;
+    /// Promises bytes of a counted link to a transfer, for so long from `now`. `false` = its budget does not allow them.
+    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<bool>;
+    /// Holds all promises of a node for so long from `now`.
+    async fn hold_promises(&self, node: &str, now: Timestamp, hold: Duration) -> Result<()>;
+    /// Turns a promise into what was really sent: once, however often it is said.
+    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()>;
 
     // Audit log and access log
     /// Adds an entry to the audit log, behind all others, whoever else adds one; says where that log now ends.

@@ -26,6 +26,7 @@ mod nodes;
 mod part_reader;
 mod parts;
 mod policies;
+mod promises;
 mod prune;
 mod read_back;
 mod rebuild;
@@ -72,6 +73,7 @@ use jiff::Timestamp;
 use keyring::{KeyRing, Node};
 use knowledge::Knowledge;
 use parts::Parts;
+use promises::Promises;
 use turns::Turns;
 
 pub use access_log::DeliveryNote;
@@ -87,6 +89,7 @@ pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
 pub use policies::{ComingBackup, PolicyChange, RetentionChange, no_policy};
+pub use promises::Promised;
 pub use prune::Pruned;
 pub use read_back::Verify;
 pub use rebuild::{CopyOf, Rebuilt, begin_rebuild, refuse_unfinished_rebuild};
@@ -118,6 +121,7 @@ pub struct Engine {
     tally: Tally,
     /// How many downloads may be under way, and how fast.
     gates: Gates,
+    promises: Arc<Promises>,
     ring: Arc<KeyRing>,
     /// The bytes of parts, whatever is stored.
     parts: Parts,
@@ -240,6 +244,7 @@ impl Engine {
             audit_chain: AuditChain::new(&root.derive("audit/1"), &replaced),
             journal: Arc::new(Journal::new(clock.clone())),
             gates: Gates::new(settings.client),
+            promises: Arc::default(),
             tally: Tally::default(),
             programs: Arc::new(Programs::new(settings.drill.folder.clone(), settings.drill.search.clone())),
             settings,

@@ -21,10 +21,11 @@ impl Engine {
         turns::hold(&*self.catalog)
     }
 
-    /// Says that this node is there and what it is. Holds its turns, and learns how many nodes answer APIs.
+    /// Says that this node is there and what it is. Holds its turns and promises, and learns how many nodes answer APIs.
     pub async fn be_seen(&self, node: &Node) -> Result<()> {
         let now = self.clock.now();
         self.catalog.beat(node, &self.turns.held(), now, self.seen_for()).await?;
+        self.hold_promises().await?;
         let nodes = self.catalog.nodes(now).await?;
         let answering = nodes.iter().filter(|seen| seen.alive && seen.node.roles.contains(&NodeRole::Api));
         let own = nodes.iter().find(|seen| seen.node.id == self.node);

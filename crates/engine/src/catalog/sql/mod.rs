@@ -20,6 +20,7 @@ mod nonces;
 mod notes;
 mod place;
 mod policies;
+mod promises;
 pub(super) mod rows;
 pub(super) mod schema;
 mod sealed;
