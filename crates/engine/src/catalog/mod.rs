@@ -43,14 +43,16 @@ pub trait Catalog: Send + Sync {
     fn is_shared(&self) -> bool;
 
     // Nodes
-    /// Says that a node is there, and holds it and these turns of its for so long from `now`.
-    async fn beat(&self, node: &Node, turns: &[String], now: Timestamp, hold: Duration) -> Result<()>;
+    /// Says that a node is there, and holds it for so long from `now`.
+    async fn beat(&self, node: &Node, now: Timestamp, hold: Duration) -> Result<()>;
     /// A node goes; its turns are free.
     async fn leave(&self, node: &str) -> Result<()>;
     /// Every node that was seen in the last day, by host.
     async fn nodes(&self, now: Timestamp) -> Result<Vec<SeenNode>>;
     /// Takes the turn of that name for a node. `false` = another node has it. A node that has it already holds it longer.
     async fn take_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool>;
+    /// Holds a turn longer. `false` = the node has lost it: another has it, or had it meanwhile.
+    async fn hold_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool>;
     /// Gives up a turn; one that another node has by now stays there.
     async fn give_turn(&self, name: &str, node: &str) -> Result<()>;
 

@@ -78,6 +78,7 @@ use turns::Turns;
 
 pub use access_log::DeliveryNote;
 pub use capture::ImportFile;
+pub(crate) use capture::TURN_LOST;
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;

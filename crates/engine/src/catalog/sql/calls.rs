@@ -33,8 +33,8 @@ impl Catalog for Store {
         IS_SHARED
     }
 
-    async fn beat(&self, node: &Node, turns: &[String], now: Timestamp, hold: Duration) -> Result<()> {
-        nodes::beat(self, node, turns, now, hold).await
+    async fn beat(&self, node: &Node, now: Timestamp, hold: Duration) -> Result<()> {
+        nodes::beat(self, node, now, hold).await
     }
 
     async fn leave(&self, node: &str) -> Result<()> {
@@ -47,6 +47,10 @@ impl Catalog for Store {
 
     async fn take_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool> {
         nodes::take_turn(self, name, node, now, hold).await
+    }
+
+    async fn hold_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool> {
+        nodes::hold_turn(self, name, node, now, hold).await
     }
 
     async fn give_turn(&self, name: &str, node: &str) -> Result<()> {
