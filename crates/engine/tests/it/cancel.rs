@@ -4,10 +4,13 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use keystow_engine::catalog::{AttemptOutcome, Catalog};
-use keystow_engine::model::{BackupState, JobState, Phase};
+use keystow_engine::model::{BackupState, JobState, Node, NodeRole, Phase};
 use keystow_engine::redis::Timeouts;
+use keystow_engine::work::{WorkerSettings, keep_seen, run_worker};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::lab::{Server, fill_with_strings};
 use crate::proxy::{self, Harm};
@@ -152,6 +155,91 @@ async fn a_worker_that_cannot_renew_its_lease_stops_by_itself() {
     server.connect().run("CONFIG SET rdb-key-save-delay 0");
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     // It was not stopped on request: the job is handed back and begins anew.
+    let backup = world.ended(&asked).await;
+    worker.stop().await;
+    assert_eq!((backup.state, backup.attempt), (BackupState::Available, 2), "{:?}", backup.failure);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_the_catalog_took_long_for_is_not_lost_at_once() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    // Another process holds the catalog, for longer than a heartbeat may be late.
+    let options = SqliteConnectOptions::new().filename(world.path("catalog.db"));
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let settings = WorkerSettings { lease: Duration::from_millis(1200), ..WorkerSettings::default() };
+    let (stop, mut worker) = (CancellationToken::new(), JoinSet::new());
+    worker.spawn(run_worker(world.engine.clone(), settings, stop.clone()));
+    tokio::time::sleep(Duration::from_millis(1000)).await;
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    receiving(&world, asked.job).await;
+    server.connect().run("CONFIG SET rdb-key-save-delay 0");
+    let backup = world.ended(&asked).await;
+    stop.cancel();
+    worker.join_all().await;
+    assert_eq!((backup.state, backup.attempt), (BackupState::Available, 1), "{:?}", backup.failure);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_keeps_its_turn_until_its_captures_have_ended() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    let (stop, mut seen) = (CancellationToken::new(), JoinSet::new());
+    let node = Node {
+        id: world.engine.node_id().to_owned(),
+        host: "here".to_owned(),
+        roles: vec![NodeRole::Worker],
+        version: String::new(),
+        started_at: world.clock.now(),
+    };
+    stop.cancel();
+    seen.spawn(keep_seen(world.engine.clone(), node, stop));
+    let take = async || {
+        let (now, hold) = (world.clock.now(), Duration::from_secs(30));
+        world.catalog.take_turn("host 127.0.0.1", "other", now, hold).await.unwrap()
+    };
+    eventually("the node to say that it is there", async || {
+        let nodes = world.catalog.nodes(world.clock.now()).await.unwrap();
+        (!nodes.is_empty()).then_some(())
+    })
+    .await;
+    assert!(!take().await, "the capture is still under way");
+    worker.stop().await;
+    seen.join_all().await;
+    assert!(take().await);
+    assert!(world.catalog.nodes(world.clock.now()).await.unwrap().is_empty(), "it has gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_whose_turn_another_node_took_is_handed_back() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    // This node was not seen for a while, and another has taken its turn.
+    world.catalog.give_turn("host 127.0.0.1", world.engine.node_id()).await.unwrap();
+    let (now, hold) = (world.clock.now(), Duration::from_secs(30));
+    assert!(world.catalog.take_turn("host 127.0.0.1", "other", now, hold).await.unwrap());
+    let node = Node {
+        id: world.engine.node_id().to_owned(),
+        host: "here".to_owned(),
+        roles: vec![NodeRole::Worker],
+        version: String::new(),
+        started_at: world.clock.now(),
+    };
+    world.engine.be_seen(&node).await.unwrap();
+    eventually("the attempt's files to go", async || world.files().is_empty().then_some(())).await;
+    world.catalog.give_turn("host 127.0.0.1", "other").await.unwrap();
+    server.connect().run("CONFIG SET rdb-key-save-delay 0");
     let backup = world.ended(&asked).await;
     worker.stop().await;
     assert_eq!((backup.state, backup.attempt), (BackupState::Available, 2), "{:?}", backup.failure);
