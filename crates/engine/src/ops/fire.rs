@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Engine;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::Result;
 use crate::model::{BackupId, FireOutcome, Firing, FiringKind, KeptPolicy, Span};
 
@@ -42,7 +43,9 @@ impl Engine {
     async fn fire(&self, kept: &KeptPolicy, now: Timestamp) -> Result<bool> {
         let Some(what) = what_is_due(kept, now)? else { return Ok(false) };
         let firing = Firing { kept: kept.clone(), what, backup: BackupId::mint(now) };
+        crash_point(CrashPoint::PolicyDue);
         let Some((outcome, backup)) = self.catalog.fire_policy(&firing, now).await? else { return Ok(false) };
+        crash_point(CrashPoint::PolicyFired);
         match &backup {
             Some(backup) => {
                 tracing::info!(instance = %kept.instance, backup = %backup.id, "a policy takes a backup");
