@@ -16,8 +16,8 @@ use crate::error::{Error, Kind, Result};
 use crate::model::Right;
 use crate::vault::codec::age::{Identity, Recipient};
 
-/// How long another node's change is waited for: longer than the turn of a node that died in the middle of one.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How much longer another node's change is waited for than the turn of a node that died in the middle of one.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest identity that a passphrase wraps.
 const LONGEST_WRAPPED: usize = 16 * 1024;
 /// Longest name of a recipient.
@@ -199,6 +199,9 @@ impl Engine {
         if !self.settings.repository.encrypt {
             return Ok(());
         }
+        if self.ring.refresh().await?.is_some() {
+            return Ok(());
+        }
         let turn = self.keys_turn().await?;
         self.ring.ensure(now, Some(&turn)).await
     }
@@ -216,7 +219,7 @@ impl Engine {
     async fn keys_turn(&self) -> Result<Turn> {
         let never = CancellationToken::new();
         let turn = self.turns.wait("keys".to_owned(), &never);
-        tokio::time::timeout(PATIENCE, turn).await.unwrap_or_else(|_| Err(changed_meanwhile()))
+        tokio::time::timeout(self.seen_for() + PATIENCE, turn).await.unwrap_or_else(|_| Err(changed_meanwhile()))
     }
 }
 
