@@ -162,7 +162,7 @@ class Nodes(unittest.TestCase):
         nodes = self.second("--roles", "scheduler"), self.second("--roles", "scheduler")
         self.postgres.sql("UPDATE policy SET next_fire = keystow_now(0), next_at = keystow_now(0)")
         wait_until(lambda: self.postgres.sql("SELECT COUNT(*) FROM policy WHERE next_at <= keystow_now(0)") == ["0"],
-                   120, "all policies to fire")
+                   120, "all policies to fire", pause=1)
         for node in nodes:
             node.stop()
         fires = "SELECT outcome, COUNT(*), COUNT(DISTINCT instance), COUNT(DISTINCT backup) FROM fire GROUP BY outcome"
