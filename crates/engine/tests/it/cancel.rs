@@ -1,11 +1,14 @@
 //! Stopping: a job on request, a worker for good.
 
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keystow_engine::catalog::{AttemptOutcome, Catalog};
-use keystow_engine::model::{BackupState, JobState, Node, NodeRole, Phase};
+use keystow_engine::model::{BackupState, JobState, Node, NodeRole, Phase, Secret};
 use keystow_engine::redis::Timeouts;
+use keystow_engine::vault::{Credentials, ObjectVault, StoreOptions};
 use keystow_engine::work::{WorkerSettings, keep_seen, run_worker};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
@@ -243,6 +246,62 @@ async fn a_capture_whose_turn_another_node_took_is_handed_back() {
     let backup = world.ended(&asked).await;
     worker.stop().await;
     assert_eq!((backup.state, backup.attempt), (BackupState::Available, 2), "{:?}", backup.failure);
+}
+
+/// The address of a store that says what it has, which is nothing, and hangs at every change.
+fn store_that_hangs() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
+                while let Some(request) = lines.next() {
+                    lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
+                    let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+                    let answer = match request.split(' ').next() {
+                        Some("GET") => format!("200 OK\r\ncontent-length: {}\r\n\r\n{empty}", empty.len()),
+                        Some("HEAD") => "404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                        _ => continue,
+                    };
+                    (&client).write_all(format!("HTTP/1.1 {answer}").as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_into_a_store_that_hangs_stops_on_request() {
+    let server = Server::start(&["--rdbcompression", "no"]);
+    fill_with_strings(&server, 100, 10_000);
+    let work = tempfile::tempdir().unwrap();
+    let store = ObjectVault::open(StoreOptions {
+        url: format!("s3://b?endpoint=http://{}", store_that_hangs()),
+        credentials: Credentials::Keys { id: "AK".to_owned(), secret: Secret::new("SK"), session_token: None },
+        direct_links: false,
+        public_endpoint: None,
+        intranet_endpoint: None,
+        spool_bytes: 1 << 20,
+        work_dir: work.path().to_owned(),
+    })
+    .unwrap();
+    let timeouts = Timeouts { reply: Duration::from_secs(5), silence: Duration::from_secs(20) };
+    let world = World::with(timeouts, |_| Arc::new(store)).await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    eventually("the part to be sealed", async || {
+        let job = world.engine.job(&world.admin, asked.job).await.unwrap();
+        (job.progress.phase == Phase::Sealing).then_some(())
+    })
+    .await;
+    world.engine.cancel_job(&world.admin, asked.job).await.unwrap();
+    let started = Instant::now();
+    assert_eq!(failure_code(&world.ended(&asked).await), "CANCELLED");
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

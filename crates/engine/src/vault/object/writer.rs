@@ -22,7 +22,7 @@ const PARTS_OF_A_SIZE: usize = 1000;
 /// Parts on the way at once.
 const PARALLEL: usize = 2;
 /// How long a dropped writer waits for its upload to be aborted.
-const ABORT_PATIENCE: Duration = Duration::from_secs(5);
+const ABORT_PATIENCE: Duration = Duration::from_secs(3);
 /// How often a writer that waits for the end of its upload looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
