@@ -18,6 +18,7 @@ mod links;
 mod nodes;
 mod nonces;
 mod notes;
+mod outcomes;
 mod place;
 mod policies;
 mod promises;
