@@ -1,7 +1,9 @@
 //! The age format and its keys as text, whatever the bytes: nothing panics, nothing is read beyond its bounds, and what
 //! opens is what was sealed.
 
-use keystow_engine::vault::codec::age::{AgeFault, Identity, LONGEST_HEADER, Payload, Recipient, open, read_header, seal};
+use keystow_engine::vault::codec::age::{
+    AgeFault, Identity, LONGEST_HEADER, Payload, Recipient, open, read_header, seal,
+};
 
 /// Whom the seeds are sealed to.
 const OWN: &str = include_str!("../../crates/engine/tests/age/first.txt");

@@ -21,8 +21,8 @@ use crate::model::{
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
     CatalogVitals, Debt, Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job,
     JobFilter, KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Node,
-    Number, Outcome, Page, Part, Progress, Project, ProjectId, Promise, RememberedLink, RevocationScope, SealedPart,
-    SeenNode, ServerFacts,
+    Number, Outcome, Page, Part, Progress, Project, ProjectId, Promise, RememberedLink, RevocationScope,
+    SealedPart, SeenNode, ServerFacts,
 };
 
 pub use copied::{CopiedRow, CopiedRows};

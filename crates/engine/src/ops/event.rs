@@ -114,9 +114,13 @@ fn read(bytes: &[u8], key: &ObjectKey, keys: &[hmac::Key]) -> Result<BackupEvent
     let form: Form = serde_json::from_str(whole.event.get()).map_err(|error| damaged(&error.to_string()))?;
     if form.format > FORMAT {
         let why = format!("{} has format {}, this program reads {FORMAT}", place(), form.format);
-        return Err(Error::new(Kind::Invalid, "REPOSITORY_NEWER", "an event of a backup is of a newer version")
-            .because(why)
-            .hint("run that version or a later one"));
+        return Err(Error::new(
+            Kind::Invalid,
+            "REPOSITORY_NEWER",
+            "an event of a backup is of a newer version",
+        )
+        .because(why)
+        .hint("run that version or a later one"));
     }
     serde_json::from_str(whole.event.get()).map_err(|error| damaged(&error.to_string()))
 }

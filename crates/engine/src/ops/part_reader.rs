@@ -220,7 +220,8 @@ mod tests {
 
     async fn read(stored: Vec<u8>, part: SealedPart) -> (Vec<u8>, Option<Error>) {
         tokio::task::spawn_blocking(move || {
-            let mut reader = PartReader::open(Arc::new(Object(stored)), &part, &CancellationToken::new()).unwrap();
+            let mut reader =
+                PartReader::open(Arc::new(Object(stored)), &part, &CancellationToken::new()).unwrap();
             let mut out = Vec::new();
             let result = reader.read_to_end(&mut out);
             assert_eq!(result.is_err(), reader.failure.is_some());

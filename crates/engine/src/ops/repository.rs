@@ -219,7 +219,9 @@ impl Engine {
     async fn keys_turn(&self) -> Result<Turn> {
         let never = CancellationToken::new();
         let turn = self.turns.wait("keys".to_owned(), &never);
-        tokio::time::timeout(self.seen_for() + PATIENCE, turn).await.unwrap_or_else(|_| Err(changed_meanwhile()))
+        tokio::time::timeout(self.seen_for() + PATIENCE, turn)
+            .await
+            .unwrap_or_else(|_| Err(changed_meanwhile()))
     }
 }
 

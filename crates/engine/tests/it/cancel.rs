@@ -176,7 +176,7 @@ async fn a_claim_that_the_catalog_took_long_for_is_not_lost_at_once() {
     let settings = WorkerSettings { lease: Duration::from_millis(1200), ..WorkerSettings::default() };
     let (stop, mut worker) = (CancellationToken::new(), JoinSet::new());
     worker.spawn(run_worker(world.engine.clone(), settings, stop.clone()));
-    tokio::time::sleep(Duration::from_millis(1000)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
     receiving(&world, asked.job).await;
     server.connect().run("CONFIG SET rdb-key-save-delay 0");
@@ -184,6 +184,17 @@ async fn a_claim_that_the_catalog_took_long_for_is_not_lost_at_once() {
     stop.cancel();
     worker.join_all().await;
     assert_eq!((backup.state, backup.attempt), (BackupState::Available, 1), "{:?}", backup.failure);
+}
+
+/// What a world's node says of itself.
+fn node(world: &World) -> Node {
+    Node {
+        id: world.engine.node_id().to_owned(),
+        host: "here".to_owned(),
+        roles: vec![NodeRole::Worker],
+        version: String::new(),
+        started_at: world.clock.now(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,15 +206,8 @@ async fn a_node_that_stops_keeps_its_turn_until_its_captures_have_ended() {
     let worker = world.worker();
     receiving(&world, asked.job).await;
     let (stop, mut seen) = (CancellationToken::new(), JoinSet::new());
-    let node = Node {
-        id: world.engine.node_id().to_owned(),
-        host: "here".to_owned(),
-        roles: vec![NodeRole::Worker],
-        version: String::new(),
-        started_at: world.clock.now(),
-    };
     stop.cancel();
-    seen.spawn(keep_seen(world.engine.clone(), node, stop));
+    seen.spawn(keep_seen(world.engine.clone(), node(&world), stop));
     let take = async || {
         let (now, hold) = (world.clock.now(), Duration::from_secs(30));
         world.catalog.take_turn("host 127.0.0.1", "other", now, hold).await.unwrap()
@@ -232,14 +236,7 @@ async fn a_capture_whose_turn_another_node_took_is_handed_back() {
     world.catalog.give_turn("host 127.0.0.1", world.engine.node_id()).await.unwrap();
     let (now, hold) = (world.clock.now(), Duration::from_secs(30));
     assert!(world.catalog.take_turn("host 127.0.0.1", "other", now, hold).await.unwrap());
-    let node = Node {
-        id: world.engine.node_id().to_owned(),
-        host: "here".to_owned(),
-        roles: vec![NodeRole::Worker],
-        version: String::new(),
-        started_at: world.clock.now(),
-    };
-    world.engine.be_seen(&node).await.unwrap();
+    world.engine.be_seen(&node(&world)).await.unwrap();
     eventually("the attempt's files to go", async || world.files().is_empty().then_some(())).await;
     world.catalog.give_turn("host 127.0.0.1", "other").await.unwrap();
     server.connect().run("CONFIG SET rdb-key-save-delay 0");
@@ -279,7 +276,11 @@ async fn a_backup_into_a_store_that_hangs_stops_on_request() {
     let work = tempfile::tempdir().unwrap();
     let store = ObjectVault::open(StoreOptions {
         url: format!("s3://b?endpoint=http://{}", store_that_hangs()),
-        credentials: Credentials::Keys { id: "AK".to_owned(), secret: Secret::new("SK"), session_token: None },
+        credentials: Credentials::Keys {
+            id: "AK".to_owned(),
+            secret: Secret::new("SK"),
+            session_token: None,
+        },
         direct_links: false,
         public_endpoint: None,
         intranet_endpoint: None,

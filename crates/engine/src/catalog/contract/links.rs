@@ -34,11 +34,7 @@ fn link(name: &str, backup: &Backup, deliveries: Option<u32>) -> RememberedLink 
         expires_at: at(50),
         revoked_at: None,
         addresses: vec!["10.0.0.0/8".to_owned()],
-        budget: deliveries.map(|deliveries| DeliveryBudget {
-            deliveries,
-            size_bytes: 1000,
-            sent_bytes: 0,
-        }),
+        budget: deliveries.map(|deliveries| DeliveryBudget { deliveries, size_bytes: 1000, sent_bytes: 0 }),
         throughput: Throughput {
             bytes_per_second: deliveries.map(|_| 5_000_000_000),
             connections: deliveries,
@@ -114,7 +110,13 @@ async fn revocations_are_kept_by_scope(catalog: &Fixture) {
 }
 
 /// Promises so many bytes of a link to a transfer of the node `a`, in that second.
-async fn promise(catalog: &dyn Catalog, id: &str, link: &str, bytes: u64, second: i64) -> Result<bool, Error> {
+async fn promise(
+    catalog: &dyn Catalog,
+    id: &str,
+    link: &str,
+    bytes: u64,
+    second: i64,
+) -> Result<bool, Error> {
     let (id, link, node) = (id.to_owned(), link.to_owned(), "a".to_owned());
     catalog.reserve_delivery(&Promise { id, link, node, bytes }, at(second), HOLD).await
 }

@@ -221,7 +221,10 @@ impl KeyRing {
                     still_ours(among).await?;
                     let bytes = Bytes::from(facts.written(&self.authenticators[0])?);
                     self.vault.put(&ObjectKey::KeyFacts(facts.number), bytes.clone()).await?;
-                    let pair = [(ObjectKey::Keys(facts.number), wrapped.into()), (ObjectKey::KeyFacts(facts.number), bytes)];
+                    let pair = [
+                        (ObjectKey::Keys(facts.number), wrapped.into()),
+                        (ObjectKey::KeyFacts(facts.number), bytes),
+                    ];
                     for (key, written) in pair {
                         if self.vault.get(&key, LONGEST).await?.is_none_or(|read| read != written) {
                             return Err(changed_meanwhile());

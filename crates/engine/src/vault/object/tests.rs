@@ -124,7 +124,7 @@ async fn a_store_that_hangs_holds_up_nobody_who_asks_to_stop() {
             }
             loop {
                 // Until memory and spool are full.
-                if let Err(error) = writer.write(&[7; 1024 * 1024]) {
+                if let Err(error) = writer.write(&vec![7; 1024 * 1024]) {
                     return error.code;
                 }
             }

@@ -103,7 +103,9 @@ impl Transfer {
     /// promised to this transfer.
     async fn wait_for_leave(&self) -> io::Result<()> {
         if self.settlement.as_ref().is_some_and(|settlement| !settlement.stands()) {
-            return Err(io::Error::other("the catalog was away for too long to deliver more of a counted link"));
+            return Err(io::Error::other(
+                "the catalog was away for too long to deliver more of a counted link",
+            ));
         }
         if !self.passage.is_free() {
             let wait = self.passage.pay(0, Instant::now());
