@@ -49,7 +49,7 @@ impl Engine {
             backup: job.backup,
             attempt: job.attempt,
         };
-        let guarded = cancel.run_until_cancelled(self.guard_space(&backup)).await;
+        let guarded = cancel.run_until_cancelled(self.guard_space(&backup, 0)).await;
         guarded.ok_or_else(Error::cancelled)??;
         let sealed = async {
             let set = self.capture_set(instance, &attempt, meter, cancel).await?;
@@ -82,7 +82,7 @@ impl Engine {
 
     /// Whether the row names the attempt after all, as when only the answer to the last write was lost.
     pub(super) async fn is_named(&self, attempt: &AttemptKey) -> Result<bool> {
-        let row = self.catalog.backup_by_id(attempt.backup).await?;
+        let row = self.catalog.settled_backup(attempt.backup).await?;
         Ok(row.is_some_and(|row| row.state.keeps_objects() && row.attempt == attempt.attempt))
     }
 
