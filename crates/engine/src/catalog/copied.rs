@@ -146,6 +146,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("node", "of processes that run"),
     ("turn", "of captures that were under way"),
     ("backup_tally", "counted by the database"),
+    ("job_tally", "counted by the database"),
 ];
 
 /// Columns that change with every contact or look and are worth no copy of their own.

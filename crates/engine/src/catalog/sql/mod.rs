@@ -8,11 +8,13 @@
 mod access_log;
 mod accounts;
 mod audit;
+mod backup_list;
 mod backups;
 mod calls;
 mod copies;
 mod debts;
 mod instances;
+mod job_list;
 pub(super) mod jobs;
 mod links;
 mod nodes;
@@ -23,6 +25,7 @@ mod policies;
 pub(super) mod rows;
 pub(super) mod schema;
 mod sealed;
+mod tally;
 mod vitals;
 
 use std::time::Duration;
