@@ -277,6 +277,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn tallies_say_what_the_rows_say() {
+        use contract::tallies::{CHANGES as STATEMENTS, DISAGREEMENTS, ROWS};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let before: Vec<_> = CHANGES.iter().copied().filter(|change| change.0 < 12).collect();
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let older = SqlitePool::connect_with(options).await.unwrap();
+        migrator(&before).run(&older).await.unwrap();
+        for rows in ROWS {
+            sqlx::query(rows).execute(&older).await.unwrap();
+        }
+        older.close().await;
+
+        let catalog = SqliteCatalog::open(&path).await.unwrap();
+        assert_eq!(catalog.available_bytes(&"acme".parse().unwrap(), &"r-1".parse().unwrap()).await.unwrap(), 700);
+        for statement in [&["SELECT 1"], STATEMENTS].concat() {
+            sqlx::query(statement).execute(&catalog.writer).await.unwrap();
+            let wrong: i64 = sqlx::query_scalar(DISAGREEMENTS).fetch_one(&catalog.reader).await.unwrap();
+            assert_eq!(wrong, 0, "{statement}");
+        }
+    }
+
+    #[tokio::test]
     async fn an_idle_worker_looks_at_unfinished_jobs_only() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = SqliteCatalog::open(&folder.path().join("catalog.db")).await.unwrap();
