@@ -76,8 +76,9 @@ impl History {
     }
 
     async fn ask(&mut self, second: i64) {
-        let (account, name) =
-            [(acme(), "crs-1"), (acme(), "crs-2"), (acme(), "crs-3"), (rival(), "crs-1")][self.draw(4)].clone();
+        let (account, name) = [(acme(), "crs-1"), (acme(), "crs-2"), (acme(), "crs-3"), (rival(), "crs-1")]
+            [self.draw(4)]
+        .clone();
         let mode = [Mode::Manual, Mode::Automated][self.draw(2)];
         let new = NewBackup { mode, ..order(account.clone(), name) };
         // Refused while another is under way.
@@ -146,7 +147,8 @@ impl History {
         let numbers = self.catalog.mint_numbers(10).await.unwrap();
         let mut parts = like.parts.clone();
         parts.iter_mut().zip(&numbers[2..]).for_each(|(part, number)| part.number = *number);
-        let new = Backup { id: BackupId::mint(at(second)), number: numbers[0], job: numbers[1], parts, ..like };
+        let new =
+            Backup { id: BackupId::mint(at(second)), number: numbers[0], job: numbers[1], parts, ..like };
         assert_eq!(self.catalog.adopt_backups(std::slice::from_ref(&new)).await.unwrap(), 1);
         self.backups.push((account, new.id));
     }
@@ -162,7 +164,8 @@ impl History {
         } else {
             let instance = self.catalog.row(&account, id).await.instance;
             let kind = JobKind::Scrub;
-            let new = NewJob { account: account.clone(), backup: id, instance, kind, order: None, target: None };
+            let new =
+                NewJob { account: account.clone(), backup: id, instance, kind, order: None, target: None };
             self.catalog.request_job(&new, at(second)).await.ok().map(|job| job.number)
         };
         self.jobs.extend(added.map(|number| (account, number)));
@@ -290,9 +293,10 @@ fn fits(filter: &BackupFilter, backup: &Backup) -> bool {
     is_in_state
         && filter.project.as_ref().is_none_or(|project| backup.project.as_ref() == Some(project))
         && filter.instance.as_ref().is_none_or(|instance| backup.instance == *instance)
-        && filter.instance_search.as_ref().is_none_or(|text| {
-            backup.instance.as_str().contains(text) || backup.instance_name.contains(text)
-        })
+        && filter
+            .instance_search
+            .as_ref()
+            .is_none_or(|text| backup.instance.as_str().contains(text) || backup.instance_name.contains(text))
         && filter.mode.is_none_or(|mode| backup.mode == mode)
         && filter.since.is_none_or(|since| started >= since)
         && filter.until.is_none_or(|until| started <= until)
@@ -328,9 +332,10 @@ fn fits_job(filter: &JobFilter, job: &Job, backup: &Backup) -> bool {
         && (filter.states.is_empty() || filter.states.contains(&job.state))
         && filter.project.as_ref().is_none_or(|project| backup.project.as_ref() == Some(project))
         && filter.instance.as_ref().is_none_or(|instance| job.instance == *instance)
-        && filter.instance_search.as_ref().is_none_or(|text| {
-            job.instance.as_str().contains(text) || backup.instance_name.contains(text)
-        })
+        && filter
+            .instance_search
+            .as_ref()
+            .is_none_or(|text| job.instance.as_str().contains(text) || backup.instance_name.contains(text))
         && filter.mode.is_none_or(|mode| backup.mode == mode)
         && filter.since.is_none_or(|since| job.created_at >= since)
         && filter.until.is_none_or(|until| job.created_at <= until)

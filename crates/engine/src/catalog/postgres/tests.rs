@@ -42,7 +42,7 @@ async fn tallies_say_what_the_rows_say() {
     let older = PgPool::connect(&url).await.unwrap();
     crate::catalog::changes::migrator(&before).run(&older).await.unwrap();
     for rows in ROWS {
-        sqlx::query(rows).execute(&older).await.unwrap();
+        sqlx::query(*rows).execute(&older).await.unwrap();
     }
     older.close().await;
 

@@ -1,6 +1,5 @@
 //! Backups and their parts.
 
-use jiff::Timestamp;
 use super::{Db, Key, Store, failed, is_duplicate, next_number, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
@@ -8,6 +7,7 @@ use crate::model::{
     AccountId, Backup, BackupId, BackupRef, BackupState, JobKind, Method, NewBackup, NewJob, Number, Part,
     micros,
 };
+use jiff::Timestamp;
 
 /// Asks for a backup: the row, and the job that takes it.
 pub(super) async fn request(

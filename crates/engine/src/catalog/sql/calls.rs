@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    IS_SHARED, Store, access_log, accounts, audit, backup_list, backups, copies, debts, instances, job_list, jobs,
-    links, nodes, nonces, notes, policies, sealed, tally, vitals,
+    IS_SHARED, Store, access_log, accounts, audit, backup_list, backups, copies, debts, instances, job_list,
+    jobs, links, nodes, nonces, notes, policies, sealed, tally, vitals,
 };
 use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
 use crate::error::Result;

@@ -286,12 +286,15 @@ mod tests {
         let older = SqlitePool::connect_with(options).await.unwrap();
         migrator(&before).run(&older).await.unwrap();
         for rows in ROWS {
-            sqlx::query(rows).execute(&older).await.unwrap();
+            sqlx::query(*rows).execute(&older).await.unwrap();
         }
         older.close().await;
 
         let catalog = SqliteCatalog::open(&path).await.unwrap();
-        assert_eq!(catalog.available_bytes(&"acme".parse().unwrap(), &"r-1".parse().unwrap()).await.unwrap(), 700);
+        assert_eq!(
+            catalog.available_bytes(&"acme".parse().unwrap(), &"r-1".parse().unwrap()).await.unwrap(),
+            700
+        );
         for statement in [&["SELECT 1"], STATEMENTS].concat() {
             sqlx::query(statement).execute(&catalog.writer).await.unwrap();
             let wrong: i64 = sqlx::query_scalar(DISAGREEMENTS).fetch_one(&catalog.reader).await.unwrap();

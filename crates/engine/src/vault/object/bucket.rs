@@ -113,8 +113,12 @@ impl Bucket {
     }
 
     fn missing(&self, name: &str) -> Error {
-        Error::new(Kind::NotFound, "BUCKET_FILE_MISSING", format!("there is no {name} in {}", self.store.shown))
-            .hint("was it removed meanwhile? run the same import again")
+        Error::new(
+            Kind::NotFound,
+            "BUCKET_FILE_MISSING",
+            format!("there is no {name} in {}", self.store.shown),
+        )
+        .hint("was it removed meanwhile? run the same import again")
     }
 }
 
@@ -138,13 +142,17 @@ pub fn of_bucket(error: Error) -> Error {
             "BUCKET_UNREACHABLE",
             "check the store and the network to it, then run the same import again: what is there is not sent twice",
         ),
-        "OBJECT_CHANGED" => ("OBJECT_CHANGED", "it was written to or removed meanwhile: run the same import again"),
+        "OBJECT_CHANGED" => {
+            ("OBJECT_CHANGED", "it was written to or removed meanwhile: run the same import again")
+        }
         "OBJECT_DAMAGED" => ("OBJECT_DAMAGED", "the store gave another length than it had told; try again"),
         "CONFIG_INVALID" => (
             "INVALID_VALUE",
             "write it as s3://bucket/prefix?endpoint=https://…&region=…; oss, cos and obs alike",
         ),
-        code if code.starts_with("REPOSITORY_") => ("BUCKET_FAILED", "read what the store says; check the URL"),
+        code if code.starts_with("REPOSITORY_") => {
+            ("BUCKET_FAILED", "read what the store says; check the URL")
+        }
         _ => return error,
     };
     let message = error.message.replace("repository.url", "the URL of the bucket");

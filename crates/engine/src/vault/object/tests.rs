@@ -180,9 +180,12 @@ async fn keeps_the_contract_on_a_store_that_ignores_conditions() {
 async fn a_bucket_of_others_is_listed_and_read() {
     let store = Store::start().await;
     let root = store.folder.path().join("backups");
-    for (name, bytes) in
-        [("dumps/2.rdb", &b"second"[..]), ("dumps/a/1.rdb", b"first"), ("dumps/notes.txt", b"x"), ("0.rdb", b"0")]
-    {
+    for (name, bytes) in [
+        ("dumps/2.rdb", &b"second"[..]),
+        ("dumps/a/1.rdb", b"first"),
+        ("dumps/notes.txt", b"x"),
+        ("0.rdb", b"0"),
+    ] {
         let path = root.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
@@ -205,10 +208,16 @@ async fn a_bucket_of_others_is_listed_and_read() {
     let one = open("backups/dumps/a/1.rdb", "SKtestsecret").unwrap().files(".rdb").await.unwrap();
     assert_eq!((one.len(), one[0].name.as_str()), (1, "1.rdb"));
     let whole = open("backups", "SKtestsecret").unwrap().files(".rdb").await.unwrap();
-    assert_eq!(whole.iter().map(|file| &file.name).collect::<Vec<_>>(), ["0.rdb", "dumps/2.rdb", "dumps/a/1.rdb"]);
+    assert_eq!(
+        whole.iter().map(|file| &file.name).collect::<Vec<_>>(),
+        ["0.rdb", "dumps/2.rdb", "dumps/a/1.rdb"]
+    );
     assert_eq!(bucket.read("absent").await.err().unwrap().code, "BUCKET_FILE_MISSING");
     assert_eq!(open("backups", "wrong").unwrap().files(".rdb").await.unwrap_err().code, "BUCKET_DENIED");
-    assert_eq!(open("absent", "SKtestsecret").unwrap().files(".rdb").await.unwrap_err().code, "BUCKET_MISSING");
+    assert_eq!(
+        open("absent", "SKtestsecret").unwrap().files(".rdb").await.unwrap_err().code,
+        "BUCKET_MISSING"
+    );
     for wrong in ["", "b/../c"] {
         assert_eq!(open(wrong, "SKtestsecret").err().unwrap().code, "INVALID_VALUE", "{wrong}");
     }
