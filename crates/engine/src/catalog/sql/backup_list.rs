@@ -27,12 +27,12 @@ pub(super) async fn list(
         Unit::Set => "SELECT b.* FROM backup b",
         Unit::Part => "SELECT b.*, p.number AS part_number FROM backup b LEFT JOIN part p ON p.backup = b.id",
     };
-    let mut query = matching(select, account, filter);
+    let mut query = matching(select, count.time(), account, filter);
     if let (Way::OfInstances, Some(kinds)) = (count.way, &kinds) {
         kinds.of_instances(&mut query, "b.instance", account);
     }
-    let (no_index, newest) = (count.no_index(), if filter.oldest_first { "" } else { " DESC" });
-    query.push(format!(" ORDER BY {no_index}b.created_at{newest}, b.number{newest}"));
+    let (order, newest) = (count.order(), if filter.oldest_first { "" } else { " DESC" });
+    query.push(format!(" ORDER BY {order}b.created_at{newest}, b.number{newest}"));
     if filter.unit == Unit::Part {
         query.push(", p.shard");
     }
@@ -52,7 +52,7 @@ async fn count(catalog: &Store, account: &AccountId, filter: &BackupFilter) -> R
         Unit::Set => "SELECT COUNT(*) FROM backup b",
         Unit::Part => "SELECT COUNT(*) FROM backup b LEFT JOIN part p ON p.backup = b.id",
     };
-    let total: i64 = matching(select, account, filter)
+    let total: i64 = matching(select, "", account, filter)
         .build_query_scalar()
         .fetch_one(&catalog.reader)
         .await
@@ -78,7 +78,12 @@ fn by_part(found: &[Row]) -> Result<Vec<Backup>> {
     Ok(backups)
 }
 
-fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) -> QueryBuilder<Db> {
+fn matching(
+    select: &'static str,
+    time: &'static str,
+    account: &AccountId,
+    filter: &BackupFilter,
+) -> QueryBuilder<Db> {
     let mut query = QueryBuilder::new(select);
     query.push(" WHERE b.account = ").push_bind(account.as_str().to_owned());
     if let Some(project) = &filter.project {
@@ -102,10 +107,10 @@ fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) ->
         query.push(" AND b.job = ").push_bind(rows::signed(job));
     }
     if let Some(since) = filter.since {
-        query.push(" AND COALESCE(b.started_at, b.created_at) >= ").push_bind(micros(since));
+        query.push(format!(" AND {time}COALESCE(b.started_at, b.created_at) >= ")).push_bind(micros(since));
     }
     if let Some(until) = filter.until {
-        query.push(" AND COALESCE(b.started_at, b.created_at) <= ").push_bind(micros(until));
+        query.push(format!(" AND {time}COALESCE(b.started_at, b.created_at) <= ")).push_bind(micros(until));
     }
     query.push(tally::in_states("b.state", &filter.states));
     if let Some(text) = &filter.instance_search {

@@ -195,7 +195,8 @@ async fn refuse_in_use(tx: &mut sqlx::Transaction<'_, Db>, id: BackupId) -> Resu
 /// The last good backup of an instance goes by hand only.
 async fn refuse_last(tx: &mut sqlx::Transaction<'_, Db>, backup: &Backup) -> Result<()> {
     let others: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM backup WHERE account = $1 AND instance = $2 AND state = 'available' AND id <> $3",
+        "SELECT COUNT(*) FROM (SELECT 1 FROM backup WHERE account = $1 AND instance = $2 AND state = 'available' \
+         AND id <> $3 ORDER BY created_at DESC LIMIT 1) AS another",
     )
     .bind(backup.account.as_str())
     .bind(backup.instance.as_str())

@@ -21,11 +21,11 @@ pub(super) async fn list(
     if page.limit == 0 {
         return Ok(Listed { total: count.total, rows: Vec::new() });
     }
-    let mut query = matching("SELECT j.*, b.instance_name, b.project, b.mode", account, filter);
+    let mut query = matching("SELECT j.*, b.instance_name, b.project, b.mode", count.time(), account, filter);
     if let (Way::OfInstances, Some(kinds)) = (count.way, &kinds) {
         kinds.of_instances(&mut query, "j.instance", account);
     }
-    query.push(format!(" ORDER BY {}j.number DESC LIMIT ", count.no_index()));
+    query.push(format!(" ORDER BY {}j.number DESC LIMIT ", count.order()));
     query.push_bind(rows::signed(page.limit));
     query.push(" OFFSET ").push_bind(rows::signed(page.offset));
     let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
@@ -35,7 +35,7 @@ pub(super) async fn list(
 
 /// Counts what no tally tells.
 async fn count(catalog: &Store, account: &AccountId, filter: &JobFilter) -> Result<Count> {
-    let total: i64 = matching("SELECT COUNT(*)", account, filter)
+    let total: i64 = matching("SELECT COUNT(*)", "", account, filter)
         .build_query_scalar()
         .fetch_one(&catalog.reader)
         .await
@@ -43,7 +43,12 @@ async fn count(catalog: &Store, account: &AccountId, filter: &JobFilter) -> Resu
     Ok(Count::one_by_one(rows::number(total), true))
 }
 
-fn matching(select: &'static str, account: &AccountId, filter: &JobFilter) -> QueryBuilder<Db> {
+fn matching(
+    select: &'static str,
+    time: &'static str,
+    account: &AccountId,
+    filter: &JobFilter,
+) -> QueryBuilder<Db> {
     let mut query = QueryBuilder::new(select);
     query.push(" FROM job j JOIN backup b ON b.id = j.backup WHERE j.account = ");
     query.push_bind(account.as_str().to_owned());
@@ -65,10 +70,10 @@ fn matching(select: &'static str, account: &AccountId, filter: &JobFilter) -> Qu
         query.push(" AND b.mode = ").push_bind(mode.as_str());
     }
     if let Some(since) = filter.since {
-        query.push(" AND j.created_at >= ").push_bind(micros(since));
+        query.push(format!(" AND {time}j.created_at >= ")).push_bind(micros(since));
     }
     if let Some(until) = filter.until {
-        query.push(" AND j.created_at <= ").push_bind(micros(until));
+        query.push(format!(" AND {time}j.created_at <= ")).push_bind(micros(until));
     }
     place::within(&mut query, "b.", &filter.place);
     query

@@ -51,9 +51,14 @@ impl Count {
         Page { limit: page.limit.min(self.total.saturating_sub(page.offset)), ..page }
     }
 
-    /// In an `ORDER BY`: what keeps an index from giving the order.
-    pub(super) fn no_index(self) -> &'static str {
+    /// Before a column of the order: what keeps an index from giving it.
+    pub(super) fn order(self) -> &'static str {
         if self.way == Way::InOrder { "" } else { "+" }
+    }
+
+    /// Before a time that is narrowed: what keeps an index from finding all within it, to be put in order then.
+    pub(super) fn time(self) -> &'static str {
+        if self.way == Way::InOrder { "+" } else { "" }
     }
 }
 

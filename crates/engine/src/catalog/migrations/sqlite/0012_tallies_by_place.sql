@@ -105,6 +105,10 @@ END;
 -- Lists within a time, of jobs, and of what went wrong, which is little among much that went right.
 CREATE INDEX backup_by_account_start ON backup (account, COALESCE(started_at, created_at));
 CREATE INDEX backup_odd ON backup (account, created_at DESC) WHERE state NOT IN ('available', 'expired');
+CREATE INDEX backup_odd_by_instance ON backup (account, instance, created_at DESC)
+    WHERE state NOT IN ('available', 'expired');
 CREATE INDEX job_odd ON job (account, number DESC) WHERE state <> 'done';
+CREATE INDEX job_odd_by_instance ON job (account, instance, number DESC) WHERE state <> 'done';
 CREATE INDEX job_by_instance ON job (account, instance, number DESC);
 CREATE INDEX job_by_creation ON job (account, created_at);
+CREATE INDEX job_by_instance_creation ON job (account, instance, created_at);
