@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     IS_SHARED, Store, access_log, accounts, audit, backup_list, backups, copies, debts, instances, job_list,
-    jobs, links, nodes, nonces, notes, policies, sealed, tally, vitals,
+    jobs, links, nodes, nonces, notes, outcomes, policies, sealed, tally, vitals,
 };
 use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
 use crate::error::Result;
@@ -254,19 +254,19 @@ impl Catalog for Store {
     }
 
     async fn seal_backup(&self, lease: &Lease, sealed: &SealedBackup, now: Timestamp) -> Result<()> {
-        jobs::seal(self, lease, sealed, now).await
+        outcomes::seal(self, lease, sealed, now).await
     }
 
     async fn fail_attempt(&self, lease: &Lease, outcome: &AttemptOutcome, now: Timestamp) -> Result<()> {
-        jobs::fail(self, lease, outcome, now).await
+        outcomes::fail(self, lease, outcome, now).await
     }
 
     async fn record_outcome(&self, lease: &Lease, outcome: &Outcome) -> Result<()> {
-        jobs::record(self, lease, outcome).await
+        outcomes::record(self, lease, outcome).await
     }
 
     async fn finish_job(&self, lease: &Lease, now: Timestamp) -> Result<()> {
-        jobs::finish(self, lease, now).await
+        outcomes::finish(self, lease, now).await
     }
 
     async fn cancel_job(&self, account: &AccountId, number: Number, now: Timestamp) -> Result<Job> {

@@ -20,6 +20,7 @@ mod links;
 mod nodes;
 mod nonces;
 mod notes;
+mod outcomes;
 mod place;
 mod policies;
 pub(super) mod rows;
