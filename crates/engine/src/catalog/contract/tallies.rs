@@ -1,5 +1,7 @@
 //! Totals and pages of lists, which databases do not count, after histories that nobody thought of.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::catalog::AttemptOutcome;
 use crate::model::{
@@ -12,15 +14,17 @@ const HISTORIES: u64 = 3;
 const STEPS: i64 = 90;
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
+    let mut seen = BTreeSet::new();
     for seed in 1..=HISTORIES {
         let mut history = History::begin(fixture(open).await, seed).await;
         for second in 1..=STEPS {
             history.step(second).await;
             if second % 30 == 0 {
-                history.check().await;
+                seen.append(&mut history.check().await);
             }
         }
     }
+    assert_eq!(seen.len(), 8, "each state was counted: {seen:?}");
 }
 
 /// What was done to a catalog.
@@ -171,13 +175,15 @@ impl History {
         self.jobs.extend(added.map(|number| (account, number)));
     }
 
-    /// Holds every list against the rows, read one by one.
-    async fn check(&self) {
+    /// Holds every list against the rows, read one by one; says which states these have.
+    async fn check(&self) -> BTreeSet<&'static str> {
+        let mut seen = BTreeSet::new();
         for account in [acme(), rival()] {
             let mut backups = Vec::new();
             for (_, id) in self.backups.iter().filter(|(owner, _)| *owner == account) {
                 backups.push(self.catalog.row(&account, *id).await);
             }
+            seen.extend(backups.iter().map(|backup| backup.state.as_str()));
             backups.sort_by_key(|backup| std::cmp::Reverse((backup.created_at, backup.number)));
             for filter in backup_filters() {
                 self.check_backups(&account, &backups, filter).await;
@@ -192,6 +198,7 @@ impl History {
             }
             self.check_jobs(&account, &backups).await;
         }
+        seen
     }
 
     async fn check_backups(&self, account: &AccountId, all: &[Backup], filter: BackupFilter) {
