@@ -55,14 +55,19 @@ pub(crate) struct ImportArgs {
 #[derive(Debug, Args)]
 struct BucketKey {
     /// Id of the access key that may list and read the bucket
-    #[arg(long, value_name = "ID", requires = "bucket_secret_file")]
-    bucket_key_id: Option<String>,
+    #[arg(long = "bucket-key-id", id = "bucket_key_id", value_name = "ID", requires = "bucket_secret_file")]
+    id: Option<String>,
     /// File that holds its secret, - for standard input, or env:NAME
-    #[arg(long, value_name = "FILE", requires = "bucket_key_id")]
-    bucket_secret_file: Option<PathBuf>,
+    #[arg(
+        long = "bucket-secret-file",
+        id = "bucket_secret_file",
+        value_name = "FILE",
+        requires = "bucket_key_id"
+    )]
+    secret_file: Option<PathBuf>,
     /// The same for the session token of a temporary key
-    #[arg(long, value_name = "FILE", requires = "bucket_secret_file")]
-    bucket_session_token_file: Option<PathBuf>,
+    #[arg(long = "bucket-session-token-file", value_name = "FILE", requires = "bucket_secret_file")]
+    session_token_file: Option<PathBuf>,
 }
 
 /// What became of some files.
@@ -143,9 +148,9 @@ async fn import(
     let pieces = Pieces::of(files, Progress::new(output, &label, Some(total)));
     let broken = pieces.broken();
     let path = ["instances", &args.instance, "imports"];
-    let sent: Result<ImportRow, Failure> = client.upload(&path, &query, total, pieces.stream()).await;
+    let answer: Result<ImportRow, Failure> = client.upload(&path, &query, total, pieces.stream()).await;
     // What broke here is the reason of what the other end says of it.
-    let row = sent.map_err(|failure| broken.take().unwrap_or(failure))?;
+    let row = answer.map_err(|failure| broken.take().unwrap_or(failure))?;
     Ok((if row.is_new { "imported" } else { "known" }, Some(row.backup)))
 }
 

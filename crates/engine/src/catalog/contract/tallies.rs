@@ -113,7 +113,7 @@ impl History {
                 let before = Whole { state: BackupState::Partial, failure: None };
                 let found = ScrubOutcome {
                     at: at(second),
-                    ok: outcome % 2 == 0,
+                    ok: outcome > 3,
                     bytes: 1,
                     took_ms: 1,
                     broken: Vec::new(),
@@ -243,19 +243,15 @@ fn page_of<T: Copy>(all: &[T], page: &Page) -> Vec<T> {
     all.iter().skip(skip).take(take).copied().collect()
 }
 
-fn text(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 fn places() -> Vec<Place> {
     let of = |region: &str| vec![region.to_owned()];
     vec![
         Place { regions: of("south"), ..Place::default() },
         Place { regions: vec!["north".to_owned(), "south".to_owned()], ..Place::default() },
         Place { beyond: of("north"), ..Place::default() },
-        Place { zone: text("north-1"), ..Place::default() },
-        Place { zone: text("mars-1"), ..Place::default() },
-        Place { replica_zone: text("north-2"), spans_zones: true, ..Place::default() },
+        Place { zone: Some("north-1".to_owned()), ..Place::default() },
+        Place { zone: Some("mars-1".to_owned()), ..Place::default() },
+        Place { replica_zone: Some("north-2".to_owned()), spans_zones: true, ..Place::default() },
     ]
 }
 
@@ -270,8 +266,8 @@ fn backup_filters() -> Vec<BackupFilter> {
         BackupFilter { instance: Some(id("crs-9")), ..all() },
         BackupFilter { project: Some(id("web")), ..all() },
         BackupFilter { project: Some(id("shop")), mode: Some(Mode::Manual), ..all() },
-        BackupFilter { instance_search: text("s-3"), ..all() },
-        BackupFilter { instance_search: text("name of"), mode: Some(Mode::Automated), ..all() },
+        BackupFilter { instance_search: Some("s-3".to_owned()), ..all() },
+        BackupFilter { instance_search: Some("name of".to_owned()), mode: Some(Mode::Automated), ..all() },
         BackupFilter { since: Some(at(20)), until: Some(at(60)), ..all() },
         BackupFilter { since: Some(at(20)), until: Some(at(24)), oldest_first: true, ..all() },
         BackupFilter { instance: Some(id("crs-3")), until: Some(at(40)), ..all() },
@@ -321,7 +317,7 @@ fn job_filters() -> Vec<JobFilter> {
     let mut filters = vec![
         all(),
         JobFilter { instance: Some(id("crs-1")), ..all() },
-        JobFilter { instance_search: text("crs-3"), kinds: vec![TakeBackup], ..all() },
+        JobFilter { instance_search: Some("crs-3".to_owned()), kinds: vec![TakeBackup], ..all() },
         JobFilter { kinds: vec![TakeBackup, RemoveBackup, Restore], ..all() },
         JobFilter { kinds: vec![Scrub], states: vec![Done], ..all() },
         JobFilter { states: vec![Queued, Running], ..all() },

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -102,10 +103,10 @@ async fn in_bucket(url: &str, credentials: Credentials) -> Result<Vec<Found>, Fa
 }
 
 fn credentials(key: &BucketKey) -> Result<Credentials, Failure> {
-    let (Some(id), Some(secret)) = (&key.bucket_key_id, &key.bucket_secret_file) else {
+    let (Some(id), Some(secret)) = (&key.id, &key.secret_file) else {
         return Ok(Credentials::Chain);
     };
-    let session_token = key.bucket_session_token_file.as_deref().map(secret_of).transpose()?;
+    let session_token = key.session_token_file.as_deref().map(secret_of).transpose()?;
     Ok(Credentials::Keys { id: id.clone(), secret: secret_of(secret)?, session_token })
 }
 
@@ -114,8 +115,8 @@ fn secret_of(place: &Path) -> Result<Secret, Failure> {
     let Some(name) = place.to_str().and_then(|place| place.strip_prefix("env:")) else {
         return Ok(Secret::new(read_secret(place)?));
     };
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty());
-    text.map(Secret::new).ok_or_else(|| Failure::usage(format!("{name} is not set in the environment")))
+    let bytes = std::env::var_os(name).map(OsStringExt::into_vec).filter(|bytes| !bytes.is_empty());
+    bytes.map(Secret::new).ok_or_else(|| Failure::usage(format!("{name} is not set in the environment")))
 }
 
 /// Size, moment and, of a file on this host, SHA-256: one in a bucket is read only once, when it is sent.
