@@ -82,7 +82,8 @@ impl Engine {
         }
         let _turn = self.imports.acquire().await.map_err(|error| Error::internal("no imports", error))?;
         let backup = self.new_row(&instance, order).await?;
-        self.guard_space(&backup).await?;
+        let size = order.files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size_bytes));
+        self.guard_space(&backup, size).await?;
         let attempt = AttemptKey {
             account: instance.account.clone(),
             instance: instance.id.clone(),
@@ -138,7 +139,9 @@ impl Engine {
             let read = listed.rows.len() as u64;
             let same = listed.rows.into_iter().find(|backup| {
                 let parts = backup.parts.iter().map(|part| part.sealed.sha256.as_str());
-                backup.state.keeps_objects() && parts.eq(hashes.iter().copied())
+                // One that is damaged may be what the import is to make good.
+                let is_whole = backup.state.keeps_objects() && backup.state != BackupState::Damaged;
+                is_whole && parts.eq(hashes.iter().copied())
             });
             filter.page.offset += read;
             if same.is_some() || read < PAGE {

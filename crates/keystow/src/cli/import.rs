@@ -161,7 +161,7 @@ fn is_of(backup: &BackupRow, files: &[Looked], taken_at: Timestamp) -> bool {
         (Some(sha256), _) => sha256 == part.1,
         (None, size) => size == part.2,
     };
-    let is_kept = matches!(backup.state.as_str(), "available" | "partial" | "quarantined" | "damaged");
+    let is_kept = matches!(backup.state.as_str(), "available" | "partial" | "quarantined");
     let needs_names = files.iter().any(|file| file.facts.sha256.is_none());
     let is_named = || {
         let of = backup.origin.iter().flat_map(|origin| &origin.imported);
