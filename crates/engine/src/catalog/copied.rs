@@ -147,6 +147,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("turn", "of captures that were under way"),
     ("promise", "of downloads that were under way"),
     ("backup_tally", "counted by the database"),
+    ("job_tally", "counted by the database"),
 ];
 
 /// Columns that change with every contact or look and are worth no copy of their own.

@@ -13,6 +13,7 @@ mod links;
 mod nodes;
 mod nonces;
 mod policies;
+pub(super) mod tallies;
 mod vitals;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     copies::run(&open).await;
     audit::run(&open).await;
     access_log::run(&open).await;
+    tallies::run(&open).await;
     vitals::run(&open).await;
 }
 

@@ -8,11 +8,13 @@
 mod access_log;
 mod accounts;
 mod audit;
+mod backup_list;
 mod backups;
 mod calls;
 mod copies;
 mod debts;
 mod instances;
+mod job_list;
 pub(super) mod jobs;
 mod links;
 mod nodes;
@@ -25,6 +27,7 @@ mod promises;
 pub(super) mod rows;
 pub(super) mod schema;
 mod sealed;
+mod tally;
 mod vitals;
 
 use std::time::Duration;
