@@ -14,6 +14,7 @@ mod nodes;
 mod nonces;
 mod policies;
 mod vitals;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +43,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     audit::run(&open).await;
     access_log::run(&open).await;
     vitals::run(&open).await;
+    webhooks::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);
@@ -157,6 +159,7 @@ fn nothing() -> SealedBackup {
         parts: Vec::new(),
         server: None,
         failure: None,
+        small: None,
     }
 }
 

@@ -18,6 +18,7 @@ mod links;
 mod nodes;
 mod nonces;
 mod notes;
+mod notices;
 mod outcomes;
 mod place;
 mod policies;
@@ -25,6 +26,7 @@ pub(super) mod rows;
 pub(super) mod schema;
 mod sealed;
 mod vitals;
+mod webhooks;
 
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Transaction};
 
-use super::{Db, Store, backups, failed, rows};
+use super::{Db, Store, backups, failed, notices, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{
@@ -139,6 +139,9 @@ pub(super) async fn fire(
     let mut fire = Fire { at, seen_at: now, outcome: FireOutcome::Started, backup: None, note };
     if let Some(why) = missed {
         (fire.outcome, fire.note) = (FireOutcome::Missed, Some(why));
+        if matches!(firing.what, FiringKind::Retry { .. }) {
+            notices::no_other_try(&mut tx, kept, now).await?;
+        }
     } else if let Some(other) = under_way(&mut tx, kept).await? {
         (fire.outcome, fire.note) =
             (FireOutcome::Skipped, Some(format!("the backup {other} was still under way")));
@@ -266,26 +269,33 @@ pub(super) async fn fires(
 }
 
 /// What the end of an automated backup means for its policy: a good one lets its instance be looked through, a failed
-/// one is tried again 1, 5 and 15 minutes later.
-pub(super) async fn learn(tx: &mut Transaction<'_, Db>, job: &Job, good: bool, now: Timestamp) -> Result<()> {
+/// one is tried again 1, 5 and 15 minutes later. `true` = it is, before the next fire, which would take its place.
+pub(super) async fn learn(
+    tx: &mut Transaction<'_, Db>,
+    job: &Job,
+    good: bool,
+    now: Timestamp,
+) -> Result<bool> {
     let query = if good {
         "UPDATE policy SET tries = 0, retry_at = NULL, upkeep_at = $3 WHERE account = $1 AND instance = $2 \
-         AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated')"
+         AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated') \
+         RETURNING CAST(0 AS BIGINT)"
     } else {
         "UPDATE policy SET tries = tries + 1, \
          retry_at = $3 + CASE tries WHEN 0 THEN 60000000 WHEN 1 THEN 300000000 ELSE 900000000 END \
          WHERE account = $1 AND instance = $2 AND tries < 3 AND next_at IS NOT NULL \
-         AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated')"
+         AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated') \
+         RETURNING CAST(CASE WHEN retry_at < next_at THEN 1 ELSE 0 END AS BIGINT)"
     };
-    sqlx::query(query)
+    let again: Option<i64> = sqlx::query_scalar(query)
         .bind(job.account.as_str())
         .bind(job.instance.as_str())
         .bind(micros(now))
         .bind(job.backup.to_string())
-        .execute(&mut **tx)
+        .fetch_optional(&mut **tx)
         .await
         .map_err(|error| failed(&error))?;
-    Ok(())
+    Ok(again == Some(1))
 }
 
 /// The policies of all accounts whose backups are to be looked through.
