@@ -59,8 +59,8 @@ pub use secret::{Secret, hex};
 pub use span::Span;
 pub use vitals::{CatalogVitals, InstanceVitals};
 pub use webhook::{
-    DeliveryState, DeliveryTry, Notice, NoticeId, NoticeKind, NoticedBackup, NoticedInstance, WatchedInstance,
-    Webhook, WebhookDelivery,
+    DeliveryState, DeliveryTry, Notice, NoticeId, NoticeKind, NoticedBackup, NoticedInstance,
+    WatchedInstance, Webhook, WebhookDelivery,
 };
 
 use jiff::Timestamp;

@@ -188,9 +188,12 @@ mod tests {
 
     #[test]
     fn a_receiver_is_an_http_url_without_secrets() {
-        for good in
-            ["https://hooks.example.com/a?b=c", "http://10.0.0.5:8080", "http://localhost:1/x", "http://[::1]/"]
-        {
+        for good in [
+            "https://hooks.example.com/a?b=c",
+            "http://10.0.0.5:8080",
+            "http://localhost:1/x",
+            "http://[::1]/",
+        ] {
             assert_eq!(code(good), None, "{good}");
         }
         for bad in [

@@ -19,6 +19,9 @@ mod tests {
     #[test]
     fn a_signature_is_what_openssl_says() {
         // printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac hush
-        assert_eq!(signature(&Secret::new("hush"), 1_700_000_000, b"{\"a\":1}"), "t=1700000000,v1=7cfd1df542c33ab7251748ffdc6e7fed278c63b83d4ece95a4534b0ad465571b");
+        assert_eq!(
+            signature(&Secret::new("hush"), 1_700_000_000, b"{\"a\":1}"),
+            "t=1700000000,v1=7cfd1df542c33ab7251748ffdc6e7fed278c63b83d4ece95a4534b0ad465571b"
+        );
     }
 }

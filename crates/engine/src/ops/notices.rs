@@ -1,11 +1,11 @@
 //! What webhooks are told: finds what no job says by itself, and sends what is written down.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::Engine;
@@ -76,12 +76,16 @@ struct Told<'a> {
 impl Engine {
     /// Sends every notice that is due, each webhook one at a time and many webhooks side by side. Returns how many tries
     /// that were, when none is due and none is under way.
-    pub async fn tell_due(&self) -> Result<u64> {
-        let (mut sending, mut tries) = (FuturesUnordered::new(), 0);
+    pub async fn tell_due(self: &Arc<Self>) -> Result<u64> {
+        // Each on a task of its own: one that is in the middle of a transaction must go on while this waits for another.
+        let (mut sending, mut tries) = (JoinSet::new(), 0);
         loop {
             while sending.len() < AT_ONCE {
                 match self.catalog.claim_webhook_delivery(self.clock.now(), HOLD).await {
-                    Ok(Some((webhook, delivery))) => sending.push(self.send(webhook, delivery)),
+                    Ok(Some((webhook, delivery))) => {
+                        let engine = self.clone();
+                        sending.spawn(async move { engine.send(webhook, delivery).await });
+                    }
                     Ok(None) => break,
                     Err(error) if sending.is_empty() => return Err(error),
                     Err(error) => {
@@ -94,7 +98,7 @@ impl Engine {
                 return Ok(tries);
             }
             tokio::select! {
-                Some(()) = sending.next() => tries += 1,
+                Some(_) = sending.join_next() => tries += 1,
                 () = tokio::time::sleep(POLL) => {}
             }
         }
@@ -205,7 +209,9 @@ impl Engine {
         Some(Failure {
             code: "TOO_SMALL".to_owned(),
             message: why,
-            hint: Some("if nothing was meant to be deleted, compare with an earlier one: keystow diff".to_owned()),
+            hint: Some(
+                "if nothing was meant to be deleted, compare with an earlier one: keystow diff".to_owned(),
+            ),
         })
     }
 }
@@ -344,16 +350,8 @@ mod tests {
             (Some("2026-03-10T03:00:05Z"), daily, Some("2026-03-12T04:00:00Z")),
             (None, daily, Some("2026-03-03T04:00:00Z")),
             // Over a weekend.
-            (
-                Some("2026-03-06T03:00:05Z"),
-                Some(("0 3 * * 1-5", long_ago)),
-                Some("2026-03-10T04:00:00Z"),
-            ),
-            (
-                Some("2026-03-10T03:00:05Z"),
-                Some(("*/10 * * * *", long_ago)),
-                Some("2026-03-10T03:30:00Z"),
-            ),
+            (Some("2026-03-06T03:00:05Z"), Some(("0 3 * * 1-5", long_ago)), Some("2026-03-10T04:00:00Z")),
+            (Some("2026-03-10T03:00:05Z"), Some(("*/10 * * * *", long_ago)), Some("2026-03-10T03:30:00Z")),
             // A policy is not too late for what was before it.
             (
                 Some("2026-03-10T03:00:05Z"),

@@ -118,7 +118,8 @@ impl Engine {
 
     /// Pauses a webhook, or lets it go on. What happens while it is paused it is never told.
     pub async fn pause_webhook(&self, who: &Principal, id: &str, paused: bool) -> Result<Webhook> {
-        let deed = Deed::new(Right::Administer, "webhook.pause", "webhook", id).with(json!({"paused": paused}));
+        let deed =
+            Deed::new(Right::Administer, "webhook.pause", "webhook", id).with(json!({"paused": paused}));
         self.audited(who, deed, async {
             let webhook = self.visible_webhook(who, Right::Administer, id).await?;
             self.catalog.pause_webhook(&webhook.account, id, paused).await?;

@@ -24,7 +24,7 @@ pub async fn run_notifier(engine: Arc<Engine>, stop: CancellationToken) {
     }
 }
 
-async fn send(engine: &Engine) {
+async fn send(engine: &Arc<Engine>) {
     loop {
         logged("cannot look for what is to be told", engine.tell_due().await);
         tokio::time::sleep(POLL).await;

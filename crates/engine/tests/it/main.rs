@@ -29,3 +29,4 @@ mod sweep;
 mod take;
 mod tenants;
 mod tokens;
+mod webhooks;

@@ -3,8 +3,9 @@
 use super::*;
 use crate::catalog::AttemptOutcome;
 use crate::model::{
-    DeliveryState, DeliveryTry, Failure, JobKind, KeptPolicy, NewJob, Notice, NoticeKind, Outcome, Page,
-    Planned, Policy, ScrubOutcome, WatchedInstance, Webhook, WebhookDelivery, Whole,
+    DeliveryState, DeliveryTry, Failure, FireOutcome, Firing, FiringKind, JobKind, KeptPolicy, NewJob,
+    Notice, NoticeKind, Outcome, Page, Planned, Policy, ScrubOutcome, WatchedInstance, Webhook,
+    WebhookDelivery, Whole,
 };
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
@@ -12,6 +13,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     what_happens_is_written_down_for_those_who_want_it(&fixture(open).await).await;
     a_failure_that_is_tried_again_is_told_at_the_last_try(&fixture(open).await).await;
     a_failure_is_told_when_the_next_fire_comes_before_another_try(&fixture(open).await).await;
+    a_failure_is_told_when_the_other_try_is_given_up(&fixture(open).await).await;
     damage_is_told_once_and_its_end_too(&fixture(open).await).await;
     a_webhook_is_sent_one_at_a_time_and_all_in_turn(&fixture(open).await).await;
     a_try_that_is_over_late_changes_nothing(&fixture(open).await).await;
@@ -193,6 +195,24 @@ async fn a_failure_is_told_when_the_next_fire_comes_before_another_try(catalog: 
     assert_eq!(catalog.kinds_told("wh-1").await, [NoticeKind::BackupFailed]);
 }
 
+async fn a_failure_is_told_when_the_other_try_is_given_up(catalog: &Fixture) {
+    catalog.hook(webhook(acme(), "wh-1", &[])).await;
+    catalog.policy_with_next(100_000).await;
+    catalog.fails(10, Mode::Automated).await;
+    let kept = catalog.due_policies(at(100), 9).await.unwrap().remove(0);
+    let what = FiringKind::Retry { missed: Some("its window is closed".to_owned()) };
+    let firing = Firing { kept: kept.clone(), what, backup: BackupId::mint(at(100)) };
+    assert_eq!(catalog.fire_policy(&firing, at(100)).await.unwrap().unwrap().0, FireOutcome::Missed);
+    assert_eq!(catalog.kinds_told("wh-1").await, [NoticeKind::BackupFailed]);
+    catalog.fails(200, Mode::Automated).await;
+    assert_eq!(catalog.kinds_told("wh-1").await.len(), 1);
+    let changed = KeptPolicy { changed_at: at(210), ..kept };
+    catalog.set_policy(&changed, changed.version).await.unwrap();
+    assert_eq!(catalog.kinds_told("wh-1").await.len(), 2);
+    catalog.set_policy(&changed, changed.version + 1).await.unwrap();
+    assert_eq!(catalog.kinds_told("wh-1").await.len(), 2, "told once");
+}
+
 async fn damage_is_told_once_and_its_end_too(catalog: &Fixture) {
     catalog.hook(webhook(acme(), "wh-1", &[])).await;
     let backup = catalog.available(acme(), "crs-1", 1, 1).await;
@@ -264,10 +284,7 @@ async fn a_webhook_is_sent_one_at_a_time_and_all_in_turn(catalog: &Fixture) {
     catalog.end_webhook_try(&late, &no_more, at(101)).await.unwrap();
     let told = catalog.told(&acme(), "wh-1").await;
     let ends: Vec<_> = told.iter().map(|told| (told.state, told.tries, told.ended_at)).collect();
-    assert_eq!(
-        ends,
-        [(DeliveryState::GivenUp, 2, Some(at(101))), (DeliveryState::Done, 1, Some(at(16)))]
-    );
+    assert_eq!(ends, [(DeliveryState::GivenUp, 2, Some(at(101))), (DeliveryState::Done, 1, Some(at(16)))]);
 }
 
 async fn a_try_that_is_over_late_changes_nothing(catalog: &Fixture) {
@@ -288,7 +305,9 @@ async fn a_try_that_is_over_late_changes_nothing(catalog: &Fixture) {
 
 async fn an_old_backup_is_told_once_and_its_end_by_the_next_good_one(catalog: &Fixture) {
     assert!(catalog.watched_instances(None, 10).await.unwrap().is_empty(), "nobody listens");
-    catalog.hook(webhook(acme(), "wh-1", &[])).await;
+    catalog.hook(webhook(acme(), "wh-0", &[NoticeKind::BackupFailed])).await;
+    assert!(catalog.watched_instances(None, 10).await.unwrap().is_empty(), "nor for that");
+    catalog.hook(webhook(acme(), "wh-1", &[NoticeKind::InstanceTooOld, NoticeKind::InstanceRecovered])).await;
     catalog.available(acme(), "crs-1", 5, 1).await;
     catalog.policy_with_next(100).await;
     let watched = catalog.watched_instances(None, 10).await.unwrap();
@@ -340,11 +359,7 @@ async fn what_was_told_is_pruned(catalog: &Fixture) {
     let left: Vec<_> = left.iter().map(|told| (told.notice.at, told.state)).collect();
     assert_eq!(
         left,
-        [
-            (at(1), DeliveryState::Pending),
-            (at(8), DeliveryState::Done),
-            (at(9), DeliveryState::Done)
-        ]
+        [(at(1), DeliveryState::Pending), (at(8), DeliveryState::Done), (at(9), DeliveryState::Done)]
     );
     let lost = WebhookDelivery { webhook: "wh-9".to_owned(), ..ended(1) };
     assert!(is_missing(&catalog.record_webhook_delivery(&lost).await.unwrap_err()));

@@ -8,8 +8,8 @@ use crate::catalog::SealedBackup;
 use crate::catalog::webhooks::MOST_PENDING;
 use crate::error::Result;
 use crate::model::{
-    AccountId, Backup, BackupState, DeliveryState, Failure, InstanceId, Job, JobKind, KeptPolicy, Notice,
-    NoticeKind, ScrubOutcome, WatchedInstance, WebhookDelivery, micros,
+    AccountId, Backup, BackupState, DeliveryState, Failure, InstanceId, Job, JobKind, Notice, NoticeKind,
+    ScrubOutcome, WatchedInstance, WebhookDelivery, micros,
 };
 
 /// Writes a notice down for every webhook of its account that wants it.
@@ -165,15 +165,16 @@ pub(super) async fn failed_job(
 /// The other try of a failed backup, for which its notice was held back, does not come about.
 pub(super) async fn no_other_try(
     tx: &mut Transaction<'_, Db>,
-    kept: &KeptPolicy,
+    account: &AccountId,
+    instance: &InstanceId,
     now: Timestamp,
 ) -> Result<()> {
     let row = sqlx::query(
         "SELECT * FROM backup WHERE account = $1 AND instance = $2 AND mode = 'automated' \
          ORDER BY created_at DESC LIMIT 1",
     )
-    .bind(kept.account.as_str())
-    .bind(kept.instance.as_str())
+    .bind(account.as_str())
+    .bind(instance.as_str())
     .fetch_optional(&mut **tx)
     .await
     .map_err(|error| failed(&error))?;
@@ -187,11 +188,7 @@ pub(super) async fn no_other_try(
 }
 
 /// A scrub has looked at a backup, whose row is still as it was before.
-pub(super) async fn scrubbed(
-    tx: &mut Transaction<'_, Db>,
-    job: &Job,
-    scrub: &ScrubOutcome,
-) -> Result<()> {
+pub(super) async fn scrubbed(tx: &mut Transaction<'_, Db>, job: &Job, scrub: &ScrubOutcome) -> Result<()> {
     let Some(backup) = backup_of(tx, job).await? else { return Ok(()) };
     let was_damaged = backup.state == BackupState::Damaged;
     let (kind, what) = match &scrub.failure {
@@ -222,7 +219,9 @@ pub(super) async fn watched(
          FROM instance i LEFT JOIN policy p ON p.account = i.account AND p.instance = i.id \
          LEFT JOIN too_old t ON t.account = i.account AND t.instance = i.id \
          WHERE t.instance IS NULL AND (i.account > $1 OR (i.account = $1 AND i.id > $2)) \
-         AND EXISTS (SELECT 1 FROM webhook w WHERE w.account = i.account AND w.paused = 0) \
+         AND EXISTS (SELECT 1 FROM webhook w WHERE w.account = i.account AND w.paused = 0 \
+         AND (w.project IS NULL OR w.project = i.project) AND (w.instance IS NULL OR w.instance = i.id) \
+         AND (w.kinds = '[]' OR w.kinds LIKE '%instance.too_old%')) \
          ORDER BY i.account, i.id LIMIT $3",
     )
     .bind(after.map_or(String::new(), |(account, _)| account.as_str().to_owned()))

@@ -63,6 +63,8 @@ pub(super) async fn set(catalog: &Store, new: &KeptPolicy, seen: u64) -> Result<
          next_at = $7, upkeep_at = $8, retry_at = NULL, tries = 0 \
          WHERE account = $1 AND instance = $2 AND version = $9 RETURNING *"
     };
+    let mut tx = catalog.write().await?;
+    let waits = waits_for_another_try(&mut tx, &new.account, &new.instance).await?;
     let row = sqlx::query(query)
         .bind(new.account.as_str())
         .bind(new.instance.as_str())
@@ -73,7 +75,7 @@ pub(super) async fn set(catalog: &Store, new: &KeptPolicy, seen: u64) -> Result<
         .bind(new.next.map(|next| micros(next.start)))
         .bind(micros(new.upkeep_at))
         .bind(rows::signed(seen))
-        .fetch_optional(&catalog.writer)
+        .fetch_optional(&mut *tx)
         .await
         .map_err(|error| {
             if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) {
@@ -86,6 +88,10 @@ pub(super) async fn set(catalog: &Store, new: &KeptPolicy, seen: u64) -> Result<
         conflict(format!("the policy of {} was changed meanwhile", new.instance))
             .hint(format!("look at it again: keystow policy show {}", new.instance))
     })?;
+    if waits {
+        notices::no_other_try(&mut tx, &new.account, &new.instance, new.changed_at).await?;
+    }
+    tx.commit().await.map_err(|error| failed(&error))?;
     rows::policy(&row)
 }
 
@@ -97,6 +103,23 @@ pub(super) async fn delete(catalog: &Store, account: &AccountId, instance: &Inst
         .await
         .map_err(|error| failed(&error))?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Whether a backup failed that was to be tried again.
+async fn waits_for_another_try(
+    tx: &mut Transaction<'_, Db>,
+    account: &AccountId,
+    instance: &InstanceId,
+) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT retry_at FROM policy WHERE account = $1 AND instance = $2 AND retry_at IS NOT NULL",
+    )
+    .bind(account.as_str())
+    .bind(instance.as_str())
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    Ok(found.is_some())
 }
 
 /// The policies of all accounts that have a fire or another try due, the longest due first.
@@ -139,8 +162,8 @@ pub(super) async fn fire(
     let mut fire = Fire { at, seen_at: now, outcome: FireOutcome::Started, backup: None, note };
     if let Some(why) = missed {
         (fire.outcome, fire.note) = (FireOutcome::Missed, Some(why));
-        if matches!(firing.what, FiringKind::Retry { .. }) {
-            notices::no_other_try(&mut tx, kept, now).await?;
+        if kept.retry_at.is_some() {
+            notices::no_other_try(&mut tx, &kept.account, &kept.instance, now).await?;
         }
     } else if let Some(other) = under_way(&mut tx, kept).await? {
         (fire.outcome, fire.note) =

@@ -12,7 +12,9 @@ use super::{Engine, Meter, manifest};
 use crate::catalog::SealedBackup;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, BackupState, Instance, Job, Manifest, ManifestPart, ManifestPlace, Number, SealedPart};
+use crate::model::{
+    Backup, BackupState, Instance, Job, Manifest, ManifestPart, ManifestPlace, Number, SealedPart,
+};
 use crate::vault::{AttemptKey, ObjectKey};
 pub(super) use record::Record;
 
