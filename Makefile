@@ -4,12 +4,6 @@ export PYTHON ?= python3
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 KEYSTOW_BIN ?= $(TARGET)/debug/keystow
-KILLS ?= 100
-FAULTS ?= 100
-NODE_KILLS ?= 100
-RESTARTS ?= 5
-STORE_BACKUPS ?= 40
-CRASHES ?= 3
 MATRIX ?= all
 JOBS ?= 60
 FUZZ_SECONDS ?= 60
@@ -17,7 +11,7 @@ BENCH ?= all
 tool_python = PYTHONPATH=$(CURDIR)/tools $(CURDIR)/.tools/py/bin/python -B
 
 .DEFAULT_GOAL := help
-.PHONY: help build release test lint unit sdk servers nodes stores matrix faults demo bench fuzz setup clean
+.PHONY: help build programs release test lint unit sdk servers nodes stores matrix faults demo bench fuzz setup clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,18 +19,20 @@ help: ## List the tasks
 build: ## Build the debug program
 	$(CARGO) build --quiet --package keystow
 
+programs: build # And those that stand in for others in the tests
+	@$(CARGO) build --quiet --package keystow-engine --example s3_server
+	@$(CARGO) build --quiet --package keystow-rdb --example relabel_payload --example restore_commands
+
 release: ## Build the release program
 	$(CARGO) build --quiet --release --package keystow
 
 test: ## Install what is missing, then lint and run every test
-	@tools/setup.sh rust postgres servers sdk
+	@tools/setup.sh rust redis postgres servers sdk
 	@$(MAKE) --no-print-directory lint unit
-	@$(MAKE) --no-print-directory sdk
-	@$(MAKE) --no-print-directory servers
-	@$(MAKE) --no-print-directory stores
-	@$(MAKE) --no-print-directory nodes JOBS=20
-	@$(MAKE) --no-print-directory matrix MATRIX=quick
-	@$(MAKE) --no-print-directory faults CRASHES=1 KILLS=6 FAULTS=12 NODE_KILLS=2 RESTARTS=1 STORE_BACKUPS=3
+	@$(MAKE) --no-print-directory programs
+	@echo '==> two suites at a time'
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target sdk faults servers stores nodes matrix \
+		JOBS=20 MATRIX=quick CRASHES=1 KILLS=6 FAULTS=12 NODE_KILLS=2 RESTARTS=1 STORE_BACKUPS=3
 	@echo '==> everything passed'
 
 lint: ## Check the format, and clippy without a warning
@@ -54,23 +50,20 @@ sdk: build ## Run the vendors' unmodified SDKs against the program
 	@cd crates/keystow/tests/sdk && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> the SDK tests passed"
 
-servers: build ## Load relabelled files into Redis and Valkey servers of many versions
+servers: programs ## Load relabelled files into Redis and Valkey servers of many versions
 	@tools/setup.sh redis servers sdk
-	@$(CARGO) build --quiet --package keystow-rdb --example relabel_payload --example restore_commands
 	@echo '==> servers of many versions'
 	@cd crates/keystow/tests/servers && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> every server loads what was relabelled for it"
 
-nodes: build ## Share one PostgreSQL between two nodes, kill one, restart the database (JOBS backups)
+nodes: programs ## Share one PostgreSQL between two nodes, kill one, restart the database (JOBS backups)
 	@tools/setup.sh redis postgres sdk
-	@$(CARGO) build --quiet --package keystow-engine --example s3_server
 	@echo '==> several nodes'
 	@cd crates/keystow/tests/nodes && JOBS=$(JOBS) KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> the nodes share what they know and what they do"
 
-stores: build ## Keep backups in S3 servers, through their faults too
+stores: programs ## Keep backups in S3 servers, through their faults too
 	@tools/setup.sh redis sdk
-	@$(CARGO) build --quiet --package keystow-engine --example s3_server
 	@echo '==> object stores'
 	@cd crates/keystow/tests/stores && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> the stores keep what they are given"
@@ -81,19 +74,10 @@ matrix: build ## Back up and restore between servers of all versions and topolog
 	@cd crates/keystow/tests/matrix && MATRIX=$(MATRIX) KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> what went in came out"
 
-faults: build ## End the server CRASHES times at each step, kill it KILLS times, fill disks, play FAULTS faults, harm two nodes
+faults: programs ## Kill, crash, fill and cut off servers, nodes, disks, stores (FULL=1 for hours of it; KILLS, … as in run.py)
 	@tools/setup.sh redis postgres servers sdk
-	@$(CARGO) build --quiet --package keystow-engine --example s3_server
-	@echo '==> an end at each step, $(CRASHES) times'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/crash.py $(CRASHES)
-	@echo '==> full disks'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/full.py
-	@echo '==> kill -9, $(KILLS) times'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/kill9.py $(KILLS)
-	@echo '==> $(FAULTS) faults of sources and targets'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/restores.py $(FAULTS)
-	@echo '==> two nodes: $(NODE_KILLS) kills, $(RESTARTS) restarts of PostgreSQL, $(STORE_BACKUPS) backups in a bad store'
-	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/fleet.py $(NODE_KILLS) $(RESTARTS) $(STORE_BACKUPS)
+	@echo '==> faults'
+	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/run.py
 
 demo: ## Show the main job on a throw-away Redis
 	@tools/setup.sh rust redis sdk

@@ -1,10 +1,13 @@
 """Redis and Valkey servers of our own on free ports of 127.0.0.1, and a very small client of them."""
 
+import fcntl
+import os
 import random
 import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -19,16 +22,47 @@ class ReplyError(LabError):
     """A Redis server answered with an error."""
 
 
+class _Ports:
+    """Which ports were given out, by this process and, as locked bytes of a file, by every other."""
+
+    def __init__(self):
+        self._file, self._ours = None, set()
+
+    def take(self, port):
+        """Whether the port was nobody's; it is ours from now on."""
+        if self._file is None:
+            self._file = open(Path(tempfile.gettempdir()) / f"keystow-ports-{os.getuid()}", "ab")
+        if port in self._ours:
+            return False
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+        except OSError:
+            return False
+        self._ours.add(port)
+        return True
+
+    def give_back(self):
+        """Ports of servers that have long ended; those that still run are found to be in use."""
+        self._ours.clear()
+
+
+_ports = _Ports()
+
+
 def free_port():
     """A port of 127.0.0.1 that nobody uses now, below those that the kernel gives to outgoing connections."""
-    while True:
+    for _ in range(1000):
         port = random.randrange(15000, 32000)
+        if not _ports.take(port):
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
                 return port
             except OSError:
                 continue
+    _ports.give_back()
+    return free_port()
 
 
 def wait_until(condition, seconds, what, pause=0.05):

@@ -84,6 +84,18 @@ impl Engine {
         .await
     }
 
+    /// Makes an admin key of the first account, for whoever holds the root key and has lost every admin key.
+    pub async fn recover_admin(&self) -> Result<IssuedKey> {
+        if let Some(first) = self.initialise().await? {
+            return Ok(first);
+        }
+        let id = minted_id()?;
+        let new = NewKey { id: Some(id.clone()), role: Some(Role::Admin), ..NewKey::default() };
+        let deed = Deed::new(Right::Administer, "key.create", "key", &id)
+            .with(json!({"role": Role::Admin, "recovered": true}));
+        self.audited_as_service(deed, self.store_key(new, AccountId::default(), None)).await
+    }
+
     /// Makes or imports an access key.
     pub async fn create_key(&self, who: &Principal, mut new: NewKey) -> Result<IssuedKey> {
         let imported = new.id.is_some();

@@ -5,14 +5,18 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use keystow_engine::ops::settle_root_key;
 
 use super::Context;
-use super::output::{grid, moment, pairs};
+use super::offline::OfflineArgs;
+use super::output::{Output, grid, moment, pairs};
 use super::secret::read_secret;
+use super::serve::{keep_admin_key, key_secret};
 use super::snippet::{self, SnippetArgs};
 use super::span::{parse_coming, parse_span};
 use crate::api::{KeyRotation, KeyRow, KeySecret, NewKeyRequest};
-use crate::failure::Failure;
+use crate::config::CatalogPlace;
+use crate::failure::{Exit, Failure};
 
 /// Verbs of `key`.
 #[derive(Debug, Subcommand)]
@@ -31,6 +35,12 @@ pub(crate) enum KeyCommand {
     /// End a key, and with it the links that it asked for
     #[command(visible_alias = "delete", alias = "rm")]
     Revoke(OneArgs),
+    /// Make a new admin key on this host, while its server does not run: for when every admin key is lost
+    #[command(
+        after_help = "It needs the root key. The key is kept in DIR/admin.key, where the CLI finds it; one that \
+        was there is replaced, but not revoked: keystow key revoke ID."
+    )]
+    Recover(OfflineArgs),
 }
 
 /// Flags of `key create`.
@@ -89,11 +99,11 @@ pub(crate) struct OneArgs {
 
 /// Runs a verb.
 pub(super) async fn run(command: KeyCommand, context: &Context) -> Result<(), Failure> {
-    let (client, output) = (context.client()?, context.output);
+    let output = context.output;
     match command {
         KeyCommand::Create(args) => {
             let imported = args.secret_file.is_some();
-            let key: KeySecret = client.post(&["keys"], &args.into_request()?).await?;
+            let key: KeySecret = context.client()?.post(&["keys"], &args.into_request()?).await?;
             output.value(&key, describe)?;
             if !imported {
                 output.note("the secret is shown this once");
@@ -101,13 +111,13 @@ pub(super) async fn run(command: KeyCommand, context: &Context) -> Result<(), Fa
         }
         KeyCommand::List(args) => {
             let filter: Vec<_> = args.account.map(|account| ("account", account)).into_iter().collect();
-            let rows: Vec<KeyRow> = client.query(&["keys"], &filter).await?;
+            let rows: Vec<KeyRow> = context.client()?.query(&["keys"], &filter).await?;
             output.value(&rows, |rows| tabulate(rows))?;
         }
         KeyCommand::Snippet(args) => snippet::run(args, context).await?,
         KeyCommand::Rotate(args) => {
             let rotation = KeyRotation { grace_seconds: args.grace.map_or(0, |grace| grace.as_secs()) };
-            let key: KeySecret = client.post(&["keys", &args.id, "rotation"], &rotation).await?;
+            let key: KeySecret = context.client()?.post(&["keys", &args.id, "rotation"], &rotation).await?;
             output.value(&key, describe)?;
             output.note(match args.grace {
                 Some(_) => "the old secret ends after the grace; the new one is shown this once",
@@ -115,10 +125,32 @@ pub(super) async fn run(command: KeyCommand, context: &Context) -> Result<(), Fa
             });
         }
         KeyCommand::Revoke(args) => {
-            client.delete_quietly(&["keys", &args.id]).await?;
+            context.client()?.delete_quietly(&["keys", &args.id]).await?;
             output.note(&format!("revoked {}", args.id));
         }
+        KeyCommand::Recover(service) => recover(&service, output).await?,
     }
+    Ok(())
+}
+
+/// The catalog and the root key are proof enough: whoever has both can read every secret.
+async fn recover(service: &OfflineArgs, output: Output) -> Result<(), Failure> {
+    let service = service.open()?;
+    let root = service.source.load()?;
+    if let CatalogPlace::Sqlite(path) = service.config.catalog_place()?
+        && !path.exists()
+    {
+        return Err(Failure::new(Exit::NotInitialised, "NOT_INITIALISED", "the catalog is not there")
+            .hint("make it anew from the repository, with a key: keystow catalog rebuild"));
+    }
+    let opened = service.catalog().await?;
+    let catalog = opened.shared();
+    let root = settle_root_key(root, &*catalog).await?;
+    let key = service.engine(catalog, service.vault()?, &root)?.recover_admin().await?;
+    keep_admin_key(&service.config.data_dir, &key)?;
+    opened.close().await;
+    output.value(&key_secret(&key), describe)?;
+    output.note(&format!("kept in {}", service.config.data_dir.join("admin.key").display()));
     Ok(())
 }
 

@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use self::greeting::{greet, say};
 use self::listeners::bind;
-pub(super) use self::open::{OpenCatalog, keep_admin_key, lock};
+pub(super) use self::open::{OpenCatalog, keep_admin_key, key_secret, lock};
 use self::open::{open, recover};
 pub(super) use self::settings::settings;
 use self::settings::{limits, rules};

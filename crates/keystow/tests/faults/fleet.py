@@ -29,6 +29,7 @@ SOURCES = {
     "r-large": ("127.0.0.2", 12000, 1000, 50),
 }
 LEASE = "2s"
+KILLS_IN_A_ROW = (1, 2, 4)  # of the same backups: the next strikes those who put right what the last one did
 BOTH = 0.2  # the share of kills that strike both nodes
 ERRORS = 0.1  # the share of the store's answers that go wrong
 SETTLE_SECONDS = 180
@@ -141,19 +142,20 @@ class Fleet:
 
     # The trials
 
-    def kill(self):
-        """One SIGKILL at a random moment of some backups, one start, all the checks."""
+    def kill(self, times):
+        """SIGKILLs at random moments of some backups, a start after each, then all the checks."""
         self.slow_sources(True)
         self.ask()
-        time.sleep(self.chance.uniform(0, self.duration * 1.1))
-        struck = self.nodes if self.chance.random() < BOTH else [self.node()]
-        for node in struck:
-            node.kill()
-        self.figures["kills of both nodes" if len(struck) > 1 else "kills of one node"] += 1
-        # Sometimes the others have time to take over.
-        time.sleep(self.chance.choice((0, 0, 4)))
+        for _ in range(times):
+            time.sleep(self.chance.uniform(0, self.duration * 1.1))
+            struck = self.nodes if self.chance.random() < BOTH else [self.node()]
+            for node in struck:
+                node.kill()
+            self.figures["kills of both nodes" if len(struck) > 1 else "kills of one node"] += 1
+            # Sometimes the others have time to take over.
+            time.sleep(self.chance.choice((0, 0, 4)))
+            self.start_again(struck)
         self.slow_sources(False)
-        self.start_again(struck)
         self.settle()
         self.check()
 
@@ -410,10 +412,12 @@ def main():
         began = time.monotonic()
         fleet = Fleet(lab, random.Random(seed))
         try:
-            for number in range(1, kills + 1):
-                fleet.kill()
-                if number % 10 == 0 or number == kills:
-                    print(f"  {number} of {kills} kills", flush=True)
+            done = 0
+            while done < kills:
+                times = min(fleet.chance.choice(KILLS_IN_A_ROW), kills - done)
+                fleet.kill(times)
+                done += times
+                print(f"  {done} of {kills} kills", flush=True)
             for number in range(1, restarts + 1):
                 fleet.restart_database()
                 print(f"  {number} of {restarts} restarts of PostgreSQL", flush=True)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::lab::{Redis, Server, copy_folder, get, program};
 
 /// Every golden data directory, oldest first.
-const GOLDEN: [&str; 1] = ["first"];
+const GOLDEN: [&str; 2] = ["first", "second"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -38,50 +38,70 @@ fn the_data_of_earlier_versions_opens_links_verifies_and_goes_on() {
     for name in GOLDEN {
         let expected = expected(name);
         let server = Server::start_on(&folder(name).join("data"), &[]);
-        let listed = server.json(&["backup", "list"]);
-        let listed = listed.as_array().unwrap();
-        for wanted in expected["backups"].as_array().unwrap() {
-            let shown = listed.iter().find(|backup| backup["id"] == wanted["id"]).expect("it is listed");
-            assert_eq!((&shown["number"], text(&shown["state"])), (&wanted["number"], "available"));
-            for (part, wanted) in
-                shown["parts"].as_array().unwrap().iter().zip(wanted["parts"].as_array().unwrap())
-            {
-                for fact in ["name", "size_bytes", "sha256", "keys"] {
-                    assert_eq!(part[fact], wanted[fact], "{fact}");
-                }
-            }
-            assert_eq!(server.json(&["verify", text(&wanted["id"])])["ok"], true);
-        }
-        links_and_contents(&server, &expected);
-        let kept = server.json(&["backup", "show", text(&expected["protected"])]);
-        assert_eq!(kept["protected"], true);
-        let viewer = &expected["viewer"];
-        let key = (text(&viewer["access_key_id"]), text(&viewer["secret"]));
-        assert_eq!(server.api_as(Some(key), "GET", "/api/v1/backups", "").status, 200);
-        // And it goes on: a new backup, with a number of its own.
-        let redis = Redis::start(&[]);
-        redis.ask("SET now here");
-        let new = server.backup_of(&redis, "crs-new");
-        assert_eq!(new["state"], "available");
-        assert!(listed.iter().all(|backup| backup["number"] != new["number"]));
+        check(&server, &expected);
+        opens_until_used_up(&server, &expected);
     }
 }
 
-/// The links that an earlier version issued still open, and give what it stored.
-fn links_and_contents(server: &Server, expected: &Value) {
-    for (link, backup) in [("link", 0), ("once", 1)] {
-        let url = format!("http://127.0.0.1:{}{}", server.download, text(&expected[link]));
-        let reply = get(&url, &[]);
-        assert_eq!(reply.status, 200, "{}", reply.text());
-        let sha = text(&expected["backups"][backup]["parts"][0]["sha256"]);
-        assert_eq!(reply.header("etag"), format!("\"{sha}\""));
-        if link == "once" {
-            let dump = server.data.join("fetched.rdb");
-            std::fs::write(&dump, &reply.body).unwrap();
-            assert_eq!(Redis::load(&dump).digest(), text(&expected["redis_digest_of_second"]));
-            assert_eq!(get(&url, &[]).status, 403, "it is used up");
+#[test]
+fn the_repository_of_an_earlier_version_is_enough_for_a_catalog() {
+    let expected = expected("second");
+    check(&Server::start_rebuilt_on(&folder("second").join("data"), &[]), &expected);
+}
+
+fn check(server: &Server, expected: &Value) {
+    let listed = server.json(&["backup", "list"]);
+    let listed = listed.as_array().unwrap();
+    for wanted in expected["backups"].as_array().unwrap() {
+        let shown = listed.iter().find(|backup| backup["id"] == wanted["id"]).expect("it is listed");
+        assert_eq!((&shown["number"], text(&shown["state"])), (&wanted["number"], "available"));
+        let parts = shown["parts"].as_array().unwrap().iter().zip(wanted["parts"].as_array().unwrap());
+        for (part, wanted) in parts {
+            for fact in ["name", "size_bytes", "sha256", "keys"] {
+                assert_eq!(part[fact], wanted[fact], "{fact}");
+            }
+        }
+        assert_eq!(server.json(&["verify", text(&wanted["id"])])["ok"], true);
+    }
+    opens(server, expected, "link", 0);
+    let kept = server.json(&["backup", "show", text(&expected["protected"])]);
+    assert_eq!(kept["protected"], true);
+    // The first version had no policies.
+    if let Some(wanted) = expected.get("policy") {
+        let policy = server.json(&["policy", "show", "crs-golden"]);
+        for (name, value) in wanted.as_object().unwrap() {
+            assert_eq!(&policy[name], value, "{name}");
         }
     }
+    let viewer = &expected["viewer"];
+    let key = (text(&viewer["access_key_id"]), text(&viewer["secret"]));
+    assert_eq!(server.api_as(Some(key), "GET", "/api/v1/backups", "").status, 200);
+    // And it goes on: a new backup, with a number of its own.
+    let redis = Redis::start(&[]);
+    redis.ask("SET now here");
+    let new = server.backup_of(&redis, "crs-new");
+    assert_eq!(new["state"], "available");
+    assert!(listed.iter().all(|backup| backup["number"] != new["number"]));
+}
+
+/// A link that an earlier version issued still opens, and gives what it stored.
+fn opens(server: &Server, expected: &Value, link: &str, backup: usize) -> Vec<u8> {
+    let reply = get(&url(server, expected, link), &[]);
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    let sha = text(&expected["backups"][backup]["parts"][0]["sha256"]);
+    assert_eq!(reply.header("etag"), format!("\"{sha}\""));
+    reply.body
+}
+
+fn opens_until_used_up(server: &Server, expected: &Value) {
+    let dump = server.data.join("fetched.rdb");
+    std::fs::write(&dump, opens(server, expected, "once", 1)).unwrap();
+    assert_eq!(Redis::load(&dump).digest(), text(&expected["redis_digest_of_second"]));
+    assert_eq!(get(&url(server, expected, "once"), &[]).status, 403, "it is used up");
+}
+
+fn url(server: &Server, expected: &Value, link: &str) -> String {
+    format!("http://127.0.0.1:{}{}", server.download, text(&expected[link]))
 }
 
 #[test]
@@ -91,8 +111,6 @@ fn what_a_newer_version_left_is_refused_and_left_alone() {
         let folder_of_test = tempfile::tempdir().unwrap();
         let data = folder_of_test.path().join("data");
         copy_folder(&folder(GOLDEN[0]).join("data"), &data);
-        std::fs::set_permissions(data.join("root.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
-            .unwrap();
         change(&data);
         let output = program()
             .args(["serve", "--api", "127.0.0.1:0", "--download", "127.0.0.1:0", "--intranet", "127.0.0.1:0"])

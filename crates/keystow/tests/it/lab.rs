@@ -162,14 +162,20 @@ impl Server {
 
     /// Starts on a copy of a data directory.
     pub(crate) fn start_on(original: &Path, settings: &[(&str, &str)]) -> Self {
-        use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         copy_folder(original, &data);
-        for name in ["root.key", "admin.key"] {
-            // Modes of others are lost on their way through version control.
-            std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
-        }
+        Self::launch(folder, data, settings)
+    }
+
+    /// The same, after its catalog was lost and made anew from its repository.
+    pub(crate) fn start_rebuilt_on(original: &Path, settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        copy_folder(original, &data);
+        std::fs::remove_file(data.join("catalog.db")).unwrap();
+        let rebuilt = program().args(["catalog", "rebuild", "--data-dir"]).arg(&data).output().unwrap();
+        assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
         Self::launch(folder, data, settings)
     }
 
@@ -301,14 +307,17 @@ impl Server {
 }
 
 /// Copies a folder with all that is in it.
+/// Copies a data directory. The modes of its secrets are lost on their way through version control.
 pub(crate) fn copy_folder(from: &Path, to: &Path) {
+    use std::os::unix::fs::PermissionsExt;
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             copy_folder(&entry.path(), &target);
         } else {
-            std::fs::copy(entry.path(), target).unwrap();
+            std::fs::copy(entry.path(), &target).unwrap();
+            std::fs::set_permissions(target, std::fs::Permissions::from_mode(0o600)).unwrap();
         }
     }
 }

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import json
-import logging
 import re
 import time
 import unittest
@@ -28,7 +27,6 @@ UNKNOWN = "11111111-2222-4333-8444-555555555555"
 @functools.cache
 def prepared():
     """The world with this vendor's instances, key and project; the key that is bound to the project."""
-    logging.getLogger("ucloud").disabled = True
     keystow, redis = world().keystow, world().redis
     zones = ["--region", REGION, "--zone", ZONE, "--replica-zone", REPLICA_ZONE]
     keystow.cli("project", "add", PROJECT, "--name", "ucloud shop")

@@ -84,6 +84,7 @@ def _build():
     """The world, or why there is none; tried once."""
     warnings.simplefilter("ignore", DeprecationWarning)
     logging.getLogger("aliyunsdkcore").setLevel(logging.CRITICAL)
+    logging.getLogger("ucloud").disabled = True
     lab = Lab()
     atexit.register(lab.close)
     try:

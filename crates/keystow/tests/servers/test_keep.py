@@ -123,6 +123,36 @@ class Keep(unittest.TestCase):
         with self.assertRaisesRegex(Exception, "ROOT_KEY_MISSING"):
             self.keystow.start()
 
+    def test_without_the_root_key_the_files_of_the_repository_are_taken_in_again(self):
+        backup = self.keystow.json("backup", "create", "crs-1", "--wait")
+        self.keystow.kill()
+        (self.keystow.data_dir / "root.key").unlink()
+        anew = self.lab.keystow()
+        anew.cli("instance", "add", self.redis.url, "--id", "crs-1")
+        backups = self.keystow.data_dir / "repository" / "accounts" / "default" / "instances" / "crs-1" / "backups"
+        imported, = anew.json("import", *backups.glob("*/*/0.rdb"), "--instance", "crs-1")
+        self.assertEqual(imported["backup"]["parts"][0]["sha256"], backup["parts"][0]["sha256"])
+        self.redis.call("FLUSHALL")
+        anew.cli("restore", imported["backup"]["id"], "--to", self.redis.url, "--yes")
+        self.assertEqual(self.redis.keys(), 2000)
+
+    def test_a_lost_node_is_set_up_anew_from_repository_and_root_key(self):
+        backup = self.keystow.json("backup", "create", "crs-1", "--wait")
+        self.keystow.cli("catalog", "copy")
+        self.keystow.kill()
+        lost, new = self.keystow.data_dir, self.lab.dir("host")
+        for name in ("repository", "root.key"):
+            (lost / name).rename(new / name)
+        self.keystow.data_dir = new
+        done = self.offline("catalog", "rebuild", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        # The first admin key was in no repository.
+        key = json.loads(self.offline("key", "recover", "--json").stdout)
+        self.assertEqual(json.loads((new / "admin.key").read_text()), key)
+        self.keystow.start()
+        self.assertEqual(self.fetched(backup), backup["parts"][0]["sha256"])
+        self.assertEqual(self.keystow.json("backup", "create", "crs-1", "--wait")["state"], "available")
+
     def test_a_folder_of_dumps_is_imported_and_again_is_not(self):
         folder = self.lab.dir("dumps")
         for number in range(3):

@@ -12,6 +12,7 @@ use keystow_engine::redis::throwaway;
 use keystow_engine::{Error, Kind, Result};
 
 use super::settings::settings;
+use crate::api::KeySecret;
 use crate::config::{CatalogPlace, Config};
 
 /// The catalog, in whichever database.
@@ -153,13 +154,9 @@ pub(in crate::cli) fn lock(data_dir: &Path) -> Result<File> {
     }
 }
 
-/// Writes the first admin key where the CLI on this host finds it.
+/// Writes an admin key where the CLI on this host finds it.
 pub(in crate::cli) fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result<()> {
-    let document = crate::api::KeySecret {
-        access_key_id: key.id.clone(),
-        secret: String::from_utf8_lossy(key.secret.expose()).into_owned(),
-    };
-    let text = serde_json::to_vec(&document)
+    let text = serde_json::to_vec(&key_secret(key))
         .map_err(|error| Error::internal("the admin key cannot be written", error))?;
     let path = data_dir.join("admin.key");
     // A catalog that was started anew has a new admin; the old key opens nothing.
@@ -168,5 +165,13 @@ pub(in crate::cli) fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result
             Err(Error::io(format!("cannot replace {}", path.display()), &error))
         }
         _ => keystow_engine::access::write_private(&path, &text),
+    }
+}
+
+/// A new key as it is shown, once.
+pub(in crate::cli) fn key_secret(key: &IssuedKey) -> KeySecret {
+    KeySecret {
+        access_key_id: key.id.clone(),
+        secret: String::from_utf8_lossy(key.secret.expose()).into_owned(),
     }
 }
