@@ -135,6 +135,7 @@ fn client(guard: &Guard) -> reqwest::Result<Client> {
         .no_proxy()
         .pool_max_idle_per_host(0)
         .http1_only()
+        .http1_title_case_headers()
         .dns_resolver(guard.clone())
         .build()
 }

@@ -146,10 +146,8 @@ async fn add(args: AddArgs, context: &Context) -> Result<(), Failure> {
         account: args.account,
     };
     let issued: IssuedWebhookRow = client.post(&["webhooks"], &new).await?;
-    output.value(&issued, |issued| {
-        let secret = if brought { String::new() } else { pairs([("secret", Some(issued.secret.clone()))]) };
-        format!("{}{secret}", describe(&issued.webhook))
-    })?;
+    let shown = (!brought).then(|| issued.secret.clone());
+    output.value(&issued, |issued| described(&issued.webhook, shown))?;
     if !brought {
         output.note("the secret is shown this once; it signs every notice");
     }
@@ -187,8 +185,13 @@ fn tabulate(rows: &[WebhookRow]) -> String {
 }
 
 fn describe(row: &WebhookRow) -> String {
+    described(row, None)
+}
+
+fn described(row: &WebhookRow, secret: Option<String>) -> String {
     pairs([
         ("webhook", Some(row.id.clone())),
+        ("secret", secret),
         ("state", Some(row.state.clone())),
         ("url", Some(row.url.clone())),
         ("events", Some(events(row))),

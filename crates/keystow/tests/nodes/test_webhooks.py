@@ -36,7 +36,7 @@ class Receiver(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((dict(self.headers), body))
+        self.server.got.append((self.headers, body))
         self.send_response(self.server.statuses.pop(0) if self.server.statuses else 204)
         self.send_header("Content-Length", "0")
         self.end_headers()
