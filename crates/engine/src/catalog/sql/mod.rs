@@ -20,6 +20,7 @@ mod links;
 mod nodes;
 mod nonces;
 mod notes;
+mod notices;
 mod outcomes;
 mod place;
 mod policies;
@@ -29,6 +30,7 @@ pub(super) mod schema;
 mod sealed;
 mod tally;
 mod vitals;
+mod webhooks;
 
 use std::time::Duration;
 
