@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Deed;
@@ -62,14 +63,15 @@ impl Engine {
         let started = Instant::now();
         let (mut bytes, mut broken, mut first) = (0, Vec::new(), None);
         let place = Shelf { parts: self.parts.clone(), attempt: attempt(&backup) };
-        if let Err(error) = self.scrub_manifest(&backup, &place).await {
+        if let Err(error) = until_cancelled(cancel, self.scrub_manifest(&backup, &place)).await {
             first = Some(only_corrupt(error)?);
         }
         let copies = self.copies_to_scrub(&backup).await?;
         let stored: u64 = backup.parts.iter().map(|part| part.sealed.stored_bytes).sum();
         let timing = (started, stored * (1 + copies.len() as u64));
         for part in &backup.parts {
-            let read = self.scrub_part(&place, &part.sealed, &mut bytes, timing, meter, cancel).await;
+            let read = self.scrub_part(&place, &part.sealed, &mut bytes, timing, meter, cancel);
+            let read = until_cancelled(cancel, read).await;
             if let Err(error) = read {
                 let error = only_corrupt(error)?;
                 broken.push(part.sealed.shard);
@@ -92,7 +94,7 @@ impl Engine {
             took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             broken,
             failure: first.as_ref().map(Failure::from),
-            before: before(&backup),
+            before: before(&backup, self.clock.now()),
         };
         self.catalog.record_outcome(&job.lease(), &Outcome::Scrub(outcome.clone())).await?;
         self.forget_parts(&backup);
@@ -135,9 +137,6 @@ impl Engine {
         }
         let (mut hash, mut at) = (Context::new(&SHA256), 0);
         loop {
-            if cancel.is_cancelled() {
-                return Err(Error::cancelled());
-            }
             let chunk = object.read_at(at, CHUNK_BYTES).await?;
             if chunk.is_empty() {
                 break;
@@ -168,11 +167,20 @@ impl Engine {
     }
 }
 
+/// A store that hangs holds up nobody who asks to stop.
+async fn until_cancelled(cancel: &CancellationToken, work: impl Future<Output = Result<()>>) -> Result<()> {
+    cancel.run_until_cancelled(work).await.unwrap_or_else(|| Err(Error::cancelled()))
+}
+
 /// What a backup is while it is whole; of a damaged one, what the scrub that found it so has noted.
-pub(super) fn before(backup: &Backup) -> Option<Whole> {
+pub(super) fn before(backup: &Backup, now: Timestamp) -> Option<Whole> {
     match backup.state {
-        BackupState::Damaged => backup.last_scrub.as_ref().and_then(|scrub| scrub.before.clone()),
-        state => Some(Whole { state, failure: backup.failure.clone() }),
+        BackupState::Damaged => {
+            let last = backup.last_scrub.as_ref()?;
+            let whole = last.before.clone()?;
+            Some(Whole { until: whole.until.or(Some(last.at)), ..whole })
+        }
+        state => Some(Whole { state, failure: backup.failure.clone(), until: Some(now) }),
     }
 }
 

@@ -6,6 +6,7 @@
 mod copies;
 mod layers;
 mod naming;
+mod notify;
 mod repository;
 mod settings;
 mod tls;
@@ -25,6 +26,7 @@ use serde::Deserialize;
 pub(crate) use copies::CopiesConfig;
 pub(crate) use layers::Layers;
 pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
+pub(crate) use notify::Notify;
 pub(crate) use repository::{Compression, Encryption, Repository, Verify};
 pub(crate) use tls::Tls;
 pub(crate) use values::{Cidr, Period, Size};
@@ -51,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) restore: Restore,
     pub(crate) drill: Drill,
     pub(crate) scrub: Scrub,
+    pub(crate) notify: Notify,
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
     /// By the operator's name for the network.
@@ -259,6 +262,7 @@ impl Config {
         self.repository.check(self.links.mode)?;
         self.copies.iter().try_for_each(|(name, copies)| copies.check(name))?;
         naming::check(self)?;
+        self.notify.check()?;
         if self.roles.is_empty() {
             return Err(invalid("roles names none, so this node would do nothing"));
         }

@@ -217,7 +217,7 @@ async fn a_repaired_backup_is_what_it_was(catalog: &Fixture) {
         catalog.claim(second).await.unwrap()
     };
     let scrub = work(JobKind::Scrub, 1).await;
-    let whole = Whole { state: BackupState::Available, failure: None };
+    let whole = Whole { state: BackupState::Available, failure: None, until: None };
     let broken = ScrubOutcome {
         at: at(1),
         ok: false,

@@ -14,7 +14,9 @@ mod links;
 mod nodes;
 mod nonces;
 mod policies;
+pub(super) mod tallies;
 mod vitals;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +45,9 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     copies::run(&open).await;
     audit::run(&open).await;
     access_log::run(&open).await;
+    tallies::run(&open).await;
     vitals::run(&open).await;
+    webhooks::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);
@@ -159,6 +163,7 @@ fn nothing() -> SealedBackup {
         parts: Vec::new(),
         server: None,
         failure: None,
+        small: None,
     }
 }
 

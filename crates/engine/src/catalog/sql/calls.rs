@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    IS_SHARED, Store, access_log, accounts, audit, backup_copies, backups, copies, debts, instances, jobs,
-    links, nodes, nonces, notes, outcomes, policies, sealed, vitals,
+    IS_SHARED, Store, access_log, accounts, audit, backup_copies, backup_list, backups, copies, debts,
+    instances, job_list, jobs, links, nodes, nonces, notes, outcomes, policies, promises, sealed, tally,
+    vitals,
 };
 use crate::catalog::{
     AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedCopy, SealedSecret,
@@ -18,8 +19,8 @@ use crate::model::{
     AuditFilter, AuditHead, Backup, BackupCopy, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt,
     Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter, JobKind,
     KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewCopy, NewJob, Node, Number, Outcome,
-    Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, ScrubOutcome, SeenNode,
-    ServerFacts,
+    Page, Part, Progress, Project, ProjectId, Promise, RememberedLink, RevocationScope, ScrubOutcome,
+    SeenNode, ServerFacts,
 };
 
 #[async_trait]
@@ -36,8 +37,8 @@ impl Catalog for Store {
         IS_SHARED
     }
 
-    async fn beat(&self, node: &Node, turns: &[String], now: Timestamp, hold: Duration) -> Result<()> {
-        nodes::beat(self, node, turns, now, hold).await
+    async fn beat(&self, node: &Node, now: Timestamp, hold: Duration) -> Result<()> {
+        nodes::beat(self, node, now, hold).await
     }
 
     async fn leave(&self, node: &str) -> Result<()> {
@@ -50,6 +51,10 @@ impl Catalog for Store {
 
     async fn take_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool> {
         nodes::take_turn(self, name, node, now, hold).await
+    }
+
+    async fn hold_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool> {
+        nodes::hold_turn(self, name, node, now, hold).await
     }
 
     async fn give_turn(&self, name: &str, node: &str) -> Result<()> {
@@ -146,11 +151,11 @@ impl Catalog for Store {
     }
 
     async fn backups(&self, account: &AccountId, filter: &BackupFilter) -> Result<Listed<Backup>> {
-        backups::list(self, account, filter).await
+        backup_list::list(self, account, filter).await
     }
 
     async fn available_bytes(&self, account: &AccountId, instance: &InstanceId) -> Result<u64> {
-        backups::available_bytes(self, account, instance).await
+        tally::available_bytes(self, account, instance).await
     }
 
     async fn part(&self, number: Number) -> Result<Option<(Backup, Part)>> {
@@ -159,6 +164,10 @@ impl Catalog for Store {
 
     async fn backup_by_id(&self, id: BackupId) -> Result<Option<Backup>> {
         backups::one(self, None, BackupRef::Id(id)).await
+    }
+
+    async fn settled_backup(&self, id: BackupId) -> Result<Option<Backup>> {
+        backups::settled(self, id).await
     }
 
     async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()> {
@@ -170,11 +179,11 @@ impl Catalog for Store {
     }
 
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
-        backups::expire(self, account, id, false, now).await
+        backups::expire(self, account, id, None, now).await
     }
 
-    async fn retire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
-        backups::expire(self, account, id, true, now).await
+    async fn retire_backup(&self, judged: &Backup, now: Timestamp) -> Result<Number> {
+        backups::expire(self, &judged.account, judged.id, Some(judged), now).await
     }
 
     async fn policy(&self, account: &AccountId, instance: &InstanceId) -> Result<Option<KeptPolicy>> {
@@ -281,7 +290,7 @@ impl Catalog for Store {
     }
 
     async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>> {
-        jobs::list(self, account, filter).await
+        job_list::list(self, account, filter).await
     }
 
     async fn request_copy(&self, new: &NewCopy, now: Timestamp) -> Result<Job> {
@@ -417,12 +426,16 @@ impl Catalog for Store {
         links::set_restriction(self, account, region, restriction).await
     }
 
-    async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool> {
-        links::reserve(self, link, bytes).await
+    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<bool> {
+        promises::reserve(self, promise, now, hold).await
     }
 
-    async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()> {
-        links::settle(self, link, reserved, sent).await
+    async fn hold_promises(&self, node: &str, now: Timestamp, hold: Duration) -> Result<()> {
+        promises::hold(self, node, now, hold).await
+    }
+
+    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()> {
+        promises::settle(self, promise, sent).await
     }
 
     async fn append_audit(&self, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead> {

@@ -121,8 +121,9 @@ async fn carry_part(
     let as_stored =
         SealedPart { size_bytes: part.stored_bytes, sha256: part.stored_sha256.clone(), ..part.clone() };
     let carried = tokio::task::spawn_blocking(move || {
-        let mut reader = PartReader::open(stored, &as_stored)?;
+        let mut reader = PartReader::open(stored, &as_stored, &cancel)?;
         let mut writer = vault.create(&key)?;
+        writer.stop_with(&cancel);
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut done = 0;
         loop {

@@ -69,7 +69,10 @@ impl Engine {
         room_for(&backup, &order.to, &*vault).await?;
         let number = self.catalog.begin_copy(&job.lease(), &order.to).await?;
         let to = Shelf { parts: self.parts.at(vault), attempt: attempt_of(&backup, number) };
-        let copied = self.copy_to(&backup, job, &order.to, &to, meter, cancel).await;
+        // A store that hangs holds up nobody who asks to stop.
+        let copied =
+            cancel.run_until_cancelled(self.copy_to(&backup, job, &order.to, &to, meter, cancel)).await;
+        let copied = copied.unwrap_or_else(|| Err(Error::cancelled()));
         if let Err(error) = copied {
             self.remove_failed_copy(&order.to, &to).await;
             return Err(error);

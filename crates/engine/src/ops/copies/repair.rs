@@ -97,7 +97,7 @@ impl Engine {
                 took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 broken: Vec::new(),
                 failure: None,
-                before: super::super::scrub::before(backup),
+                before: super::super::scrub::before(backup, self.clock.now()),
             };
             self.catalog.seal_repair(&job.lease(), number, &found, self.clock.now()).await?;
             Ok(found)

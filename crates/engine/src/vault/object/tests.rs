@@ -6,6 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::model::{AccountId, BackupId, Encoding, Secret};
@@ -103,6 +104,41 @@ async fn a_wrong_key_a_missing_bucket_and_a_dead_store_are_told_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_holds_up_nobody_who_asks_to_stop() {
+    // It takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("s3://b?endpoint=http://{}", silent.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Arc::new(vault(&url, "SKtestsecret", folder.path()));
+    let (cancel, mut writing) = (CancellationToken::new(), JoinSet::new());
+    let (told, mut begun) = tokio::sync::mpsc::channel(2);
+    for seals in [false, true] {
+        let (vault, cancel, told) = (vault.clone(), cancel.clone(), told.clone());
+        writing.spawn_blocking(move || {
+            let mut writer = vault.create(&part()).unwrap();
+            writer.stop_with(&cancel);
+            told.blocking_send(()).unwrap();
+            if seals {
+                writer.write(b"all of it").unwrap();
+                return writer.seal().unwrap_err().code;
+            }
+            loop {
+                // Until memory and spool are full.
+                if let Err(error) = writer.write(&vec![7; 1024 * 1024]) {
+                    return error.code;
+                }
+            }
+        });
+    }
+    for _ in 0..2 {
+        begun.recv().await.unwrap();
+    }
+    cancel.cancel();
+    let limit = Duration::from_secs(15);
+    assert_eq!(tokio::time::timeout(limit, writing.join_all()).await.unwrap(), ["CANCELLED"; 2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_changes_under_its_reader_is_an_error() {
     let store = Store::start().await;
     let vault = store.vault("SKtestsecret");
@@ -174,4 +210,51 @@ async fn keeps_the_contract_on_a_store_that_ignores_conditions() {
     let rclone = Rclone::start().await;
     let url = format!("s3://backups/some/prefix?endpoint=http://{}", rclone.address);
     contract::run(Arc::new(vault(&url, "SKtestsecret", rclone.folder.path()))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_others_is_listed_and_read() {
+    let store = Store::start().await;
+    let root = store.folder.path().join("backups");
+    for (name, bytes) in [
+        ("dumps/2.rdb", &b"second"[..]),
+        ("dumps/a/1.rdb", b"first"),
+        ("dumps/notes.txt", b"x"),
+        ("0.rdb", b"0"),
+    ] {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let open = |place: &str, secret: &str| {
+        let url = format!("s3://{place}?endpoint=http://{}", store.address);
+        let credentials =
+            Credentials::Keys { id: "AKtests".to_owned(), secret: Secret::new(secret), session_token: None };
+        Bucket::open(&url, credentials, ".rdb")
+    };
+    let bucket = open("backups/dumps/", "SKtestsecret").unwrap();
+    let files = bucket.files(".rdb").await.unwrap();
+    let shown: Vec<_> = files.iter().map(|file| (bucket.url_of(file), file.size_bytes)).collect();
+    let expected = [("s3://backups/dumps/2.rdb", 6), ("s3://backups/dumps/a/1.rdb", 5)];
+    assert_eq!(shown, expected.map(|(url, size)| (url.to_owned(), size)));
+    assert!(files.iter().all(|file| file.written_at.is_some()));
+    let reader = bucket.read("a/1.rdb").await.unwrap();
+    assert_eq!(reader.read_at(1, 100).await.unwrap(), "irst");
+
+    let one = open("backups/dumps/a/1.rdb", "SKtestsecret").unwrap().files(".rdb").await.unwrap();
+    assert_eq!((one.len(), one[0].name.as_str()), (1, "1.rdb"));
+    let whole = open("backups", "SKtestsecret").unwrap().files(".rdb").await.unwrap();
+    assert_eq!(
+        whole.iter().map(|file| &file.name).collect::<Vec<_>>(),
+        ["0.rdb", "dumps/2.rdb", "dumps/a/1.rdb"]
+    );
+    assert_eq!(bucket.read("absent").await.err().unwrap().code, "BUCKET_FILE_MISSING");
+    assert_eq!(open("backups", "wrong").unwrap().files(".rdb").await.unwrap_err().code, "BUCKET_DENIED");
+    assert_eq!(
+        open("absent", "SKtestsecret").unwrap().files(".rdb").await.unwrap_err().code,
+        "BUCKET_MISSING"
+    );
+    for wrong in ["", "b/../c"] {
+        assert_eq!(open(wrong, "SKtestsecret").err().unwrap().code, "INVALID_VALUE", "{wrong}");
+    }
 }
