@@ -142,7 +142,8 @@ impl Principal {
         }
     }
 
-    /// The part of the catalog that the caller may see, if its role has the right.
+    /// The part of the catalog that the caller may see, if its role has the right. What an admin does reaches beyond
+    /// every project: no caller that is bound to one may do it.
     pub fn with(&self, right: Right) -> Result<Scope> {
         if self.role.allows(right) {
             return Ok(Scope { account: self.account.clone(), project: self.project.clone() });
@@ -152,6 +153,13 @@ impl Principal {
     }
 
     /// As [`Principal::with`], in another account if the key is an admin's.
+        if let (Right::Administer, Some(project)) = (right, self.project.as_ref())
+            && self.role.allows(right)
+        {
+            let message = format!("the key is bound to project {project}, and this reaches beyond it");
+            return Err(Error::new(Kind::Denied, "PROJECT_DENIED", message)
+                .hint("use an admin key that is not bound to a project"));
+        }
     pub fn with_in(&self, right: Right, account: Option<&AccountId>) -> Result<Scope> {
         let own = self.with(right)?;
         match account {

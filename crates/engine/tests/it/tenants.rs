@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use keystow_engine::access::Principal;
-use keystow_engine::model::{BackupFilter, BackupRef, InstanceFilter, JobFilter, Page, Role, Secret};
+use keystow_engine::model::{
+    AuditFilter, BackupFilter, BackupRef, InstanceFilter, JobFilter, Page, ProjectId, Role, Secret,
+};
 use keystow_engine::ops::{BackupOrder, LinkOrder, NewInstance, NewKey};
 
 use crate::fake::{primary, small_snapshot, with_length};
@@ -114,6 +116,24 @@ async fn a_key_bound_to_a_project_sees_its_project_only() {
     let new =
         NewInstance { login: login(&url), project: Some("shop".parse().unwrap()), ..NewInstance::default() };
     assert_eq!(code(engine.add_instance(&who, new).await), "PROJECT_DENIED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_admin_is_bound_to_a_project() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let web: ProjectId = "web".parse().unwrap();
+    engine.add_project(&world.admin, web.clone(), None, None).await.unwrap();
+    let bound = || NewKey { role: Some(Role::Admin), project: Some(web.clone()), ..NewKey::default() };
+    assert_eq!(code(engine.create_key(&world.admin, bound()).await), "INVALID_VALUE");
+    // One that is bound all the same, as an earlier version allowed it, does not go round its project.
+    let who = world.admin.in_project(&web).unwrap();
+    assert_eq!(code(engine.create_key(&who, NewKey::default()).await), "PROJECT_DENIED");
+    assert_eq!(code(engine.keys(&who, None).await), "PROJECT_DENIED");
+    assert_eq!(code(engine.audit(&who, &AuditFilter::default()).await.map(|_| ())), "PROJECT_DENIED");
+    let other = Some("default".parse().unwrap());
+    assert!(engine.projects(&who, other.as_ref()).await.is_ok(), "its own account is not another");
+    assert_eq!(code(engine.projects(&who, Some(&"rival".parse().unwrap())).await), "PROJECT_DENIED");
 }
 
 async fn stranger(world: &World, role: Role) -> Principal {
