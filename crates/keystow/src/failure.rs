@@ -109,19 +109,8 @@ impl std::error::Error for Failure {}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let exit = exit_of_code(error.code).unwrap_or(match error.kind {
-            Kind::Invalid => Exit::Usage,
-            Kind::Unauthenticated | Kind::Denied => Exit::Auth,
-            Kind::NotFound => Exit::NotFound,
-            Kind::Conflict => Exit::Conflict,
-            Kind::Corrupt => Exit::Integrity,
-            Kind::Unreachable => Exit::Unreachable,
-            Kind::NoSpace => Exit::NoSpace,
-            Kind::Cancelled => Exit::Interrupted,
-            Kind::Internal => Exit::Failure,
-        });
         Self {
-            exit,
+            exit: exit_of_code(error.code).unwrap_or_else(|| exit_of_kind(error.kind)),
             code: error.code.to_owned(),
             message: error.message.into_owned(),
             cause: error.cause,
@@ -155,18 +144,55 @@ impl From<FailureNote> for Failure {
     }
 }
 
+fn exit_of_kind(kind: Kind) -> Exit {
+    match kind {
+        Kind::Invalid => Exit::Usage,
+        Kind::Unauthenticated | Kind::Denied => Exit::Auth,
+        Kind::NotFound => Exit::NotFound,
+        Kind::Conflict => Exit::Conflict,
+        Kind::Corrupt => Exit::Integrity,
+        Kind::Unreachable => Exit::Unreachable,
+        Kind::NoSpace => Exit::NoSpace,
+        Kind::Cancelled => Exit::Interrupted,
+        Kind::Internal => Exit::Failure,
+    }
+}
+
 /// The exit code of a stable code, where that says more than the HTTP status it came with.
 fn exit_of_code(code: &str) -> Option<Exit> {
     Some(match code {
-        "SOURCE_AUTH" | "SOURCE_DENIED" | "TARGET_AUTH" | "TARGET_DENIED" | "BAD_CREDENTIALS"
-        | "ROLE_DENIED" | "PROJECT_DENIED" | "ADDRESS_DENIED" => Exit::Auth,
-        "INSTANCE_GONE" | "INSTANCE_NOT_FOUND" | "BACKUP_NOT_FOUND" | "POLICY_NOT_FOUND" | "NOT_FOUND"
-        | "REPOSITORY_EMPTY" => Exit::NotFound,
+        "SOURCE_AUTH"
+        | "SOURCE_DENIED"
+        | "TARGET_AUTH"
+        | "TARGET_DENIED"
+        | "BAD_CREDENTIALS"
+        | "BAD_TOKEN"
+        | "SESSION_OVER"
+        | "NO_CREDENTIALS"
+        | "ROLE_DENIED"
+        | "PROJECT_DENIED"
+        | "ADDRESS_DENIED"
+        | "REPOSITORY_DENIED"
+        | "SOURCE_CONFIG_DENIED"
+        | "FUNCTIONS_DENIED" => Exit::Auth,
+        "INSTANCE_GONE"
+        | "INSTANCE_NOT_FOUND"
+        | "BACKUP_NOT_FOUND"
+        | "POLICY_NOT_FOUND"
+        | "NOT_FOUND"
+        | "REPOSITORY_EMPTY"
+        | "REPOSITORY_MISSING"
+        | "SENTINEL_UNKNOWN_SERVICE" => Exit::NotFound,
         "QUARANTINED"
         | "SNAPSHOT_CORRUPT"
         | "TRANSFER_MISMATCH"
+        | "READBACK_FAILED"
         | "OBJECT_DAMAGED"
+        | "OBJECT_CHANGED"
         | "OBJECT_TOO_LARGE"
+        | "REPOSITORY_DAMAGED"
+        | "KEYS_DAMAGED"
+        | "IDENTITY_DAMAGED"
         | "MANIFEST_DAMAGED"
         | "EVENT_DAMAGED"
         | "SECRET_UNREADABLE"
@@ -184,7 +210,15 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "SOURCE_SILENT"
         | "SOURCE_LOADING"
         | "SOURCE_BUSY"
+        | "SOURCE_REPLICA_STALE"
+        | "SENTINEL_NO_PRIMARY"
+        | "SHARD_UNREACHABLE"
+        | "CLUSTER_UNREACHABLE"
         | "TRANSFER_TRUNCATED"
+        | "IMPORT_CUT"
+        | "REPOSITORY_UNREACHABLE"
+        | "CATALOG_UNREACHABLE"
+        | "NOT_READY"
         | "TARGET_UNREACHABLE"
         | "TARGET_LOST"
         | "TARGET_SILENT"
@@ -192,7 +226,7 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "DRILL_INTERRUPTED"
         | "RESTORE_CLUSTER_DOWN"
         | "RESTORE_NOT_FOLLOWED" => Exit::Unreachable,
-        "DISK_FULL" | "SPACE_GUARD" | "TARGET_FULL" => Exit::NoSpace,
+        "DISK_FULL" | "SPACE_GUARD" | "REPOSITORY_FULL" | "TARGET_FULL" => Exit::NoSpace,
         "NOT_INITIALISED" => Exit::NotInitialised,
         "RESTORE_INCOMPLETE" | "RESTORE_HALF_DONE" => Exit::Partial,
         "RESTORE_PORT" | "RESTORE_STRANGER" => Exit::Failure,
@@ -319,6 +353,60 @@ mod tests {
         assert_eq!(Failure::from(note("CANCELLED")).exit, Exit::Failure);
         assert_eq!(Failure::from(note("QUARANTINED")).exit, Exit::Integrity);
         assert_eq!(Failure::from(note("SOURCE_CLOSED")).exit, Exit::Unreachable);
+    }
+
+    /// Codes whose exit code says more than their kind, or less.
+    const OTHERWISE: &[(&str, Option<Exit>)] = &[
+        ("NOT_INITIALISED", Some(Exit::NotInitialised)),
+        ("RESTORE_HALF_DONE", Some(Exit::Partial)),
+        ("RESTORE_STRANGER", Some(Exit::Failure)),
+        // Of several kinds.
+        ("CATALOG_FAILED", None),
+    ];
+
+    /// The kinds and codes of the errors that a Rust source makes.
+    fn errors_of(text: &str) -> Vec<(Kind, String)> {
+        let kinds = [
+            ("Unauthenticated", Kind::Unauthenticated),
+            ("Denied", Kind::Denied),
+            ("NotFound", Kind::NotFound),
+            ("Corrupt", Kind::Corrupt),
+            ("Unreachable", Kind::Unreachable),
+            ("NoSpace", Kind::NoSpace),
+        ];
+        let pieces = text.split("Kind::").skip(1).filter_map(|piece| {
+            let (name, rest) = piece.split_once(',')?;
+            let (code, _) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
+            let kind = kinds.iter().find(|(known, _)| *known == name)?.1;
+            Some((kind, code.to_owned()))
+        });
+        pieces.collect()
+    }
+
+    #[test]
+    fn every_error_of_the_engine_ends_alike_however_it_comes() {
+        let mut folders = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../engine/src").into()];
+        let mut found = Vec::new();
+        while let Some(folder) = folders.pop() {
+            let folder: std::path::PathBuf = folder;
+            for entry in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                if entry.is_dir() {
+                    folders.push(entry);
+                } else {
+                    found.extend(errors_of(&std::fs::read_to_string(entry).unwrap()));
+                }
+            }
+        }
+        assert!(found.len() > 60, "{}", found.len());
+        for (kind, code) in found {
+            let other = OTHERWISE.iter().find(|(other, _)| *other == code);
+            let expected = other.map_or(Some(exit_of_kind(kind)), |(_, exit)| *exit);
+            assert_eq!(
+                exit_of_code(&code),
+                expected,
+                "{kind:?} {code}: a line in exit_of_code, or in OTHERWISE"
+            );
+        }
     }
 
     #[test]
