@@ -194,14 +194,25 @@ async fn a_key_signs_in_with_its_own_secret_only() {
         ..NewKey::default()
     };
     let key = engine.create_key(&world.admin, made).await.unwrap();
-    engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap();
+    let session = async |secret: &[u8], token: &[u8]| {
+        engine.sign_in_with_session(&key.id, secret, Some(token), None).await
+    };
+    session(key.secret.expose(), b"token").await.unwrap();
+    assert_eq!(code(session(key.secret.expose(), b"another").await), "BAD_CREDENTIALS");
+    let without = engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap_err();
+    assert_eq!(without.code, "BAD_CREDENTIALS");
+    assert!(without.message.contains("session token"), "whoever has the secret is told what is missing");
+    let permanent = engine.create_key(&world.admin, NewKey::default()).await.unwrap();
+    let extra =
+        engine.sign_in_with_session(&permanent.id, permanent.secret.expose(), Some(b"token"), None).await;
+    assert_eq!(code(extra), "BAD_CREDENTIALS");
     for (id, secret) in [(&*key.id, "wrong"), (&*key.id, ""), ("nobody", "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE")]
     {
         assert_eq!(code(engine.sign_in(id, secret.as_bytes(), None).await), "BAD_CREDENTIALS");
     }
     let rotated = engine.rotate_key(&world.admin, &key.id, None).await.unwrap();
     assert_eq!(code(engine.sign_in(&key.id, key.secret.expose(), None).await), "BAD_CREDENTIALS");
-    engine.sign_in(&key.id, rotated.secret.expose(), None).await.unwrap();
+    session(rotated.secret.expose(), b"token").await.unwrap();
     let token = engine
         .sign_in_by(&key.id, None, |_, token| Ok::<_, keystow_engine::Error>(token.cloned()))
         .await
