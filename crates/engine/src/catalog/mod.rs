@@ -116,6 +116,8 @@ pub trait Catalog: Send + Sync {
     async fn part(&self, number: Number) -> Result<Option<(Backup, Part)>>;
     /// Every backup of every account, for a check of the repository against the catalog.
     async fn backup_by_id(&self, id: BackupId) -> Result<Option<Backup>>;
+    /// The same, after all writes that are under way: for whoever was not told how one of them ended.
+    async fn settled_backup(&self, id: BackupId) -> Result<Option<Backup>>;
     /// Keeps a backup whatever retention says, or no longer.
     async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()>;
     /// Sets when retention may remove a backup; `None` = never by itself.
@@ -124,8 +126,8 @@ pub trait Catalog: Send + Sync {
     /// is active or protected, or a restore or a drill of it is queued or running.
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number>;
     /// As [`Catalog::expire_backup`], for a backup that nobody named: `CONFLICT` also if it is its instance's last good
-    /// one.
-    async fn retire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number>;
+    /// one, or has another expiry than when it was judged.
+    async fn retire_backup(&self, judged: &Backup, now: Timestamp) -> Result<Number>;
 
     // Policies
     /// The policy of an instance.

@@ -163,7 +163,9 @@ fn judge(
             let age = rules.age_of_others();
             // A damaged one is given the time to be found whole again, whatever its age.
             let found = backup.last_scrub.as_ref().filter(|scrub| !scrub.ok && state == BackupState::Damaged);
-            let is_old = age.after(found.map_or(backup.created_at, |scrub| scrub.at)) <= now;
+            let since =
+                found.map(|scrub| scrub.before.as_ref().and_then(|whole| whole.until).unwrap_or(scrub.at));
+            let is_old = age.after(since.unwrap_or(backup.created_at)) <= now;
             let replaced = last_good.is_some_and(|good| good > backup.created_at);
             match state {
                 BackupState::Failed if is_old => go(format!("failed, older than {age}")),

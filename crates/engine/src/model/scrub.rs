@@ -35,4 +35,7 @@ pub struct Whole {
     /// Why it is not available.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// When it was first found broken; absent where an earlier version found it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }

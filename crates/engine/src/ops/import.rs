@@ -79,7 +79,8 @@ impl Engine {
         }
         let _turn = self.imports.acquire().await.map_err(|error| Error::internal("no imports", error))?;
         let backup = self.new_row(&instance, order).await?;
-        self.guard_space(&backup).await?;
+        let size = order.files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size_bytes));
+        self.guard_space(&backup, size).await?;
         let attempt = AttemptKey {
             account: instance.account.clone(),
             instance: instance.id.clone(),
@@ -115,7 +116,9 @@ impl Engine {
             let read = listed.rows.len() as u64;
             let same = listed.rows.into_iter().find(|backup| {
                 let parts = backup.parts.iter().map(|part| &part.sealed.sha256);
-                backup.state.keeps_objects() && parts.eq(files.iter().map(|file| &file.sha256))
+                // One that is damaged may be what the import is to make good.
+                let is_whole = backup.state.keeps_objects() && backup.state != BackupState::Damaged;
+                is_whole && parts.eq(files.iter().map(|file| &file.sha256))
             });
             filter.page.offset += read;
             if same.is_some() || read < PAGE {

@@ -227,7 +227,8 @@ impl Engine {
         backup: &mut Backup,
         rebuilt: &mut Rebuilt,
     ) -> Result<()> {
-        let whole = Whole { state: backup.state, failure: backup.failure.clone() };
+        let whole =
+            Whole { state: backup.state, failure: backup.failure.clone(), until: Some(self.clock.now()) };
         for part in &backup.parts {
             let object = ObjectKey::Part(key.clone(), part.sealed.shard, part.sealed.encoding);
             let (wanted, path) = (part.sealed.stored_bytes, format!("{}/{}", object.folder(), object.name()));

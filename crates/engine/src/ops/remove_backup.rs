@@ -44,7 +44,7 @@ impl Engine {
         let deed = Deed::new(Right::Operate, "backup.retire", "backup", backup.id).of(Some(&backup.account));
         self.audited_as_service(deed, async {
             let now = self.clock.now();
-            self.catalog.retire_backup(&backup.account, backup.id, now).await?;
+            self.catalog.retire_backup(backup, now).await?;
             self.end_links(backup, now).await
         })
         .await

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Deed;
@@ -83,7 +84,7 @@ impl Engine {
             took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
             broken,
             failure: first.as_ref().map(Failure::from),
-            before: before(&backup),
+            before: before(&backup, self.clock.now()),
         };
         self.catalog.record_outcome(&job.lease(), &Outcome::Scrub(outcome.clone())).await?;
         for part in &backup.parts {
@@ -162,10 +163,14 @@ impl Engine {
 }
 
 /// What a backup is while it is whole; of a damaged one, what the scrub that found it so has noted.
-fn before(backup: &Backup) -> Option<Whole> {
+fn before(backup: &Backup, now: Timestamp) -> Option<Whole> {
     match backup.state {
-        BackupState::Damaged => backup.last_scrub.as_ref().and_then(|scrub| scrub.before.clone()),
-        state => Some(Whole { state, failure: backup.failure.clone() }),
+        BackupState::Damaged => {
+            let last = backup.last_scrub.as_ref()?;
+            let whole = last.before.clone()?;
+            Some(Whole { until: whole.until.or(Some(last.at)), ..whole })
+        }
+        state => Some(Whole { state, failure: backup.failure.clone(), until: Some(now) }),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::error::Result;
 use crate::model::{Backup, BackupState, JobState};
-use crate::vault::StoredAttempt;
+use crate::vault::{BackupKey, StoredAttempt};
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -35,6 +35,9 @@ impl Engine {
             };
             if !self.is_wanted(&backup, &stored, alone).await? {
                 swept.attempts += self.sweep_away(&stored).await;
+                if backup.state == BackupState::Expired {
+                    self.sweep_events_away(&stored).await;
+                }
             }
         }
         Ok(swept)
@@ -54,6 +57,15 @@ impl Engine {
                 tracing::warn!(backup = %stored.key.backup, %error, "cannot remove what is of no use");
                 0
             }
+        }
+    }
+
+    /// Removes the events of a backup whose own removal has failed.
+    async fn sweep_events_away(&self, stored: &StoredAttempt) {
+        let (account, instance) = (stored.key.account.clone(), stored.key.instance.clone());
+        let backup = BackupKey { account, instance, backup: stored.key.backup };
+        if let Err(error) = self.vault.remove_events(&backup).await {
+            tracing::warn!(backup = %stored.key.backup, %error, "cannot remove what is of no use");
         }
     }
 

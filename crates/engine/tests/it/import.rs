@@ -68,6 +68,20 @@ async fn a_file_becomes_a_backup_of_its_own_time_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_backup_does_not_stand_for_the_same_bytes() {
+    let (_server, world, bytes) = world_with_file().await;
+    let first = import(&world, vec![file("dump.rdb", &bytes)], &bytes, bytes.len()).await.unwrap();
+    let part = world.files().into_iter().find(|file| file.ends_with("/0.rdb")).unwrap();
+    std::fs::write(world.repository().join(part), &bytes[1..]).unwrap();
+    world.engine.request_scrub(&world.admin, BackupRef::Id(first.backup.id)).await.unwrap();
+    world.work_off().await;
+    assert_eq!(world.row(&first.backup).await.state, BackupState::Damaged);
+    let again = import(&world, vec![file("dump.rdb", &bytes)], &bytes, bytes.len()).await.unwrap();
+    assert!(again.is_new);
+    assert_eq!(world.bytes(&again.backup).await, bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn shards_become_one_set() {
     let (_server, world, bytes) = world_with_file().await;
     let (_other, _, second) = world_with_file().await;

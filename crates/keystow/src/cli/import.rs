@@ -144,7 +144,7 @@ async fn import(
     .map_err(|error| Failure::new(Exit::Failure, "INTERNAL", "the reader stopped").because(error))??;
     let same = known.iter().find(|backup| {
         let parts = backup.parts.iter().map(|part| &part.sha256);
-        matches!(backup.state.as_str(), "available" | "partial" | "quarantined" | "damaged")
+        matches!(backup.state.as_str(), "available" | "partial" | "quarantined")
             && parts.eq(files.iter().map(|file| &file.facts.sha256))
     });
     if let Some(backup) = same {

@@ -100,7 +100,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let (stop, tracker) = (CancellationToken::new(), TaskTracker::new());
     greet(&config, admin.as_ref());
     serve(&engine, listeners, limits(&config), rules(&config), config.metrics.open, &tracker, &stop);
-    work(&config, &engine, catalog.is_shared(), &tracker, &stop);
+    work(&config, &engine, &tracker, &stop);
     tracker.spawn(keep_copies(engine.clone(), stop.clone()));
     tracker.spawn(write_access_log(engine.clone(), config.log.access_keep.0, stop.clone()));
     say("ready");
@@ -127,13 +127,7 @@ fn host_name() -> String {
 }
 
 /// Starts what nobody asks for: what the node's roles say, and the word to the other nodes that it is there.
-fn work(
-    config: &Config,
-    engine: &Arc<Engine>,
-    is_shared: bool,
-    tracker: &TaskTracker,
-    stop: &CancellationToken,
-) {
+fn work(config: &Config, engine: &Arc<Engine>, tracker: &TaskTracker, stop: &CancellationToken) {
     let node = Node {
         id: engine.node_id().to_owned(),
         host: host_name(),
@@ -153,9 +147,7 @@ fn work(
             tracker.spawn(run_worker(engine.clone(), settings, stop.clone()));
         }
         tracker.spawn(collect_debts(engine.clone(), stop.clone()));
-        if is_shared {
-            tracker.spawn(keep_swept(engine.clone(), stop.clone()));
-        }
+        tracker.spawn(keep_swept(engine.clone(), stop.clone()));
     }
     if config.has_role(NodeRole::Scheduler) {
         tracker.spawn(run_scheduler(engine.clone(), stop.clone()));

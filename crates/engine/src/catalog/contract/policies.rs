@@ -227,8 +227,11 @@ async fn the_last_good_backup_does_not_retire(catalog: &Fixture) {
     let older = catalog.available(acme(), "crs-1", 10, 1).await;
     let newer = catalog.available(acme(), "crs-1", 20, 1).await;
     catalog.available(acme(), "crs-2", 30, 1).await;
-    catalog.retire_backup(&acme(), newer.id, at(40)).await.unwrap();
-    assert!(is_conflict(&catalog.retire_backup(&acme(), older.id, at(41)).await.unwrap_err()));
+    catalog.set_expiry(&acme(), newer.id, Some(at(900))).await.unwrap();
+    assert!(is_conflict(&catalog.retire_backup(&newer, at(39)).await.unwrap_err()), "judged before that");
+    let newer = catalog.settled_backup(newer.id).await.unwrap().unwrap();
+    catalog.retire_backup(&newer, at(40)).await.unwrap();
+    assert!(is_conflict(&catalog.retire_backup(&older, at(41)).await.unwrap_err()));
     catalog.expire_backup(&acme(), older.id, at(42)).await.unwrap();
 }
 
@@ -246,7 +249,7 @@ async fn expiries_are_found(catalog: &Fixture) {
 
 async fn a_scrub_decides_whether_a_backup_is_damaged(catalog: &Fixture) {
     let backup = catalog.available(acme(), "crs-1", 10, 1).await;
-    let whole = Whole { state: BackupState::Available, failure: None };
+    let whole = Whole { state: BackupState::Available, failure: None, until: None };
     let failure = Failure { code: "OBJECT_DAMAGED".to_owned(), message: "bad".to_owned(), hint: None };
     let outcome = |ok: bool| ScrubOutcome {
         at: at(20),

@@ -139,6 +139,17 @@ pub(super) async fn one(
     Ok(found.into_iter().find(|backup| account.is_none_or(|account| backup.account == *account)))
 }
 
+/// A backup as it is when every write that is under way has ended.
+pub(super) async fn settled(catalog: &Store, id: BackupId) -> Result<Option<Backup>> {
+    let mut tx = catalog.write().await?;
+    let row = sqlx::query("SELECT * FROM backup WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    row.as_ref().map(rows::backup).transpose()
+}
+
 /// `b` is the backup of that id or number, or the one that has the part of that number.
 fn named(query: &mut QueryBuilder<Db>, which: BackupRef) {
     match which {
@@ -322,27 +333,32 @@ pub(super) async fn set_expiry(
     id: BackupId,
     at: Option<Timestamp>,
 ) -> Result<()> {
+    // Alone, so that what is about to remove it sees this first, or this sees that it is gone.
+    let mut tx = catalog.write().await?;
     let done = sqlx::query(
         "UPDATE backup SET expires_at = $3 WHERE account = $1 AND id = $2 AND state <> 'expired'",
     )
     .bind(account.as_str())
     .bind(id.to_string())
     .bind(at.map(micros))
-    .execute(&catalog.writer)
+    .execute(&mut *tx)
     .await
     .map_err(|error| failed(&error))?;
+    tx.commit().await.map_err(|error| failed(&error))?;
     if done.rows_affected() == 0 { Err(not_found("backup", id)) } else { Ok(()) }
 }
 
 pub(super) async fn protect(catalog: &Store, account: &AccountId, id: BackupId, protect: bool) -> Result<()> {
+    let mut tx = catalog.write().await?;
     let done =
         sqlx::query("UPDATE backup SET protected = $3 WHERE account = $1 AND id = $2 AND state <> 'expired'")
             .bind(account.as_str())
             .bind(id.to_string())
             .bind(i64::from(protect))
-            .execute(&catalog.writer)
+            .execute(&mut *tx)
             .await
             .map_err(|error| failed(&error))?;
+    tx.commit().await.map_err(|error| failed(&error))?;
     if done.rows_affected() == 0 { Err(not_found("backup", id)) } else { Ok(()) }
 }
 
@@ -380,13 +396,14 @@ async fn refuse_last(tx: &mut sqlx::Transaction<'_, Db>, backup: &Backup) -> Res
     Ok(())
 }
 
-/// Marks a backup expired; the job that removes its objects is written in the same transaction. `by_itself`: nobody
-/// named it, so that the last good one stays.
+/// Marks a backup expired; the job that removes its objects is written in the same transaction. `judged`: nobody named
+/// it, and this is what it was when a rule let it go; it stays if its expiry was changed since, or if it is the last
+/// good one.
 pub(super) async fn expire(
     catalog: &Store,
     account: &AccountId,
     id: BackupId,
-    by_itself: bool,
+    judged: Option<&Backup>,
     now: Timestamp,
 ) -> Result<Number> {
     let mut tx = catalog.write().await?;
@@ -407,7 +424,10 @@ pub(super) async fn expire(
             .hint(format!("release it first: keystow backup protect {id} --release")));
     }
     refuse_in_use(&mut tx, id).await?;
-    if by_itself {
+    if let Some(judged) = judged {
+        if backup.expires_at != judged.expires_at {
+            return Err(conflict(format!("the expiry of the backup {id} was changed meanwhile")));
+        }
         refuse_last(&mut tx, &backup).await?;
     }
     sqlx::query("UPDATE backup SET state = 'expired' WHERE id = $1")

@@ -158,6 +158,10 @@ impl Catalog for Store {
         backups::one(self, None, BackupRef::Id(id)).await
     }
 
+    async fn settled_backup(&self, id: BackupId) -> Result<Option<Backup>> {
+        backups::settled(self, id).await
+    }
+
     async fn protect_backup(&self, account: &AccountId, id: BackupId, protect: bool) -> Result<()> {
         backups::protect(self, account, id, protect).await
     }
@@ -167,11 +171,11 @@ impl Catalog for Store {
     }
 
     async fn expire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
-        backups::expire(self, account, id, false, now).await
+        backups::expire(self, account, id, None, now).await
     }
 
-    async fn retire_backup(&self, account: &AccountId, id: BackupId, now: Timestamp) -> Result<Number> {
-        backups::expire(self, account, id, true, now).await
+    async fn retire_backup(&self, judged: &Backup, now: Timestamp) -> Result<Number> {
+        backups::expire(self, &judged.account, judged.id, Some(judged), now).await
     }
 
     async fn policy(&self, account: &AccountId, instance: &InstanceId) -> Result<Option<KeptPolicy>> {

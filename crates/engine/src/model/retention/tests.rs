@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{AccountId, Method};
+use crate::model::{AccountId, Method, ScrubOutcome, Whole};
 
 const NOW: &str = "2026-11-20T12:00:00Z";
 
@@ -143,6 +143,26 @@ fn what_is_not_good_goes_when_it_is_old_and_there_is_a_good_one_since() {
         30,
         "for 30 days without an age"
     );
+}
+
+#[test]
+fn a_damaged_backup_is_given_time_from_when_it_was_first_found() {
+    let rules = Retention { within: Span::days(7), ..Retention::default() };
+    let days_ago = |days: i64| now() - jiff::SignedDuration::from_hours(24 * days);
+    let mut all = days(20);
+    for (place, until) in [(15, Some(days_ago(8))), (16, Some(days_ago(6))), (17, None)] {
+        all[place].state = BackupState::Damaged;
+        all[place].last_scrub = Some(ScrubOutcome {
+            at: days_ago(1),
+            ok: false,
+            bytes: 1,
+            took_ms: 1,
+            broken: vec![0],
+            failure: None,
+            before: Some(Whole { state: BackupState::Available, failure: None, until }),
+        });
+    }
+    assert_eq!(kept(&all, &rules), [0, 1, 2, 3, 4, 5, 6, 16, 17], "however often it was looked at since");
 }
 
 #[test]

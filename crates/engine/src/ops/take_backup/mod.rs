@@ -45,7 +45,7 @@ impl Engine {
             backup: job.backup,
             attempt: job.attempt,
         };
-        self.guard_space(&backup).await?;
+        self.guard_space(&backup, 0).await?;
         let sealed = match self.capture_set(instance, &attempt, meter, cancel).await {
             Ok(set) => self.commit(&backup, job, &attempt, &set, cancel).await,
             Err(error) => Err(error),
@@ -67,7 +67,7 @@ impl Engine {
 
     /// Whether the row names the attempt after all, as when only the answer to the last write was lost.
     pub(super) async fn is_named(&self, attempt: &AttemptKey) -> Result<bool> {
-        let row = self.catalog.backup_by_id(attempt.backup).await?;
+        let row = self.catalog.settled_backup(attempt.backup).await?;
         Ok(row.is_some_and(|row| row.state.keeps_objects() && row.attempt == attempt.attempt))
     }
 

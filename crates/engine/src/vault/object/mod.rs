@@ -41,6 +41,10 @@ use writer::StoreWriter;
 const SMALL: Patience = Patience { timeout: Duration::from_secs(20), retries: 4 };
 /// How patient uploads are: a part of 8 MiB may take two minutes, seven tries.
 const BULK: Patience = Patience { timeout: Duration::from_mins(2), retries: 6 };
+/// Most bytes that are sent in one piece, in the time of a small call.
+const ONE_PIECE: usize = 1 << 20;
+/// Bytes of a piece of what is longer, as a large catalog's copy is.
+const PIECE: usize = 8 << 20;
 /// Longest life of a presigned URL; the stores allow no more.
 const LONGEST_PRESIGNED: Duration = Duration::from_hours(7 * 24);
 /// Requests for pieces at once, in the whole process.
@@ -248,9 +252,13 @@ impl Vault for ObjectVault {
             return Err(exists(&path));
         }
         let if_not_exists = inner.small.info().capability().write_with_if_not_exists;
-        let options = WriteOptions { if_not_exists, ..WriteOptions::default() };
+        let (store, options) = if bytes.len() <= ONE_PIECE {
+            (&inner.small, WriteOptions { if_not_exists, ..WriteOptions::default() })
+        } else {
+            (&inner.bulk, WriteOptions { chunk: Some(PIECE), ..WriteOptions::default() })
+        };
         inner.breaker.admit()?;
-        let written = inner.small.write_options(&path, bytes.clone(), options).await;
+        let written = store.write_options(&path, bytes.clone(), options).await;
         // Read back: this may be what makes a backup one, and an answer may have been lost on a try before the last.
         let stored = inner.get(&path, bytes.len() as u64).await;
         match (written, stored) {

@@ -92,7 +92,7 @@ impl Place {
             match name {
                 "endpoint" => place.endpoint = Some(endpoint(&value)?),
                 "region" => place.region = Some(value.into_owned()),
-                "addressing" if value == "virtual" || value == "path" => {
+                "addressing" if protocol == Protocol::S3 && ["virtual", "path"].contains(&&*value) => {
                     place.virtual_host = value == "virtual";
                 }
                 _ => {
@@ -145,6 +145,11 @@ impl Place {
 
     /// A client without layers.
     pub(super) fn client(&self, credentials: &Credentials) -> Result<Operator> {
+        let token = matches!(credentials, Credentials::Keys { session_token: Some(_), .. });
+        if token && self.protocol == Protocol::Obs {
+            return Err(invalid("temporary keys cannot be used with obs://")
+                .hint("the same bucket as s3://…?endpoint=https://obs.REGION.myhuaweicloud.com takes them"));
+        }
         let built = match self.protocol {
             Protocol::S3 => Operator::new(self.s3(credentials)),
             Protocol::Oss => Operator::new(self.oss(credentials)),
