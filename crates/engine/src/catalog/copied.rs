@@ -145,6 +145,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("log_head", "of the two logs"),
     ("node", "of processes that run"),
     ("turn", "of captures that were under way"),
+    ("promise", "of downloads that were under way"),
     ("backup_tally", "counted by the database"),
 ];
 

@@ -26,6 +26,7 @@ mod nodes;
 mod part_reader;
 mod parts;
 mod policies;
+mod promises;
 mod prune;
 mod read_back;
 mod rebuild;
@@ -72,10 +73,12 @@ use jiff::Timestamp;
 use keyring::{KeyRing, Node};
 use knowledge::Knowledge;
 use parts::Parts;
+use promises::Promises;
 use turns::Turns;
 
 pub use access_log::DeliveryNote;
 pub use capture::ImportFile;
+pub(crate) use capture::TURN_LOST;
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;
@@ -87,6 +90,7 @@ pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
 pub use policies::{ComingBackup, PolicyChange, RetentionChange, no_policy};
+pub use promises::Promised;
 pub use prune::Pruned;
 pub use read_back::Verify;
 pub use rebuild::{CopyOf, Rebuilt, begin_rebuild, refuse_unfinished_rebuild};
@@ -118,6 +122,7 @@ pub struct Engine {
     tally: Tally,
     /// How many downloads may be under way, and how fast.
     gates: Gates,
+    promises: Arc<Promises>,
     ring: Arc<KeyRing>,
     /// The bytes of parts, whatever is stored.
     parts: Parts,
@@ -240,6 +245,7 @@ impl Engine {
             audit_chain: AuditChain::new(&root.derive("audit/1"), &replaced),
             journal: Arc::new(Journal::new(clock.clone())),
             gates: Gates::new(settings.client),
+            promises: Arc::default(),
             tally: Tally::default(),
             programs: Arc::new(Programs::new(settings.drill.folder.clone(), settings.drill.search.clone())),
             settings,

@@ -14,6 +14,7 @@ mod discovery;
 mod drill;
 mod encoded;
 mod faults;
+mod fuzz_corpus;
 mod harm;
 mod import;
 mod links;

@@ -73,6 +73,7 @@ pub(super) const CHANGES: &[Change] = &[
     (9, "keys and copies", include_str!("../migrations/postgres/0009_keys_and_copies.sql")),
     (10, "nodes, turns and tallies", include_str!("../migrations/postgres/0010_nodes_turns_and_tallies.sql")),
     (11, "backups by start", include_str!("../migrations/postgres/0011_backups_by_start.sql")),
+    (15, "promises", include_str!("../migrations/postgres/0015_promises.sql")),
 ];
 
 /// How long a call waits for a connection: long enough for a restart of the server, short enough for a client.

@@ -21,6 +21,7 @@ mod notes;
 mod outcomes;
 mod place;
 mod policies;
+mod promises;
 pub(super) mod rows;
 pub(super) mod schema;
 mod sealed;

@@ -325,7 +325,6 @@ pub(super) fn link(row: &impl Columns) -> Result<RememberedLink> {
             deliveries: deliveries.try_into().map_err(|error| damaged("deliveries", error))?,
             size_bytes: unsigned(row, "size_bytes")?,
             sent_bytes: unsigned(row, "sent_bytes")?,
-            reserved_bytes: unsigned(row, "reserved_bytes")?,
         }),
     };
     Ok(RememberedLink {

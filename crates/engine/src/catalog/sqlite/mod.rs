@@ -62,6 +62,7 @@ pub(super) const CHANGES: &[Change] = &[
     (9, "keys and copies", include_str!("../migrations/sqlite/0009_keys_and_copies.sql")),
     (10, "nodes, turns and tallies", include_str!("../migrations/sqlite/0010_nodes_turns_and_tallies.sql")),
     (11, "backups by start", include_str!("../migrations/sqlite/0011_backups_by_start.sql")),
+    (15, "promises", include_str!("../migrations/sqlite/0015_promises.sql")),
 ];
 
 impl SqliteCatalog {

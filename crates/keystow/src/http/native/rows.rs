@@ -45,6 +45,8 @@ fn part(part: &Part) -> PartRow {
         shard: sealed.shard,
         size_bytes: sealed.size_bytes,
         sha256: sealed.sha256.clone(),
+        encoding: text(&sealed.encoding),
+        stored_bytes: sealed.stored_bytes,
         keys: report.keys,
         databases: report.databases.clone(),
         types: report
@@ -105,6 +107,7 @@ pub(super) fn backup(backup: &Backup) -> BackupRow {
         protected: backup.protected,
         server: backup.server.as_ref().map(|facts| format!("{} {}", engine_name(facts), facts.version)),
         size_bytes: backup.size_bytes(),
+        stored_bytes: backup.parts.iter().map(|part| part.sealed.stored_bytes).sum(),
         keys: backup.parts.iter().map(|part| part.sealed.report.keys).sum(),
         failure: backup.failure.as_ref().map(failure),
         origin: backup.origin.as_ref().map(origin),
