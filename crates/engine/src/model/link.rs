@@ -148,10 +148,28 @@ impl DeliveryBudget {
     }
 
     /// Whether a transfer of `bytes` may start now, beside those to which `promised` bytes are promised.
-    pub fn admits(&self, bytes: u64, promised: u64) -> bool {
-        !self.is_used_up()
-            && self.sent_bytes.saturating_add(promised).saturating_add(bytes) <= self.allowance()
+    pub fn admits(&self, bytes: u64, promised: u64) -> Admission {
+        let fits = |promised: u64| {
+            !self.is_used_up()
+                && self.sent_bytes.saturating_add(promised).saturating_add(bytes) <= self.allowance()
+        };
+        match (fits(promised), fits(0)) {
+            (true, _) => Admission::Now,
+            (false, true) => Admission::Later,
+            (false, false) => Admission::Never,
+        }
     }
+}
+
+/// Whether a transfer of a counted link may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Now,
+    /// Not beside the transfers under way, but after them, if they break.
+    Later,
+    /// Its bytes were sent already.
+    Never,
 }
 
 /// All links that are ended by "all links issued before now".
@@ -195,14 +213,16 @@ mod tests {
 
     #[test]
     fn a_probe_or_a_resumed_range_does_not_burn_a_single_use_link() {
-        assert!(once(1000, 1).admits(1000, 0));
-        assert!(once(1000, 600).admits(400, 0));
+        assert_eq!(once(1000, 1).admits(1000, 0), Admission::Now);
+        assert_eq!(once(1000, 600).admits(400, 0), Admission::Now);
     }
 
     #[test]
     fn a_second_delivery_is_refused_even_while_the_first_runs() {
-        assert!(!once(1000, 0).admits(1000, 1000));
-        assert!(!once(1000, 1000).admits(1, 0));
-        assert!(!once(10, 0).admits(10, 10));
+        assert_eq!(once(1000, 0).admits(1000, 1000), Admission::Later);
+        assert_eq!(once(1000, 400).admits(600, 600), Admission::Later);
+        assert_eq!(once(1000, 1000).admits(1, 0), Admission::Never);
+        assert_eq!(once(1000, 600).admits(1000, 600), Admission::Never);
+        assert_eq!(once(10, 0).admits(10, 10), Admission::Later);
     }
 }
