@@ -117,9 +117,14 @@ pub struct DeliveryBudget {
     pub deliveries: u32,
     /// Bytes that one delivery has.
     pub size_bytes: u64,
-    /// Bytes sent so far.
+    /// Bytes sent so far, without those that were forgiven.
     pub sent_bytes: u64,
+    /// Bytes sent and not counted, as their connections broke.
+    pub forgiven_bytes: u64,
 }
+
+/// Most bytes that one broken connection is forgiven: what a socket's send buffer holds by Linux's usual limits.
+const MOST_FORGIVEN: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a counted link that a node promises to a transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +150,14 @@ impl DeliveryBudget {
     /// Whether every delivery was made.
     pub fn is_used_up(&self) -> bool {
         self.sent_bytes >= u64::from(self.deliveries).saturating_mul(self.size_bytes)
+    }
+
+    /// How many of the last bytes before a connection broke are not counted, if `doubtful` of them may never have
+    /// arrived: in all at most half of every delivery, so that no two whole ones are made of one.
+    pub fn forgives(&self, doubtful: u64) -> u64 {
+        let half = self.size_bytes / 2;
+        let left = u64::from(self.deliveries).saturating_mul(half).saturating_sub(self.forgiven_bytes);
+        doubtful.min(MOST_FORGIVEN).min(half).min(left)
     }
 
     /// Whether a transfer of `bytes` may start now, beside those to which `promised` bytes are promised.
@@ -208,7 +221,16 @@ mod tests {
     use super::*;
 
     fn once(size_bytes: u64, sent_bytes: u64) -> DeliveryBudget {
-        DeliveryBudget { deliveries: 1, size_bytes, sent_bytes }
+        DeliveryBudget { deliveries: 1, size_bytes, sent_bytes, forgiven_bytes: 0 }
+    }
+
+    #[test]
+    fn a_broken_connection_is_forgiven_its_buffer_but_never_more_than_half_of_a_delivery() {
+        assert_eq!(once(1000, 0).forgives(300), 300);
+        assert_eq!(once(1000, 0).forgives(1000), 500);
+        assert_eq!(DeliveryBudget { forgiven_bytes: 400, ..once(1000, 0) }.forgives(1000), 100);
+        assert_eq!(DeliveryBudget { forgiven_bytes: 500, ..once(1000, 0) }.forgives(1000), 0);
+        assert_eq!(once(1 << 40, 0).forgives(u64::MAX), MOST_FORGIVEN);
     }
 
     #[test]

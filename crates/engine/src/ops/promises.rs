@@ -54,9 +54,10 @@ impl Engine {
         }
     }
 
-    /// Turns a promise into what was really sent. It may be said again where the answer is not known.
-    pub async fn settle_delivery(&self, promised: &Promised, sent: u64) -> Result<()> {
-        self.catalog.settle_delivery(&promised.id, sent).await
+    /// Turns a promise into what was really sent, the last `doubtful` bytes of it into a connection that broke. It may be
+    /// said again where the answer is not known.
+    pub async fn settle_delivery(&self, promised: &Promised, sent: u64, doubtful: u64) -> Result<()> {
+        self.catalog.settle_delivery(&promised.id, sent, doubtful).await
     }
 
     /// Holds what this node has promised, if there is something.

@@ -34,7 +34,7 @@ impl fmt::Display for Origin {
 }
 
 /// Variables that belong to the client.
-const CLIENT_VARIABLES: [&str; 4] = [
+const CLIENT_VARIABLES: [&str; 5] = [
     "KEYSTOW_SERVER",
     "KEYSTOW_ACCESS_KEY_ID",
     "KEYSTOW_ACCESS_KEY_SECRET",

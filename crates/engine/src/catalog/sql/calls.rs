@@ -376,8 +376,8 @@ impl Catalog for Store {
         promises::hold(self, node, now, hold).await
     }
 
-    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()> {
-        promises::settle(self, promise, sent).await
+    async fn settle_delivery(&self, promise: &str, sent: u64, doubtful: u64) -> Result<()> {
+        promises::settle(self, promise, sent, doubtful).await
     }
 
     async fn append_audit(&self, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead> {

@@ -75,7 +75,7 @@ pub(super) async fn hold(catalog: &Store, node: &str, now: Timestamp, hold: Dura
     Ok(())
 }
 
-pub(super) async fn settle(catalog: &Store, promise: &str, sent: u64) -> Result<()> {
+pub(super) async fn settle(catalog: &Store, promise: &str, sent: u64, doubtful: u64) -> Result<()> {
     let mut tx = catalog.write().await?;
     let link: Option<String> = sqlx::query_scalar("DELETE FROM promise WHERE id = $1 RETURNING link")
         .bind(promise)
@@ -84,9 +84,19 @@ pub(super) async fn settle(catalog: &Store, promise: &str, sent: u64) -> Result<
         .map_err(|error| failed(&error))?;
     // The answer to the first word may have been lost.
     let Some(link) = link else { return Ok(()) };
-    sqlx::query("UPDATE link SET sent_bytes = sent_bytes + $2 WHERE id = $1")
+    let row = sqlx::query("SELECT * FROM link WHERE id = $1")
+        .bind(&link)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    let budget = row.as_ref().map(rows::link).transpose()?.and_then(|link| link.budget);
+    let forgiven = budget.map_or(0, |budget| budget.forgives(doubtful.min(sent)));
+    let words =
+        "UPDATE link SET sent_bytes = sent_bytes + $2, forgiven_bytes = forgiven_bytes + $3 WHERE id = $1";
+    sqlx::query(words)
         .bind(link)
-        .bind(rows::signed(sent))
+        .bind(rows::signed(sent - forgiven))
+        .bind(rows::signed(forgiven))
         .execute(&mut *tx)
         .await
         .map_err(|error| failed(&error))?;

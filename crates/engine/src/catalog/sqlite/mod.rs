@@ -63,6 +63,7 @@ pub(super) const CHANGES: &[Change] = &[
     (10, "nodes, turns and tallies", include_str!("../migrations/sqlite/0010_nodes_turns_and_tallies.sql")),
     (11, "backups by start", include_str!("../migrations/sqlite/0011_backups_by_start.sql")),
     (15, "promises", include_str!("../migrations/sqlite/0015_promises.sql")),
+    (16, "forgiven", include_str!("../migrations/sqlite/0016_forgiven.sql")),
 ];
 
 impl SqliteCatalog {
@@ -309,7 +310,7 @@ mod tests {
                 .await
                 .unwrap();
             // Of a link that counts nothing and is not revoked.
-            let empty = ["revoked_at", "deliveries", "sent_bytes", "reserved_bytes"];
+            let empty = ["revoked_at", "deliveries", "sent_bytes", "reserved_bytes", "forgiven_bytes"];
             let left_out =
                 |column: &str| name == "link" && (empty.contains(&column) || column.starts_with("used_"));
             for column in columns.iter().filter(|column| !left_out(column)) {
