@@ -16,6 +16,7 @@ mod problem;
 mod repository;
 mod restore;
 mod status;
+mod webhook;
 
 pub(crate) use access::{
     AccountRow, KeyRotation, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow,
@@ -45,3 +46,7 @@ pub(crate) use restore::{
     RestoreStarted, TargetRow,
 };
 pub(crate) use status::{FindingRow, Status};
+pub(crate) use webhook::{
+    IssuedWebhookRow, NewWebhookRequest, WebhookChangeRequest, WebhookDeliveryList, WebhookDeliveryRow,
+    WebhookRow, WebhookTestRow,
+};
