@@ -110,7 +110,7 @@ impl History {
                 self.catalog.seal_backup(&lease, &sealed, at(second)).await
             }
             (JobKind::Scrub, _) => {
-                let before = Whole { state: BackupState::Partial, failure: None };
+                let before = Whole { state: BackupState::Partial, failure: None, until: None };
                 let found = ScrubOutcome {
                     at: at(second),
                     ok: outcome > 3,
