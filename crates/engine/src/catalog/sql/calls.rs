@@ -12,7 +12,7 @@ use super::{
 use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
 use crate::error::Result;
 use crate::model::{
-    AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
+    AccessFilter, AccessKey, AccessRecord, Account, AccountId, Admission, AuditChain, AuditEntry, AuditFacts,
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Fire,
     FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter, KeptPolicy, Lease,
     LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Node, Number, Outcome, Page, Part, Progress,
@@ -368,7 +368,7 @@ impl Catalog for Store {
         links::set_restriction(self, account, region, restriction).await
     }
 
-    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<bool> {
+    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<Admission> {
         promises::reserve(self, promise, now, hold).await
     }
 
@@ -376,8 +376,8 @@ impl Catalog for Store {
         promises::hold(self, node, now, hold).await
     }
 
-    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()> {
-        promises::settle(self, promise, sent).await
+    async fn settle_delivery(&self, promise: &str, sent: u64, doubtful: u64) -> Result<()> {
+        promises::settle(self, promise, sent, doubtful).await
     }
 
     async fn append_audit(&self, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead> {
