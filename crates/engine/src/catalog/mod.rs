@@ -18,7 +18,7 @@ use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
+    AccessFilter, AccessKey, AccessRecord, Account, AccountId, Admission, AuditChain, AuditEntry, AuditFacts,
     AuditFilter, AuditHead, Backup, BackupCopy, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
     CatalogVitals, Debt, Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job,
     JobFilter, JobKind, KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, Method, NewBackup, NewCopy,
@@ -289,12 +289,12 @@ pub trait Catalog: WebhookCatalog {
         region: &str,
         restriction: &LinkRestriction,
     ) -> Result<()>;
-    /// Promises bytes of a counted link to a transfer, for so long from `now`. `false` = its budget does not allow them.
-    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<bool>;
+    /// Promises bytes of a counted link to a transfer, for so long from `now`, if its budget allows them.
+    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<Admission>;
     /// Holds all promises of a node for so long from `now`.
     async fn hold_promises(&self, node: &str, now: Timestamp, hold: Duration) -> Result<()>;
     /// Turns a promise into what was really sent: once, however often it is said.
-    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()>;
+    async fn settle_delivery(&self, promise: &str, sent: u64, doubtful: u64) -> Result<()>;
 
     // Audit log and access log
     /// Adds an entry to the audit log, behind all others, whoever else adds one; says where that log now ends.

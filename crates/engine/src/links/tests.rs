@@ -66,6 +66,18 @@ fn a_link_to_a_copy_names_its_repository_under_the_signature() {
 }
 
 #[test]
+fn a_link_that_was_made_long_is_not_remembered() {
+    let signer = signer();
+    let (path, query) = issue(&claims(Spelling::Native));
+    let long = format!("{query}&x={}", "y".repeat(2048));
+    for query in [&query, &long] {
+        assert!(signer.read(&path, query, at(START)).is_ok());
+    }
+    assert!(signer.good.get(&path, &query).is_some());
+    assert!(signer.good.get(&path, &long).is_none());
+}
+
+#[test]
 fn a_link_is_good_to_the_end_of_its_last_second() {
     let (path, query) = issue(&claims(Spelling::Native));
     assert!(signer().read(&path, &query, at(START + 3600)).is_ok());

@@ -44,8 +44,8 @@ pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{
-    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Promise, RememberedLink, RevocationScope,
-    Throughput,
+    Admission, DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Promise, RememberedLink,
+    RevocationScope, Throughput,
 };
 pub use node::{Node, NodeRole, SeenNode};
 pub use place::Place;

@@ -223,6 +223,7 @@ impl Engine {
                 deliveries,
                 size_bytes: part.sealed.size_bytes,
                 sent_bytes: 0,
+                forgiven_bytes: 0,
             }),
             throughput: order.throughput,
             usage: LinkUsage::default(),

@@ -1,5 +1,8 @@
 //! The native API's wire types: what the server writes and the CLI reads. No behaviour.
 
+/// Header of the session token of temporary credentials.
+pub(crate) const SESSION_TOKEN_HEADER: &str = "x-keystow-session-token";
+
 mod access;
 mod audit;
 mod backup;

@@ -4,7 +4,7 @@ use super::*;
 use crate::catalog::{AttemptOutcome, SealedCopy};
 use crate::model::{
     BackupCopy, BackupFilter, CopyOrder, CopyState, Failure, InstanceId, JobKind, JobState, KeptPolicy,
-    NewCopy, NewJob, Order, Policy, ScrubOutcome, Whole,
+    NewCopy, NewJob, NoticeKind, Order, Page, Policy, ScrubOutcome, Whole,
 };
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
@@ -94,6 +94,7 @@ async fn a_copy_goes_from_asked_for_to_available(catalog: &Fixture) {
 
 async fn what_failed_is_due_again_later_and_what_was_stopped_is_not(catalog: &Fixture) {
     let names = ["far".to_owned(), "other".to_owned()];
+    catalog.add_webhook(&super::webhooks::webhook(acme(), "wh", &[]), 9).await.unwrap();
     let backup = catalog.available(acme(), "crs-1", 0, 1).await;
     for (second, wait) in [(10, 60), (100, 300), (500, 900), (2000, 3600)] {
         catalog.request_copy(&far(&backup), at(second)).await.unwrap();
@@ -114,6 +115,9 @@ async fn what_failed_is_due_again_later_and_what_was_stopped_is_not(catalog: &Fi
     assert!(catalog.due_copies(&names, at(2001), 9).await.unwrap().is_empty());
     catalog.hasten_copies("far", at(2001)).await.unwrap();
     assert_eq!(catalog.due_copies(&names, at(2001), 9).await.unwrap().len(), 1, "it answers again");
+    let told = catalog.webhook_deliveries(&acme(), "wh", Page::default()).await.unwrap().rows;
+    let told: Vec<_> = told.iter().map(|told| (told.notice.kind, told.notice.at)).collect();
+    assert_eq!(told, [(NoticeKind::CopyFailed, at(10))], "told once");
     // Handed back, it waits for another worker; stopped, it waits for nobody.
     catalog.request_copy(&far(&backup), at(6000)).await.unwrap();
     let job = catalog.claim(6000).await.unwrap();

@@ -77,6 +77,7 @@ pub(super) const CHANGES: &[Change] = &[
     (13, "webhooks", include_str!("../migrations/postgres/0013_webhooks.sql")),
     (14, "copies of backups", include_str!("../migrations/postgres/0014_copies_of_backups.sql")),
     (15, "promises", include_str!("../migrations/postgres/0015_promises.sql")),
+    (16, "forgiven", include_str!("../migrations/postgres/0016_forgiven.sql")),
 ];
 
 /// How long a call waits for a connection: long enough for a restart of the server, short enough for a client.

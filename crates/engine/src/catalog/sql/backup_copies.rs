@@ -162,16 +162,16 @@ async fn hasten_in(tx: &mut Transaction<'_, Db>, repository: &str, now: Timestam
 }
 
 /// An attempt at a copy has made none. What failed is tried again 1, 5, 15 and then every 60 minutes later; what somebody
-/// stopped is not.
+/// stopped is not. `true` = it had failed before already.
 pub(super) async fn give_up(
     tx: &mut Transaction<'_, Db>,
     job: &Job,
     outcome: &AttemptOutcome,
     failure: Option<&Failure>,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<bool> {
     if job.kind != JobKind::Copy {
-        return Ok(());
+        return Ok(false);
     }
     let (state, is_failure) = match outcome {
         AttemptOutcome::HandedBack => (CopyState::Queued, 0_i64),
@@ -181,10 +181,11 @@ pub(super) async fn give_up(
     let stopped =
         || Failure { code: "CANCELLED".to_owned(), message: "stopped on request".to_owned(), hint: None };
     let failure = failure.cloned().or_else(|| matches!(outcome, AttemptOutcome::Cancelled).then(stopped));
-    sqlx::query(
+    let failures: Option<i64> = sqlx::query_scalar(
         "UPDATE backup_copy SET state = $3, failure = COALESCE($4, failure), failures = failures + $5, \
          retry_at = CASE WHEN $5 = 0 THEN NULL ELSE $6 + CASE failures WHEN 0 THEN 60000000 \
-         WHEN 1 THEN 300000000 WHEN 2 THEN 900000000 ELSE 3600000000 END END WHERE backup = $1 AND job = $2",
+         WHEN 1 THEN 300000000 WHEN 2 THEN 900000000 ELSE 3600000000 END END \
+         WHERE backup = $1 AND job = $2 RETURNING failures",
     )
     .bind(job.backup.to_string())
     .bind(rows::signed(job.number))
@@ -192,10 +193,10 @@ pub(super) async fn give_up(
     .bind(failure.as_ref().map(rows::to_json).transpose()?)
     .bind(is_failure)
     .bind(micros(now))
-    .execute(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await
     .map_err(|error| failed(&error))?;
-    Ok(())
+    Ok(failures.is_some_and(|failures| failures > 1))
 }
 
 /// The copies of a backup, by repository.

@@ -15,7 +15,7 @@ use crate::catalog::{
 };
 use crate::error::Result;
 use crate::model::{
-    AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
+    AccessFilter, AccessKey, AccessRecord, Account, AccountId, Admission, AuditChain, AuditEntry, AuditFacts,
     AuditFilter, AuditHead, Backup, BackupCopy, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt,
     Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter, JobKind,
     KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewCopy, NewJob, Node, Number, Outcome,
@@ -426,7 +426,7 @@ impl Catalog for Store {
         links::set_restriction(self, account, region, restriction).await
     }
 
-    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<bool> {
+    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<Admission> {
         promises::reserve(self, promise, now, hold).await
     }
 
@@ -434,8 +434,8 @@ impl Catalog for Store {
         promises::hold(self, node, now, hold).await
     }
 
-    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()> {
-        promises::settle(self, promise, sent).await
+    async fn settle_delivery(&self, promise: &str, sent: u64, doubtful: u64) -> Result<()> {
+        promises::settle(self, promise, sent, doubtful).await
     }
 
     async fn append_audit(&self, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead> {

@@ -67,13 +67,13 @@ pub(super) async fn fail(
         AttemptOutcome::HandedBack => ("queued", None, BackupState::Queued),
     };
     let job = end(&mut tx, lease, state, failure, now).await?;
-    backup_copies::give_up(&mut tx, &job, outcome, failure, now).await?;
+    let mut again = backup_copies::give_up(&mut tx, &job, outcome, failure, now).await?;
     if job.kind == JobKind::TakeBackup {
         let ended = (backup == BackupState::Failed).then_some(now);
         set_backup(&mut tx, &job, backup, failure, ended).await?;
     }
     if let AttemptOutcome::Failed(why) = outcome {
-        let again = job.kind == JobKind::TakeBackup && policies::learn(&mut tx, &job, false, now).await?;
+        again |= job.kind == JobKind::TakeBackup && policies::learn(&mut tx, &job, false, now).await?;
         notices::failed_job(&mut tx, &job, why, again, now).await?;
     }
     tx.commit().await.map_err(|error| failed(&error))

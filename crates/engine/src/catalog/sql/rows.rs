@@ -362,6 +362,7 @@ pub(super) fn link(row: &impl Columns) -> Result<RememberedLink> {
             deliveries: deliveries.try_into().map_err(|error| damaged("deliveries", error))?,
             size_bytes: unsigned(row, "size_bytes")?,
             sent_bytes: unsigned(row, "sent_bytes")?,
+            forgiven_bytes: unsigned(row, "forgiven_bytes")?,
         }),
     };
     Ok(RememberedLink {

@@ -66,6 +66,7 @@ pub(super) const CHANGES: &[Change] = &[
     (13, "webhooks", include_str!("../migrations/sqlite/0013_webhooks.sql")),
     (14, "copies of backups", include_str!("../migrations/sqlite/0014_copies_of_backups.sql")),
     (15, "promises", include_str!("../migrations/sqlite/0015_promises.sql")),
+    (16, "forgiven", include_str!("../migrations/sqlite/0016_forgiven.sql")),
 ];
 
 impl SqliteCatalog {
@@ -338,7 +339,7 @@ mod tests {
                 .await
                 .unwrap();
             // Of a link that counts nothing and is not revoked.
-            let empty = ["revoked_at", "deliveries", "sent_bytes", "reserved_bytes"];
+            let empty = ["revoked_at", "deliveries", "sent_bytes", "reserved_bytes", "forgiven_bytes"];
             let left_out =
                 |column: &str| name == "link" && (empty.contains(&column) || column.starts_with("used_"));
             for column in columns.iter().filter(|column| !left_out(column)) {
