@@ -3,6 +3,10 @@
 /// A step after which a crash must do no harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrashPoint {
+    /// A policy is due, and nobody has written anything.
+    PolicyDue,
+    /// A fire is written down, with its backup and its job.
+    PolicyFired,
     /// A worker has a job, and has done nothing for it.
     JobClaimed,
     /// A source was found and has let us in.
@@ -35,7 +39,9 @@ pub enum CrashPoint {
 
 impl CrashPoint {
     /// Every step, in order.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
+        Self::PolicyDue,
+        Self::PolicyFired,
         Self::JobClaimed,
         Self::SourceConnected,
         Self::BytesArriving,
@@ -55,6 +61,8 @@ impl CrashPoint {
     /// The word for it, as `CRASH_AT` has it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::PolicyDue => "policy-due",
+            Self::PolicyFired => "policy-fired",
             Self::JobClaimed => "job-claimed",
             Self::SourceConnected => "source-connected",
             Self::BytesArriving => "bytes-arriving",

@@ -9,6 +9,7 @@ mod copied;
 mod postgres;
 mod sealed;
 mod sqlite;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -21,18 +22,19 @@ use crate::model::{
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
     CatalogVitals, Debt, Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job,
     JobFilter, KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Node,
-    Number, Outcome, Page, Part, Progress, Project, ProjectId, RememberedLink, RevocationScope, SealedPart,
-    SeenNode, ServerFacts,
+    Number, Outcome, Page, Part, Progress, Project, ProjectId, Promise, RememberedLink, RevocationScope,
+    SealedPart, SeenNode, ServerFacts,
 };
 
 pub use copied::{CopiedRow, CopiedRows};
 pub use postgres::{PostgresCatalog, PostgresOptions};
 pub use sealed::{SealedColumn, SealedSecret};
 pub use sqlite::SqliteCatalog;
+pub use webhooks::WebhookCatalog;
 
 /// The facts. The worker's calls name a lease; with a lost one they fail with `LEASE_LOST` and change nothing.
 #[async_trait]
-pub trait Catalog: Send + Sync {
+pub trait Catalog: WebhookCatalog {
     // Setting up
     /// A named fact about the catalog itself.
     async fn note(&self, name: &str) -> Result<Option<String>>;
@@ -43,14 +45,16 @@ pub trait Catalog: Send + Sync {
     fn is_shared(&self) -> bool;
 
     // Nodes
-    /// Says that a node is there, and holds it and these turns of its for so long from `now`.
-    async fn beat(&self, node: &Node, turns: &[String], now: Timestamp, hold: Duration) -> Result<()>;
+    /// Says that a node is there, and holds it for so long from `now`.
+    async fn beat(&self, node: &Node, now: Timestamp, hold: Duration) -> Result<()>;
     /// A node goes; its turns are free.
     async fn leave(&self, node: &str) -> Result<()>;
     /// Every node that was seen in the last day, by host.
     async fn nodes(&self, now: Timestamp) -> Result<Vec<SeenNode>>;
     /// Takes the turn of that name for a node. `false` = another node has it. A node that has it already holds it longer.
     async fn take_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool>;
+    /// Holds a turn longer. `false` = the node has lost it: another has it, or had it meanwhile.
+    async fn hold_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool>;
     /// Gives up a turn; one that another node has by now stays there.
     async fn give_turn(&self, name: &str, node: &str) -> Result<()>;
 
@@ -253,10 +257,12 @@ pub trait Catalog: Send + Sync {
         region: &str,
         restriction: &LinkRestriction,
     ) -> Result<()>;
-    /// Promises bytes of a limited link to a transfer. `false` = its budget does not allow them.
-    async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool>;
-    /// Turns a promise into what was really sent.
-    async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()>;
+    /// Promises bytes of a counted link to a transfer, for so long from `now`. `false` = its budget does not allow them.
+    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<bool>;
+    /// Holds all promises of a node for so long from `now`.
+    async fn hold_promises(&self, node: &str, now: Timestamp, hold: Duration) -> Result<()>;
+    /// Turns a promise into what was really sent: once, however often it is said.
+    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()>;
 
     // Audit log and access log
     /// Adds an entry to the audit log, behind all others, whoever else adds one; says where that log now ends.
@@ -294,6 +300,8 @@ pub struct SealedBackup {
     pub server: Option<ServerFacts>,
     /// Why it is quarantined or partial.
     pub failure: Option<Failure>,
+    /// Why it looks too small beside those before it, if it does.
+    pub small: Option<Failure>,
 }
 
 /// How an attempt that sealed nothing ended.

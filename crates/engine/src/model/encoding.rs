@@ -1,5 +1,7 @@
 //! How a part's bytes are stored: as they are, compressed, encrypted, or both.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// What is done to a part's bytes on their way into the repository: first compressed, then encrypted.
@@ -46,6 +48,17 @@ impl Encoding {
             (None, Some(Encryption::Age)) => ".age",
             (Some(Compression::Zstd), Some(Encryption::Age)) => ".zst.age",
         }
+    }
+}
+
+impl fmt::Display for Encoding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match (self.compression, self.encryption) {
+            (None, None) => "plain",
+            (Some(Compression::Zstd), None) => "zstd",
+            (None, Some(Encryption::Age)) => "age",
+            (Some(Compression::Zstd), Some(Encryption::Age)) => "zstd+age",
+        })
     }
 }
 

@@ -22,6 +22,7 @@ mod scrub;
 mod secret;
 mod span;
 mod vitals;
+mod webhook;
 
 pub use access_log::{AccessFilter, AccessKind, AccessRecord};
 pub use account::{AccessKey, Account, Project, Right, Role};
@@ -41,7 +42,7 @@ pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{
-    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, RememberedLink, RevocationScope,
+    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Promise, RememberedLink, RevocationScope,
     Throughput,
 };
 pub use node::{Node, NodeRole, SeenNode};
@@ -57,6 +58,10 @@ pub use scrub::{ScrubOutcome, Whole};
 pub use secret::{Secret, hex};
 pub use span::Span;
 pub use vitals::{CatalogVitals, InstanceVitals};
+pub use webhook::{
+    DeliveryState, DeliveryTry, Notice, NoticeId, NoticeKind, NoticedBackup, NoticedInstance,
+    WatchedInstance, Webhook, WebhookDelivery,
+};
 
 use jiff::Timestamp;
 

@@ -194,19 +194,6 @@ impl Engine {
         self.journal.note_delivery(&delivery.claims, &delivery.part.instance, address, from, until)
     }
 
-    /// Promises bytes of a counted link to a transfer.
-    pub async fn reserve_delivery(&self, delivery: &Delivery, bytes: u64) -> Result<(), DeliveryFault> {
-        match &delivery.claims.remembered {
-            Some(id) if !self.catalog.reserve_delivery(id, bytes).await? => Err(DeliveryFault::UsedUp),
-            _ => Ok(()),
-        }
-    }
-
-    /// Turns a promise into what was really sent.
-    pub async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()> {
-        self.catalog.settle_delivery(link, reserved, sent).await
-    }
-
     async fn deliverable(&self, number: Number, now: Timestamp) -> Result<Option<Arc<Deliverable>>> {
         if let Some(part) = self.deliverables.get(&number, now) {
             return Ok(Some(part));

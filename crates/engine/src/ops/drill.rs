@@ -258,10 +258,15 @@ impl Drill {
         compare(part, &counted)
     }
 
+    /// What the repository answers; a store that hangs holds up nobody who asks to stop.
+    fn until_cancelled<T>(&self, runtime: &Handle, answer: impl Future<Output = Result<T>>) -> Result<T> {
+        runtime.block_on(self.cancel.run_until_cancelled(answer)).ok_or_else(Error::cancelled)?
+    }
+
     /// Copies a part out of the repository. It must be, byte for byte, what was put there.
     fn fetch(&self, part: &SealedPart) -> Result<()> {
         let runtime = Handle::try_current().map_err(|error| Error::internal("no runtime", error))?;
-        let opened = runtime.block_on(self.store.open(&self.attempt, part))?;
+        let opened = self.until_cancelled(&runtime, self.store.open(&self.attempt, part))?;
         let reader = opened.ok_or_else(|| damaged(part, "it is missing"))?;
         let path = self.folder.join(SNAPSHOT);
         let sha256 = self.copy(&runtime, &*reader, &path, part)?;
@@ -285,10 +290,7 @@ impl Drill {
         let mut file = File::create(path).map_err(failed)?;
         let (mut hash, mut copied) = (Context::new(&SHA256), 0);
         loop {
-            if self.cancel.is_cancelled() {
-                return Err(Error::cancelled());
-            }
-            let chunk = runtime.block_on(reader.read_at(copied, CHUNK_BYTES))?;
+            let chunk = self.until_cancelled(runtime, reader.read_at(copied, CHUNK_BYTES))?;
             if chunk.is_empty() {
                 break;
             }

@@ -20,6 +20,14 @@ struct Authenticated<'a> {
     mac: String,
 }
 
+/// The one field that every form of events has.
+#[derive(Deserialize)]
+struct Form {
+    format: u32,
+}
+
+/// The form of events that this version reads and writes.
+const FORMAT: u32 = 1;
 /// No event is longer; a drill of 1,000 shards has about 200 KiB.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
@@ -28,7 +36,7 @@ impl Engine {
     pub(super) async fn append_event(&self, backup: &Backup, job: Number, what: EventKind) -> Result<()> {
         let key = backup_key(backup);
         let event = BackupEvent {
-            format: 1,
+            format: FORMAT,
             backup: backup.id,
             account: backup.account.clone(),
             job,
@@ -87,21 +95,66 @@ impl Engine {
 
     async fn event_at(&self, key: &ObjectKey) -> Result<Option<BackupEvent>> {
         let Some(bytes) = self.vault.get(key, LONGEST).await? else { return Ok(None) };
-        let damaged = |why: &str| {
-            let message = format!("the event {}/{} is damaged", key.folder(), key.name());
-            Error::new(Kind::Corrupt, "EVENT_DAMAGED", message)
-                .because(why)
-                .hint("it was changed after it was written, or the root key is another one")
-        };
-        let whole: Authenticated<'_> =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(&error.to_string()))?;
-        if !is_authentic(&self.event_keys, whole.event.get(), &whole.mac) {
-            return Err(damaged("its authentication code is wrong"));
-        }
-        serde_json::from_str(whole.event.get()).map(Some).map_err(|error| damaged(&error.to_string()))
+        read(&bytes, key, &self.event_keys).map(Some)
     }
+}
+
+fn read(bytes: &[u8], key: &ObjectKey, keys: &[hmac::Key]) -> Result<BackupEvent> {
+    let place = || format!("{}/{}", key.folder(), key.name());
+    let damaged = |why: &str| {
+        Error::new(Kind::Corrupt, "EVENT_DAMAGED", format!("the event {} is damaged", place()))
+            .because(why)
+            .hint("it was changed after it was written, or the root key is another one")
+    };
+    let whole: Authenticated<'_> =
+        serde_json::from_slice(bytes).map_err(|error| damaged(&error.to_string()))?;
+    if !is_authentic(keys, whole.event.get(), &whole.mac) {
+        return Err(damaged("its authentication code is wrong"));
+    }
+    let form: Form = serde_json::from_str(whole.event.get()).map_err(|error| damaged(&error.to_string()))?;
+    if form.format > FORMAT {
+        let why = format!("{} has format {}, this program reads {FORMAT}", place(), form.format);
+        return Err(Error::new(
+            Kind::Invalid,
+            "REPOSITORY_NEWER",
+            "an event of a backup is of a newer version",
+        )
+        .because(why)
+        .hint("run that version or a later one"));
+    }
+    serde_json::from_str(whole.event.get()).map_err(|error| damaged(&error.to_string()))
 }
 
 fn backup_key(backup: &Backup) -> BackupKey {
     BackupKey { account: backup.account.clone(), instance: backup.instance.clone(), backup: backup.id }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::BackupId;
+
+    #[test]
+    fn what_a_newer_version_wrote_is_not_guessed_at() {
+        let (id, account) = (BackupId::mint(jiff::Timestamp::UNIX_EPOCH), "acme".parse().unwrap());
+        let key = BackupKey { account, instance: "crs-1".parse().unwrap(), backup: id };
+        let key = ObjectKey::Event(key, 7);
+        let keys = [hmac::Key::new(hmac::HMAC_SHA256, &[1; 32])];
+        let written = |format: u32, what: &str| {
+            let event = format!(
+                r#"{{"format":{format},"backup":"{id}","account":"acme","job":7,"at":"2026-11-22T00:00:00Z","what":{what}}}"#
+            );
+            let mac = hex(hmac::sign(&keys[0], event.as_bytes()).as_ref());
+            format!(r#"{{"event":{event},"mac":"{mac}"}}"#)
+        };
+        let ours = read(written(1, r#"{"protected":true}"#).as_bytes(), &key, &keys).unwrap();
+        assert_eq!((ours.job, ours.what), (7, EventKind::Protected(true)));
+        // What it looks like is for that version to know.
+        for what in [r#"{"protected":true}"#, r#"{"moved":[1]}"#] {
+            let newer = read(written(2, what).as_bytes(), &key, &keys).unwrap_err();
+            assert_eq!(newer.code, "REPOSITORY_NEWER");
+            assert!(newer.cause.unwrap().contains("events/7.json has format 2"));
+        }
+        assert_eq!(read(written(1, "{}").as_bytes(), &key, &keys).unwrap_err().code, "EVENT_DAMAGED");
+    }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Engine;
+use crate::crash::{CrashPoint, crash_point};
 use crate::error::Result;
 use crate::model::{BackupId, FireOutcome, Firing, FiringKind, KeptPolicy, Span};
 
@@ -20,11 +21,15 @@ impl Engine {
         let now = self.clock.now();
         let mut started = 0;
         loop {
-            let due = self.catalog.due_policies(now, AT_ONCE).await?;
+            let mut due = self.catalog.due_policies(now, AT_ONCE).await?;
+            let first = self.first_of(due.len());
+            due.rotate_left(first);
             let mut failed = 0;
             for kept in &due {
                 match self.fire(kept, now).await {
-                    Ok(has_backup) => started += u64::from(has_backup),
+                    Ok(Some(has_backup)) => started += u64::from(has_backup),
+                    // Another node is at work on these: what is left for this one?
+                    Ok(None) => break,
                     Err(error) => {
                         tracing::error!(instance = %kept.instance, %error, "a policy could not be followed");
                         failed += 1;
@@ -38,11 +43,23 @@ impl Engine {
         }
     }
 
-    /// Does what is due of one policy; `true` if a backup was asked for.
-    async fn fire(&self, kept: &KeptPolicy, now: Timestamp) -> Result<bool> {
-        let Some(what) = what_is_due(kept, now)? else { return Ok(false) };
+    /// Where this node begins with so many due policies. Nodes that follow them side by side begin at different places,
+    /// so that they seldom want the same one.
+    fn first_of(&self, due: usize) -> usize {
+        let own = self.node.get(..8).and_then(|digits| usize::from_str_radix(digits, 16).ok());
+        own.filter(|_| self.catalog.is_shared()).unwrap_or(0) % due.max(1)
+    }
+
+    /// Does what is due of one policy; `true` if a backup was asked for, `None` if somebody else was faster.
+    async fn fire(&self, kept: &KeptPolicy, now: Timestamp) -> Result<Option<bool>> {
+        let Some(what) = what_is_due(kept, now)? else { return Ok(Some(false)) };
+        let is_put_off = matches!(what, FiringKind::Postponed(_));
         let firing = Firing { kept: kept.clone(), what, backup: BackupId::mint(now) };
-        let Some((outcome, backup)) = self.catalog.fire_policy(&firing, now).await? else { return Ok(false) };
+        crash_point(CrashPoint::PolicyDue);
+        let Some((outcome, backup)) = self.catalog.fire_policy(&firing, now).await? else {
+            return Ok(is_put_off.then_some(false));
+        };
+        crash_point(CrashPoint::PolicyFired);
         match &backup {
             Some(backup) => {
                 tracing::info!(instance = %kept.instance, backup = %backup.id, "a policy takes a backup");
@@ -52,7 +69,7 @@ impl Engine {
                 tracing::warn!(instance = %kept.instance, outcome = outcome.as_str(), "a policy takes no backup");
             }
         }
-        Ok(outcome == FireOutcome::Started && backup.is_some())
+        Ok(Some(outcome == FireOutcome::Started && backup.is_some()))
     }
 }
 

@@ -23,9 +23,11 @@ mod login;
 mod manifest;
 mod meter;
 mod nodes;
+mod notices;
 mod part_reader;
 mod parts;
 mod policies;
+mod promises;
 mod prune;
 mod read_back;
 mod rebuild;
@@ -48,6 +50,7 @@ mod tokens;
 mod turns;
 mod upkeep;
 mod vitals;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -63,6 +66,7 @@ use crate::links::LinkSigner;
 use crate::model::{
     AccessKey, AuditChain, Instance, LinkRestriction, Number, Policy, RememberedLink, Throughput,
 };
+use crate::notify::Poster;
 use crate::redis::Timeouts;
 use crate::redis::programs::Programs;
 use crate::vault::Vault;
@@ -72,10 +76,12 @@ use jiff::Timestamp;
 use keyring::{KeyRing, Node};
 use knowledge::Knowledge;
 use parts::Parts;
+use promises::Promises;
 use turns::Turns;
 
 pub use access_log::DeliveryNote;
 pub use capture::ImportFile;
+pub(crate) use capture::TURN_LOST;
 pub use check::{Finding, Health};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;
@@ -86,7 +92,9 @@ pub use keyring::{Holder, HolderKind, KeyFacts};
 pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
+pub use notices::NotifySettings;
 pub use policies::{ComingBackup, PolicyChange, RetentionChange, no_policy};
+pub use promises::Promised;
 pub use prune::Pruned;
 pub use read_back::Verify;
 pub use rebuild::{CopyOf, Rebuilt, begin_rebuild, refuse_unfinished_rebuild};
@@ -100,6 +108,7 @@ pub use sweep::Swept;
 pub(crate) use take_backup::TOPOLOGY_CHANGED;
 pub use tokens::Token;
 pub use vitals::{EndedJob, Tally, Vitals};
+pub use webhooks::{IssuedWebhook, NewWebhook, TestedWebhook};
 
 /// Everything that the verbs need.
 pub struct Engine {
@@ -118,11 +127,14 @@ pub struct Engine {
     tally: Tally,
     /// How many downloads may be under way, and how fast.
     gates: Gates,
+    promises: Arc<Promises>,
     ring: Arc<KeyRing>,
     /// The bytes of parts, whatever is stored.
     parts: Parts,
     /// Server programs that drills may use.
     programs: Arc<Programs>,
+    /// Tells webhooks.
+    poster: Poster,
     settings: Settings,
     deliverables: Knowledge<Number, Deliverable>,
     keys: Knowledge<String, AccessKey>,
@@ -173,6 +185,8 @@ pub struct Settings {
     pub scrub_bytes_per_second: Option<u64>,
     /// How parts are stored.
     pub repository: RepositorySettings,
+    /// What webhooks are told.
+    pub notify: NotifySettings,
 }
 
 /// What an operator may set about the bytes of parts.
@@ -240,8 +254,10 @@ impl Engine {
             audit_chain: AuditChain::new(&root.derive("audit/1"), &replaced),
             journal: Arc::new(Journal::new(clock.clone())),
             gates: Gates::new(settings.client),
+            promises: Arc::default(),
             tally: Tally::default(),
             programs: Arc::new(Programs::new(settings.drill.folder.clone(), settings.drill.search.clone())),
+            poster: Poster::new(&settings.notify.deny),
             settings,
             clock,
             deliverables: Knowledge::new(MOST_OPEN),

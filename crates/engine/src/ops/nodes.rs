@@ -21,10 +21,12 @@ impl Engine {
         turns::hold(&*self.catalog)
     }
 
-    /// Says that this node is there and what it is. Holds its turns, and learns how many nodes answer APIs.
+    /// Says that this node is there and what it is. Holds its turns and promises, and learns how many nodes answer APIs.
     pub async fn be_seen(&self, node: &Node) -> Result<()> {
         let now = self.clock.now();
-        self.catalog.beat(node, &self.turns.held(), now, self.seen_for()).await?;
+        self.catalog.beat(node, now, self.seen_for()).await?;
+        self.turns.hold().await?;
+        self.hold_promises().await?;
         let nodes = self.catalog.nodes(now).await?;
         let answering = nodes.iter().filter(|seen| seen.alive && seen.node.roles.contains(&NodeRole::Api));
         let own = nodes.iter().find(|seen| seen.node.id == self.node);
@@ -42,6 +44,11 @@ impl Engine {
     /// database that others use as well.
     pub(super) fn knows_the_time(&self) -> bool {
         !self.clock_is_off.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Whether something is under way that other nodes may do once this one is not seen any more.
+    pub fn is_needed(&self) -> bool {
+        self.turns.has_any() || self.has_promises()
     }
 
     /// Says that this node goes.

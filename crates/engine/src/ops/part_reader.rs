@@ -7,6 +7,7 @@ use std::thread;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{SealedPart, hex};
@@ -30,7 +31,12 @@ pub(super) struct PartReader {
 
 impl PartReader {
     /// Reads an open object from its start. Blocks in its reads; for a thread of a tokio runtime that may.
-    pub(super) fn open(object: Arc<dyn ObjectReader>, part: &SealedPart) -> Result<Self> {
+    /// Somebody who asks to stop ends it, whatever the store does then.
+    pub(super) fn open(
+        object: Arc<dyn ObjectReader>,
+        part: &SealedPart,
+        cancel: &CancellationToken,
+    ) -> Result<Self> {
         let runtime = Handle::try_current().map_err(|error| Error::internal("no runtime here", error))?;
         let (full, chunks) = sync_channel(CHUNKS);
         let (spare, empties) = channel();
@@ -39,10 +45,11 @@ impl PartReader {
             let _ = spare.send(Vec::new());
         }
         let expected = (part.size_bytes, part.sha256.clone(), part.file_name.clone());
+        let cancel = cancel.clone();
         thread::Builder::new()
             .name("part-reader".to_owned())
             .spawn(move || {
-                if let Err(error) = read_ahead(&*object, &runtime, &full, &empties, expected) {
+                if let Err(error) = read_ahead(&*object, (&runtime, &cancel), &full, &empties, expected) {
                     // Whoever gave up reading does not want to know.
                     let _ = full.send(Err(error));
                 }
@@ -74,7 +81,7 @@ impl PartReader {
 
 fn read_ahead(
     object: &dyn ObjectReader,
-    runtime: &Handle,
+    (runtime, cancel): (&Handle, &CancellationToken),
     full: &SyncSender<Result<Vec<u8>>>,
     empties: &Receiver<Vec<u8>>,
     (size_bytes, sha256, file_name): (u64, String, String),
@@ -85,10 +92,11 @@ fn read_ahead(
     while let Ok(mut chunk) = empties.recv() {
         if let Some(stream) = &mut stream {
             chunk.clear();
-            chunk.extend_from_slice(runtime.block_on(stream.next())?);
+            let next = runtime.block_on(cancel.run_until_cancelled(stream.next()));
+            chunk.extend_from_slice(next.ok_or_else(Error::cancelled)??);
         } else {
             chunk.resize(CHUNK_BYTES, 0);
-            let read = read_chunk(object, runtime, at, &mut chunk)?;
+            let read = read_chunk(object, (runtime, cancel), at, &mut chunk)?;
             chunk.truncate(read);
         }
         hash.update(&chunk);
@@ -113,12 +121,18 @@ fn read_ahead(
     Ok(())
 }
 
-fn read_chunk(object: &dyn ObjectReader, runtime: &Handle, at: u64, chunk: &mut [u8]) -> Result<usize> {
+fn read_chunk(
+    object: &dyn ObjectReader,
+    (runtime, cancel): (&Handle, &CancellationToken),
+    at: u64,
+    chunk: &mut [u8],
+) -> Result<usize> {
     if let Some(file) = object.file() {
         return rustix::io::pread(file, chunk, at)
             .map_err(|errno| Error::io("cannot read from the repository", &errno.into()));
     }
-    let bytes = runtime.block_on(object.read_at(at, chunk.len()))?;
+    let bytes = runtime.block_on(cancel.run_until_cancelled(object.read_at(at, chunk.len())));
+    let bytes = bytes.ok_or_else(Error::cancelled)??;
     let read = bytes.len().min(chunk.len());
     chunk[..read].copy_from_slice(&bytes[..read]);
     Ok(read)
@@ -206,7 +220,8 @@ mod tests {
 
     async fn read(stored: Vec<u8>, part: SealedPart) -> (Vec<u8>, Option<Error>) {
         tokio::task::spawn_blocking(move || {
-            let mut reader = PartReader::open(Arc::new(Object(stored)), &part).unwrap();
+            let mut reader =
+                PartReader::open(Arc::new(Object(stored)), &part, &CancellationToken::new()).unwrap();
             let mut out = Vec::new();
             let result = reader.read_to_end(&mut out);
             assert_eq!(result.is_err(), reader.failure.is_some());
@@ -221,6 +236,38 @@ mod tests {
         let bytes: Vec<u8> = (0..9_000_001u32).map(|n| (n % 251) as u8).collect();
         let (read, failure) = read(bytes.clone(), sealed(&bytes)).await;
         assert!(read == bytes && failure.is_none());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_store_that_does_not_answer_holds_up_nobody_who_asks_to_stop() {
+        struct Hanging;
+
+        #[async_trait]
+        impl ObjectReader for Hanging {
+            fn size_bytes(&self) -> u64 {
+                5
+            }
+
+            fn read_now(&self, _: u64, _: &mut [u8]) -> Option<Result<usize>> {
+                None
+            }
+
+            async fn read_at(&self, _: u64, _: usize) -> Result<Bytes> {
+                std::future::pending().await
+            }
+        }
+
+        let cancel = CancellationToken::new();
+        let reading = tokio::task::spawn_blocking({
+            let cancel = cancel.clone();
+            move || {
+                let mut reader = PartReader::open(Arc::new(Hanging), &sealed(b"bytes"), &cancel).unwrap();
+                assert!(reader.read(&mut [0; 5]).is_err());
+                reader.failure().unwrap().code
+            }
+        });
+        cancel.cancel();
+        assert_eq!(reading.await.unwrap(), "CANCELLED");
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::keyring::KeyRing;
 use crate::error::Result;
 use crate::model::{Encryption, Part, SealedPart};
@@ -29,8 +31,21 @@ impl Parts {
 
     /// Starts a part. Blocks; for a thread of its own.
     pub(super) fn create(&self, attempt: &AttemptKey, shard: u32, sealing: &Sealing) -> Result<PartWriter> {
+        self.create_until(attempt, shard, sealing, &CancellationToken::new())
+    }
+
+    /// Starts a part whose writing ends when somebody asks to stop, whatever the store does then.
+    pub(super) fn create_until(
+        &self,
+        attempt: &AttemptKey,
+        shard: u32,
+        sealing: &Sealing,
+        cancel: &CancellationToken,
+    ) -> Result<PartWriter> {
         let key = ObjectKey::Part(attempt.clone(), shard, sealing.encoding());
-        self.codec.writer(self.vault.create(&key)?, sealing)
+        let mut stored = self.vault.create(&key)?;
+        stored.stop_with(cancel);
+        self.codec.writer(stored, sealing)
     }
 
     /// Opens a part; `None` if its object is gone.

@@ -1,7 +1,7 @@
 //! Sets, shows and removes policies, and says what they will do.
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Engine;
 use super::audit::Deed;
@@ -100,6 +100,45 @@ impl PolicyChange {
     }
 }
 
+impl PolicyChange {
+    /// What is to be different, in the words of the API.
+    fn parameters(&self) -> Value {
+        let span = |span: Option<Span>| span.map(|span| span.to_string());
+        let windows = self.windows.as_ref().map(|all| all.iter().map(Window::to_string).collect::<Vec<_>>());
+        let keep = &self.keep;
+        let keep = given(json!({
+            "last": keep.last,
+            "within": span(keep.within),
+            "daily": keep.daily,
+            "weekly": keep.weekly,
+            "monthly": keep.monthly,
+            "yearly": keep.yearly,
+            "minimum": keep.minimum,
+            "include_manual": keep.include_manual,
+        }));
+        given(json!({
+            "version": self.version,
+            "schedules": self.schedules,
+            "time_zone": self.time_zone,
+            "jitter": span(self.jitter),
+            "windows": windows,
+            "keep": keep.as_object().filter(|keep| !keep.is_empty()),
+            "verify_every": span(self.verify_every),
+            "drill_every": span(self.drill_every),
+            "catch_up": self.catch_up,
+            "paused": self.paused,
+        }))
+    }
+}
+
+/// An object without what was not given.
+fn given(mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    object
+}
+
 impl Engine {
     /// Changes the policy of an instance, or gives it one. `CONFLICT` if it is not the version that the caller has seen.
     pub async fn set_policy(
@@ -108,8 +147,7 @@ impl Engine {
         instance: &InstanceId,
         change: PolicyChange,
     ) -> Result<KeptPolicy> {
-        let deed = Deed::new(Right::Operate, "policy.set", "instance", instance)
-            .with(json!({"change": format!("{change:?}")}));
+        let deed = Deed::new(Right::Operate, "policy.set", "instance", instance).with(change.parameters());
         self.audited(who, deed, self.change_policy(who, instance, change)).await
     }
 
@@ -263,4 +301,30 @@ impl Engine {
 pub fn no_policy(instance: &InstanceId) -> Error {
     Error::new(Kind::NotFound, "POLICY_NOT_FOUND", format!("{instance} has no policy"))
         .hint(format!("give it the usual one with: keystow policy set {instance}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_log_gets_a_change_in_the_words_of_the_api() {
+        assert_eq!(PolicyChange::default().parameters(), json!({}));
+        let change = PolicyChange {
+            schedules: Some(vec!["30 3 * * *".to_owned()]),
+            windows: Some(vec!["22:00-06:00".parse().unwrap()]),
+            jitter: Some("10m".parse().unwrap()),
+            keep: RetentionChange { within: Some("7d".parse().unwrap()), ..RetentionChange::default() },
+            paused: Some(false),
+            ..PolicyChange::default()
+        };
+        let expected = json!({
+            "schedules": ["30 3 * * *"],
+            "windows": ["22:00-06:00"],
+            "jitter": "10m",
+            "keep": {"within": "7d"},
+            "paused": false,
+        });
+        assert_eq!(change.parameters(), expected);
+    }
 }

@@ -80,7 +80,7 @@ impl Engine {
         let object = self.parts.open(attempt, part).await?.ok_or_else(|| failed(part, &"it is missing"))?;
         let (part, cancel) = (part.clone(), cancel.clone());
         let read = move || {
-            let mut reader = PartReader::open(object, &part)?;
+            let mut reader = PartReader::open(object, &part, &cancel)?;
             let drained = io::copy(&mut reader, &mut Until(&cancel));
             match (reader.failure(), drained) {
                 (Some(failure), _) => Err(failure),

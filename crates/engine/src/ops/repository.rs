@@ -1,16 +1,23 @@
 //! What the repository is, and who may decrypt it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use super::audit::Deed;
-use super::keyring::{Holder, HolderKind, KeyFacts, generate};
+use super::keyring::{Holder, HolderKind, KeyFacts, Known, changed_meanwhile, generate};
+use super::turns::Turn;
 use super::{Engine, Verify};
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::model::Right;
-use crate::vault::codec::age::Recipient;
+use crate::vault::codec::age::{Identity, Recipient};
 
+/// How much longer another node's change is waited for than the turn of a node that died in the middle of one.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest identity that a passphrase wraps.
 const LONGEST_WRAPPED: usize = 16 * 1024;
 /// Longest name of a recipient.
@@ -81,8 +88,7 @@ impl Engine {
         };
         let holder = Holder { name: new.name, recipient: new.recipient, kind, added_at: now };
         let known = self
-            .ring
-            .change(|known| {
+            .change_keys(|known| {
                 let taken = |other: &Holder| other.recipient == holder.recipient || other.name == holder.name;
                 if known.facts.holders.iter().any(taken) {
                     let message = format!("{} or its name is a recipient already", holder.recipient);
@@ -98,7 +104,7 @@ impl Engine {
             && let Err(error) = self.ring.keep_passphrase_key(known.facts.number, wrapped).await
         {
             // A holder whose identity is nowhere would be counted on.
-            let undone = self.ring.change(|known| {
+            let undone = self.change_keys(|known| {
                 let mut facts = known.facts.next(now);
                 facts.holders.retain(|holder| holder.recipient != new.recipient);
                 Ok((facts, known.identities.clone()))
@@ -119,7 +125,7 @@ impl Engine {
 
     async fn keep_out(&self, which: &str) -> Result<KeyFacts> {
         let (now, own) = (self.clock.now(), self.ring.node());
-        let known = self.ring.change(|known| {
+        let known = self.change_keys(|known| {
             let mut facts = known.facts.next(now);
             let is_meant = |holder: &Holder| holder.name == which || holder.recipient.to_string() == which;
             let at = facts.holders.iter().position(is_meant).ok_or_else(|| {
@@ -150,7 +156,7 @@ impl Engine {
 
     async fn rotate(&self) -> Result<KeyFacts> {
         let now = self.clock.now();
-        let known = self.ring.change(|known| {
+        let known = self.change_keys(|known| {
             let identity = generate()?;
             let mut facts = known.facts.next(now);
             facts.recipient = identity.recipient();
@@ -190,7 +196,32 @@ impl Engine {
 
     /// Makes the repository ready for encrypted backups, if there are to be any.
     pub(super) async fn ensure_keys(&self, now: Timestamp) -> Result<()> {
-        if self.settings.repository.encrypt { self.ring.ensure(now).await } else { Ok(()) }
+        if !self.settings.repository.encrypt {
+            return Ok(());
+        }
+        if self.ring.refresh().await?.is_some() {
+            return Ok(());
+        }
+        let turn = self.keys_turn().await?;
+        self.ring.ensure(now, Some(&turn)).await
+    }
+
+    /// Changes the keys, one node after the other.
+    async fn change_keys(
+        &self,
+        change: impl FnOnce(&Known) -> Result<(KeyFacts, Vec<Identity>)>,
+    ) -> Result<Arc<Known>> {
+        let turn = self.keys_turn().await?;
+        self.ring.change(Some(&turn), change).await
+    }
+
+    /// This node's turn to change the keys. `KEYS_CHANGED` if another does not come to an end with it.
+    async fn keys_turn(&self) -> Result<Turn> {
+        let never = CancellationToken::new();
+        let turn = self.turns.wait("keys".to_owned(), &never);
+        tokio::time::timeout(self.seen_for() + PATIENCE, turn)
+            .await
+            .unwrap_or_else(|_| Err(changed_meanwhile()))
     }
 }
 

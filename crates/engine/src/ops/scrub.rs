@@ -61,13 +61,13 @@ impl Engine {
         meter.enter(Phase::Checking);
         let started = Instant::now();
         let (mut bytes, mut broken, mut first) = (0, Vec::new(), None);
-        if let Err(error) = self.scrub_manifest(&backup).await {
+        if let Err(error) = until_cancelled(cancel, self.scrub_manifest(&backup)).await {
             first = Some(only_corrupt(error)?);
         }
         let total = backup.parts.iter().map(|part| part.sealed.stored_bytes).sum();
         for part in &backup.parts {
-            let read =
-                self.scrub_part(&backup, &part.sealed, &mut bytes, (started, total), meter, cancel).await;
+            let read = self.scrub_part(&backup, &part.sealed, &mut bytes, (started, total), meter, cancel);
+            let read = until_cancelled(cancel, read).await;
             if let Err(error) = read {
                 let error = only_corrupt(error)?;
                 broken.push(part.sealed.shard);
@@ -129,9 +129,6 @@ impl Engine {
         }
         let (mut hash, mut at) = (Context::new(&SHA256), 0);
         loop {
-            if cancel.is_cancelled() {
-                return Err(Error::cancelled());
-            }
             let chunk = object.read_at(at, CHUNK_BYTES).await?;
             if chunk.is_empty() {
                 break;
@@ -160,6 +157,11 @@ impl Engine {
             }
         }
     }
+}
+
+/// A store that hangs holds up nobody who asks to stop.
+async fn until_cancelled(cancel: &CancellationToken, work: impl Future<Output = Result<()>>) -> Result<()> {
+    cancel.run_until_cancelled(work).await.unwrap_or_else(|| Err(Error::cancelled()))
 }
 
 /// What a backup is while it is whole; of a damaged one, what the scrub that found it so has noted.

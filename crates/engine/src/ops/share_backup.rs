@@ -206,7 +206,6 @@ impl Engine {
                 deliveries,
                 size_bytes: part.sealed.size_bytes,
                 sent_bytes: 0,
-                reserved_bytes: 0,
             }),
             throughput: order.throughput,
             usage: LinkUsage::default(),

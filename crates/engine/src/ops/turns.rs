@@ -2,7 +2,7 @@
 //! two full syncs on one host, waits for its turn.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -21,13 +21,17 @@ pub(super) struct Turns {
     catalog: Arc<dyn Catalog>,
     clock: Clock,
     node: String,
+    /// Where the tasks of this node wait for each other.
     places: Mutex<HashMap<String, Arc<Semaphore>>>,
+    /// The turns that this node has, each with what says that it is lost.
+    had: Mutex<HashMap<String, CancellationToken>>,
 }
 
 /// A turn; dropping gives it to the next. A node that dies with it loses it when it is not seen for a while.
 pub(super) struct Turn {
     turns: Arc<Turns>,
     name: String,
+    lost: CancellationToken,
     place: Option<OwnedSemaphorePermit>,
 }
 
@@ -38,14 +42,24 @@ pub(super) fn hold(catalog: &dyn Catalog) -> Duration {
 
 impl Turns {
     pub(super) fn new(catalog: Arc<dyn Catalog>, clock: Clock, node: String) -> Self {
-        Self { catalog, clock, node, places: Mutex::default() }
+        Self { catalog, clock, node, places: Mutex::default(), had: Mutex::default() }
     }
 
     /// The turn of that name; `None` while somebody has it.
     pub(super) async fn take(self: &Arc<Self>, name: String) -> Result<Option<Turn>> {
         let Ok(place) = self.place(&name).try_acquire_owned() else { return Ok(None) };
         let is_ours = self.ask(&name).await?;
-        Ok(is_ours.then(|| Turn { turns: self.clone(), name, place: Some(place) }))
+        Ok(is_ours.then(|| self.begin(name, place)))
+    }
+
+    fn begin(self: &Arc<Self>, name: String, place: OwnedSemaphorePermit) -> Turn {
+        let lost = CancellationToken::new();
+        self.had().insert(name.clone(), lost.clone());
+        Turn { turns: self.clone(), name, lost, place: Some(place) }
+    }
+
+    fn had(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
+        self.had.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The turn of that name, as soon as it comes.
@@ -56,7 +70,7 @@ impl Turns {
         };
         loop {
             match self.ask(&name).await {
-                Ok(true) => return Ok(Turn { turns: self.clone(), name, place: Some(place) }),
+                Ok(true) => return Ok(self.begin(name, place)),
                 Ok(false) => {}
                 Err(error) if error.worth_retrying() => tracing::warn!(%error, name, "cannot ask for a turn"),
                 Err(error) => return Err(error),
@@ -68,22 +82,45 @@ impl Turns {
         }
     }
 
-    /// The names of the turns that this node has or waits for.
-    pub(super) fn held(&self) -> Vec<String> {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let taken = places.iter().filter(|(_, place)| place.available_permits() == 0);
-        taken.map(|(name, _)| name.clone()).collect()
+    /// Holds the turns that this node has, and tells those who have one that was lost.
+    pub(super) async fn hold(&self) -> Result<()> {
+        let had: Vec<_> = self.had().iter().map(|(name, lost)| (name.clone(), lost.clone())).collect();
+        for (name, lost) in had {
+            let now = self.clock.now();
+            // One that is given up meanwhile only seems to be lost, and nobody listens any more.
+            if !self.catalog.hold_turn(&name, &self.node, now, hold(&*self.catalog)).await? {
+                lost.cancel();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this node has a turn.
+    pub(super) fn has_any(&self) -> bool {
+        !self.had().is_empty()
     }
 
     async fn ask(&self, name: &str) -> Result<bool> {
         self.catalog.take_turn(name, &self.node, self.clock.now(), hold(&*self.catalog)).await
     }
 
-    /// Where the tasks of this node wait for each other.
     fn place(&self, name: &str) -> Arc<Semaphore> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.retain(|_, place| Arc::strong_count(place) > 1);
         places.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+    }
+}
+
+impl Turn {
+    /// Waits until another node has taken it, because this one was not seen for too long.
+    pub(super) async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+
+    /// Whether it was ours all the time; holds it longer.
+    pub(super) async fn is_ours(&self) -> Result<bool> {
+        let (catalog, now) = (&*self.turns.catalog, self.turns.clock.now());
+        catalog.hold_turn(&self.name, &self.turns.node, now, hold(catalog)).await
     }
 }
 
@@ -95,6 +132,7 @@ impl Drop for Turn {
             if let Err(error) = turns.catalog.give_turn(&name, &turns.node).await {
                 tracing::warn!(%error, name, "cannot give up a turn; it ends by itself");
             }
+            turns.had().remove(&name);
             // Not before: the next of this node would take it, and lose it here.
             drop(place);
         });
@@ -120,7 +158,7 @@ mod tests {
         assert!(take(&one, "a").await.is_none());
         assert!(take(&other, "a").await.is_none());
         assert!(take(&other, "b").await.is_some());
-        assert_eq!(one.held(), ["a"]);
+        assert!(one.has_any());
         let cancel = CancellationToken::new();
         let (waiting, ()) = tokio::join!(other.wait("a".to_owned(), &cancel), async { drop(first) });
         drop(waiting.unwrap());

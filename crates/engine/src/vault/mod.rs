@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::Result;
 use crate::model::Network;
@@ -80,6 +81,10 @@ pub trait Vault: Send + Sync {
 
 /// An object that is being written.
 pub trait ObjectWriter: Send {
+    /// Ends the writing, whatever it waits for, as soon as somebody asks to stop: with `CANCELLED`, and nothing of it
+    /// stays. What never waits for long need not listen.
+    fn stop_with(&mut self, _cancel: &CancellationToken) {}
+
     /// Appends bytes. Blocks.
     fn write(&mut self, bytes: &[u8]) -> Result<()>;
 

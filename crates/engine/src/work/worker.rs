@@ -10,7 +10,7 @@ use crate::catalog::AttemptOutcome;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Failure, Job, JobKind};
-use crate::ops::{Engine, Meter, TOPOLOGY_CHANGED};
+use crate::ops::{Engine, Meter, TOPOLOGY_CHANGED, TURN_LOST};
 
 /// How a worker works.
 #[derive(Debug, Clone)]
@@ -62,18 +62,22 @@ async fn idle(time: Duration, stop: &CancellationToken) {
     }
 }
 
-/// Does a job that was asked for at `claimed`.
+/// Does a job that was asked for at `asked`.
 async fn do_job(
     engine: &Arc<Engine>,
     settings: &WorkerSettings,
     job: &Job,
-    claimed: Instant,
+    asked: Instant,
     stop: &CancellationToken,
 ) {
     tracing::info!(job = job.number, kind = job.kind.as_str(), backup = %job.backup, attempt = job.attempt, "started");
     crash_point(CrashPoint::JobClaimed);
     let meter = Arc::new(Meter::default());
     let cancel = stop.child_token();
+    let Some(claimed) = confirm(engine, settings, job, asked, &meter, &cancel).await else {
+        engine.tally().lease_lost();
+        return end_badly(engine, job, &Error::cancelled(), true).await;
+    };
     let result = if job.deaths >= settings.most_deaths {
         abandon(engine, job).await;
         Err(Error::new(Kind::Internal, "WORKER_DIED", format!("given up after {} attempts", job.deaths))
@@ -93,7 +97,9 @@ async fn do_job(
     if job.kind == JobKind::TakeBackup {
         engine.tally().captured(meter.progress().bytes);
     }
-    if meter.is_lost() {
+    // What has ended well had its lease to the end, also if a heartbeat came after that.
+    if meter.is_lost() && result.is_err() {
+        tracing::warn!(job = job.number, "the lease was lost; another worker has the job, or will have it");
         engine.tally().lease_lost();
     }
     match result {
@@ -127,6 +133,24 @@ async fn work(engine: &Arc<Engine>, job: &Job, meter: &Arc<Meter>, cancel: &Canc
     }
 }
 
+/// When the lease of a job began that was asked for at `asked`. The catalog may have taken long to answer, and how much of
+/// that was before the claim is not known: then the lease begins anew, before anything is done. `None` = it cannot be held.
+async fn confirm(
+    engine: &Engine,
+    settings: &WorkerSettings,
+    job: &Job,
+    asked: Instant,
+    meter: &Meter,
+    cancel: &CancellationToken,
+) -> Option<Instant> {
+    if asked.elapsed() < settings.lease / 6 {
+        return Some(asked);
+    }
+    let asked = Instant::now();
+    let beat = tokio::time::timeout(settings.lease / 3, heartbeat(engine, settings, job, meter, cancel));
+    beat.await.is_ok_and(|held| held).then_some(asked)
+}
+
 /// Holds the lease until it is dropped. A lease that could not be renewed for two thirds of its time is given up: the
 /// last third is for the work to stop in before another worker has the job.
 async fn hold_lease(
@@ -147,7 +171,10 @@ async fn hold_lease(
         if let Ok(true) = beat.await {
             renewed = asked;
         }
-        if renewed.elapsed() >= limit && !meter.is_lost() {
+        if meter.is_lost() {
+            std::future::pending::<()>().await;
+        }
+        if renewed.elapsed() >= limit {
             tracing::warn!(job = job.number, "the lease runs out and cannot be renewed");
             meter.lose();
             cancel.cancel();
@@ -155,7 +182,8 @@ async fn hold_lease(
     }
 }
 
-/// Renews the lease; says whether it did. A lost lease, like a request to stop, ends the work.
+/// Renews the lease; says whether it did. A lost lease, like a request to stop, ends the work; whether it was lost, or
+/// only given up because the work is done, shows when that has ended.
 async fn heartbeat(
     engine: &Engine,
     settings: &WorkerSettings,
@@ -172,7 +200,6 @@ async fn heartbeat(
             return true;
         }
         Err(error) if error.code == "LEASE_LOST" => {
-            tracing::warn!(job = job.number, "the lease is lost; another worker has the job");
             meter.lose();
             cancel.cancel();
         }
@@ -187,8 +214,8 @@ async fn end_badly(engine: &Engine, job: &Job, error: &Error, goes_on: bool) {
     let outcome = match error.kind {
         // The cluster changed under it, and the attempts are not used up.
         _ if error.code == TOPOLOGY_CHANGED => AttemptOutcome::HandedBack,
-        // The database was away for longer than a call waits; that says nothing of the job.
-        _ if error.code == "CATALOG_UNREACHABLE" => AttemptOutcome::HandedBack,
+        // The database was away for longer than a call waits, or than others wait; that says nothing of the job.
+        _ if matches!(error.code, "CATALOG_UNREACHABLE" | TURN_LOST) => AttemptOutcome::HandedBack,
         Kind::Cancelled if goes_on => AttemptOutcome::HandedBack,
         Kind::Cancelled => AttemptOutcome::Cancelled,
         _ => AttemptOutcome::Failed(Failure::from(error)),

@@ -1,13 +1,19 @@
 //! Stopping: a job on request, a worker for good.
 
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keystow_engine::catalog::{AttemptOutcome, Catalog};
-use keystow_engine::model::{BackupState, JobState, Phase};
+use keystow_engine::model::{BackupState, JobState, Node, NodeRole, Phase, Secret};
 use keystow_engine::redis::Timeouts;
+use keystow_engine::vault::{Credentials, ObjectVault, StoreOptions};
+use keystow_engine::work::{WorkerSettings, keep_seen, run_worker};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::lab::{Server, fill_with_strings};
 use crate::proxy::{self, Harm};
@@ -155,6 +161,148 @@ async fn a_worker_that_cannot_renew_its_lease_stops_by_itself() {
     let backup = world.ended(&asked).await;
     worker.stop().await;
     assert_eq!((backup.state, backup.attempt), (BackupState::Available, 2), "{:?}", backup.failure);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_the_catalog_took_long_for_is_not_lost_at_once() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    // Another process holds the catalog, for longer than a heartbeat may be late.
+    let options = SqliteConnectOptions::new().filename(world.path("catalog.db"));
+    let mut other = SqliteConnection::connect_with(&options).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut other).await.unwrap();
+    let settings = WorkerSettings { lease: Duration::from_millis(1200), ..WorkerSettings::default() };
+    let (stop, mut worker) = (CancellationToken::new(), JoinSet::new());
+    worker.spawn(run_worker(world.engine.clone(), settings, stop.clone()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    receiving(&world, asked.job).await;
+    server.connect().run("CONFIG SET rdb-key-save-delay 0");
+    let backup = world.ended(&asked).await;
+    stop.cancel();
+    worker.join_all().await;
+    assert_eq!((backup.state, backup.attempt), (BackupState::Available, 1), "{:?}", backup.failure);
+}
+
+/// What a world's node says of itself.
+fn node(world: &World) -> Node {
+    Node {
+        id: world.engine.node_id().to_owned(),
+        host: "here".to_owned(),
+        roles: vec![NodeRole::Worker],
+        version: String::new(),
+        started_at: world.clock.now(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_stops_keeps_its_turn_until_its_captures_have_ended() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    let (stop, mut seen) = (CancellationToken::new(), JoinSet::new());
+    stop.cancel();
+    seen.spawn(keep_seen(world.engine.clone(), node(&world), stop));
+    let take = async || {
+        let (now, hold) = (world.clock.now(), Duration::from_secs(30));
+        world.catalog.take_turn("host 127.0.0.1", "other", now, hold).await.unwrap()
+    };
+    eventually("the node to say that it is there", async || {
+        let nodes = world.catalog.nodes(world.clock.now()).await.unwrap();
+        (!nodes.is_empty()).then_some(())
+    })
+    .await;
+    assert!(!take().await, "the capture is still under way");
+    worker.stop().await;
+    seen.join_all().await;
+    assert!(take().await);
+    assert!(world.catalog.nodes(world.clock.now()).await.unwrap().is_empty(), "it has gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capture_whose_turn_another_node_took_is_handed_back() {
+    let server = slow();
+    let world = World::new().await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    receiving(&world, asked.job).await;
+    // This node was not seen for a while, and another has taken its turn.
+    world.catalog.give_turn("host 127.0.0.1", world.engine.node_id()).await.unwrap();
+    let (now, hold) = (world.clock.now(), Duration::from_secs(30));
+    assert!(world.catalog.take_turn("host 127.0.0.1", "other", now, hold).await.unwrap());
+    world.engine.be_seen(&node(&world)).await.unwrap();
+    eventually("the attempt's files to go", async || world.files().is_empty().then_some(())).await;
+    world.catalog.give_turn("host 127.0.0.1", "other").await.unwrap();
+    server.connect().run("CONFIG SET rdb-key-save-delay 0");
+    let backup = world.ended(&asked).await;
+    worker.stop().await;
+    assert_eq!((backup.state, backup.attempt), (BackupState::Available, 2), "{:?}", backup.failure);
+}
+
+/// The address of a store that says what it has, which is nothing, and hangs at every change.
+fn store_that_hangs() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(client.try_clone().unwrap()).lines().map_while(Result::ok);
+                while let Some(request) = lines.next() {
+                    lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
+                    let empty = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+                    let answer = match request.split(' ').next() {
+                        Some("GET") => format!("200 OK\r\ncontent-length: {}\r\n\r\n{empty}", empty.len()),
+                        Some("HEAD") => "404 Not Found\r\ncontent-length: 0\r\n\r\n".to_owned(),
+                        _ => continue,
+                    };
+                    (&client).write_all(format!("HTTP/1.1 {answer}").as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_into_a_store_that_hangs_stops_on_request() {
+    let server = Server::start(&["--rdbcompression", "no"]);
+    fill_with_strings(&server, 100, 10_000);
+    let work = tempfile::tempdir().unwrap();
+    let store = ObjectVault::open(StoreOptions {
+        url: format!("s3://b?endpoint=http://{}", store_that_hangs()),
+        credentials: Credentials::Keys {
+            id: "AK".to_owned(),
+            secret: Secret::new("SK"),
+            session_token: None,
+        },
+        direct_links: false,
+        public_endpoint: None,
+        intranet_endpoint: None,
+        spool_bytes: 1 << 20,
+        work_dir: work.path().to_owned(),
+    })
+    .unwrap();
+    let timeouts = Timeouts { reply: Duration::from_secs(5), silence: Duration::from_secs(20) };
+    let world = World::with(timeouts, |_| Arc::new(store)).await;
+    world.add("crs-1", &server.url()).await.unwrap();
+    let asked = world.request("crs-1").await;
+    let worker = world.worker();
+    eventually("the part to be sealed", async || {
+        let job = world.engine.job(&world.admin, asked.job).await.unwrap();
+        (job.progress.phase == Phase::Sealing).then_some(())
+    })
+    .await;
+    world.engine.cancel_job(&world.admin, asked.job).await.unwrap();
+    let started = Instant::now();
+    assert_eq!(failure_code(&world.ended(&asked).await), "CANCELLED");
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

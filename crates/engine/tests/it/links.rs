@@ -202,7 +202,6 @@ async fn a_link_ends_with_the_key_that_asked_for_it() {
 async fn a_single_use_link_delivers_once_by_bytes() {
     let (world, backup, _) = world().await;
     let link = world.link(&backup, &LinkOrder { deliveries: Some(1), ..order() }).await;
-    let id = link.id.clone().unwrap();
     let size = link.size_bytes;
     let delivery = world.open(&link).await.unwrap();
     assert!(delivery.counted);
@@ -210,14 +209,15 @@ async fn a_single_use_link_delivers_once_by_bytes() {
     for _ in 0..10 {
         world.open(&link).await.unwrap();
     }
-    world.engine.reserve_delivery(&delivery, size).await.unwrap();
+    let first = world.engine.reserve_delivery(&delivery, size).await.unwrap().unwrap();
     let second = world.engine.reserve_delivery(&delivery, size).await;
     assert!(matches!(second, Err(DeliveryFault::UsedUp)), "while the first is under way");
     // The first broke in the middle; the rest may follow.
-    world.engine.settle_delivery(&id, size, size / 2).await.unwrap();
+    assert!(first.stands());
+    world.engine.settle_delivery(&first, size / 2).await.unwrap();
     world.open(&link).await.unwrap();
-    world.engine.reserve_delivery(&delivery, size - size / 2).await.unwrap();
-    world.engine.settle_delivery(&id, size - size / 2, size - size / 2).await.unwrap();
+    let rest = world.engine.reserve_delivery(&delivery, size - size / 2).await.unwrap().unwrap();
+    world.engine.settle_delivery(&rest, size - size / 2).await.unwrap();
     assert!(matches!(world.open(&link).await, Err(DeliveryFault::UsedUp)));
 }
 

@@ -73,6 +73,9 @@ pub(crate) struct BackupRow {
     pub(crate) server: Option<String>,
     /// Plain bytes of all parts.
     pub(crate) size_bytes: u64,
+    /// Bytes of all parts as they are stored.
+    #[serde(default)]
+    pub(crate) stored_bytes: u64,
     /// Keys in all parts.
     pub(crate) keys: u64,
     /// Why it is not available.
@@ -157,6 +160,12 @@ pub(crate) struct PartRow {
     pub(crate) size_bytes: u64,
     /// SHA-256 of the plain bytes, lower-case hex.
     pub sha256: String,
+    /// How the bytes are stored: `plain`, `zstd`, `age` or `zstd+age`.
+    #[serde(default)]
+    pub(crate) encoding: String,
+    /// Bytes as they are stored.
+    #[serde(default)]
+    pub(crate) stored_bytes: u64,
     /// Keys.
     pub(crate) keys: u64,
     /// Keys by database.

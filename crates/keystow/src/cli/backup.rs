@@ -1,5 +1,7 @@
 //! `keystow backup`: takes, lists, protects and removes backups.
 
+use std::collections::BTreeSet;
+
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
@@ -313,6 +315,7 @@ fn describe(row: &BackupRow) -> String {
         ("expires", row.expires_at.as_deref().map(moment)),
         ("protected", row.protected.then(|| yes_no(true))),
         ("size", sealed.then(|| format!("{} ({} bytes)", size(row.size_bytes), row.size_bytes))),
+        ("stored", (row.stored_bytes > 0).then(|| stored(row.stored_bytes, encodings(row)))),
         ("keys", sealed.then(|| count(row.keys))),
         ("failure", row.failure.as_ref().map(|note| format!("{}: {}", note.code, note.message))),
         ("try", row.failure.as_ref().and_then(|note| note.hint.clone())),
@@ -332,6 +335,17 @@ fn describe(row: &BackupRow) -> String {
         text.push_str(&describe_part(part));
     }
     text
+}
+
+/// How the parts are stored; one word where it is the same for all.
+fn encodings(row: &BackupRow) -> BTreeSet<&str> {
+    row.parts.iter().map(|part| part.encoding.as_str()).collect()
+}
+
+/// `1.2 MiB, zstd+age`
+fn stored<'a>(bytes: u64, encodings: impl IntoIterator<Item = &'a str>) -> String {
+    let words = std::iter::once(size(bytes)).chain(encodings.into_iter().map(str::to_owned));
+    words.collect::<Vec<_>>().join(", ")
 }
 
 /// `redis://10.2.0.12:6379, replica: healthy replica, 0 bytes behind`
@@ -379,6 +393,7 @@ fn describe_part(part: &PartRow) -> String {
         ("  shows", part.cut_at.as_deref().map(moment)),
         ("  number", Some(part.number.to_string())),
         ("  size", Some(size(part.size_bytes))),
+        ("  stored", (part.stored_bytes > 0).then(|| stored(part.stored_bytes, [part.encoding.as_str()]))),
         ("  sha256", Some(part.sha256.clone())),
         ("  format", Some(format!("{}, checksum {}", part.magic, part.checksum))),
         ("  keys", Some(count(part.keys))),

@@ -4,9 +4,11 @@ Usage: crash.py TIMES [STEP…]. Prints its figures; exit code 1 on any violatio
 `crates/engine/src/crash.rs`; only a debug build has them.
 """
 
+import contextlib
 import json
 import random
 import re
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from kill9 import INSTANCE, KEYS, Trial
 from lab import ROOT, Lab, LabError, wait_until
 
 SOURCE = ROOT / "crates" / "engine" / "src" / "crash.rs"
+OF_FIRES = ("policy-due", "policy-fired")
 OF_RESTORES = ("restore-noted", "restore-under-way", "restore-ended")
 OF_REMOVALS = ("backup-expired", "manifest-removed", "objects-removed")
 
@@ -35,7 +38,9 @@ class Crashes(Trial):
     def crash_at(self, step):
         """One end at a step, one start, all the checks."""
         self.keystow.stop()
-        if step in OF_RESTORES:
+        if step in OF_FIRES:
+            self.crash_in_fire(step)
+        elif step in OF_RESTORES:
             self.crash_in_restore(step)
         elif step in OF_REMOVALS:
             self.crash_in_removal(step)
@@ -60,6 +65,29 @@ class Crashes(Trial):
         self.check_manifests()
         self.keystow.start()
         self.settle()
+
+    def crash_in_fire(self, step):
+        """The fire comes once: one entry, one backup."""
+        self.slow_source(0)
+        self.keystow.start()
+        self.keystow.cli("policy", "set", INSTANCE, "--resume", "--cron", "0 3 1 1 *", "--keep-last", "1000")
+        fires = lambda: self.keystow.json("policy", "show", INSTANCE).get("fires", [])
+        taken = lambda: [row for row in self.keystow.json("backup", "list") if row["mode"] == "automated"]
+        before = len(fires()), len(taken())
+        self.keystow.stop()
+        self.end_at(step)
+        # Whoever looks next finds it due.
+        with contextlib.closing(sqlite3.connect(self.keystow.data_dir / "catalog.db", timeout=30)) as catalog, catalog:
+            now = time.time_ns() // 1000
+            catalog.execute("UPDATE policy SET next_fire = ?, next_at = ?", (now, now))
+        self.start_again(step)
+        wait_until(lambda: len(fires()) > before[0], 30, "the policy to fire")
+        self.settle()
+        self.expect((len(fires()), len(taken())) == (before[0] + 1, before[1] + 1), f"one fire, one backup: {step}")
+        newest = max(taken(), key=lambda row: row["number"])
+        self.expect(fires()[0]["backup"] == newest["id"], f"the fire names its backup: {step}")
+        self.check_backup(newest)
+        self.keystow.cli("policy", "set", INSTANCE, "--pause")
 
     def crash_in_backup(self, step):
         """The backup is taken anew, or was finished."""

@@ -14,6 +14,7 @@ from lab import Lab, sha256, wait_until
 from postgres import Postgres
 
 JOBS = int(os.environ.get("JOBS", "60"))
+FIRES = 2000
 
 
 def asked(url, key=None):
@@ -146,6 +147,32 @@ class Nodes(unittest.TestCase):
         began = [set(re.findall(r"started.*?job=(\d+)", "".join(node.log))) for node in (self.first, second)]
         self.assertTrue(all(began), "both took part")
         self.assertEqual((len(began[0] | began[1]), began[0] & began[1]), (JOBS, set()))
+
+    def test_every_fire_comes_once(self):
+        self.add(self.first, "f-0")
+        self.first.cli("policy", "set", "f-0", "--cron", "0 3 1 1 *")
+        self.first.stop()
+        # Many instances like that one; nobody takes their backups, so that only the fires count.
+        for table, key in (("instance", "id"), ("policy", "instance")):
+            columns = self.postgres.sql("SELECT column_name FROM information_schema.columns "
+                                        f"WHERE table_name = '{table}' AND column_name <> '{key}'")
+            others = ", ".join(columns)
+            self.postgres.sql(f"INSERT INTO {table} ({key}, {others}) SELECT 'f-' || n, {others} "
+                              f"FROM {table}, generate_series(1, {FIRES - 1}) AS n WHERE {key} = 'f-0'")
+        nodes = self.second("--roles", "scheduler"), self.second("--roles", "scheduler")
+        self.postgres.sql("UPDATE policy SET next_fire = keystow_now(0), next_at = keystow_now(0)")
+        wait_until(lambda: self.postgres.sql("SELECT COUNT(*) FROM policy WHERE next_at <= keystow_now(0)") == ["0"],
+                   120, "all policies to fire", pause=1)
+        for node in nodes:
+            node.stop()
+        fires = "SELECT outcome, COUNT(*), COUNT(DISTINCT instance), COUNT(DISTINCT backup) FROM fire GROUP BY outcome"
+        self.assertEqual(self.postgres.sql(fires), [f"started|{FIRES}|{FIRES}|{FIRES}"])
+        for table in ("job", "backup"):
+            counted = f"SELECT COUNT(*), COUNT(DISTINCT instance) FROM {table}"
+            self.assertEqual(self.postgres.sql(counted), [f"{FIRES}|{FIRES}"])
+        began = ["".join(node.log).count("a policy takes a backup") for node in nodes]
+        self.assertEqual(sum(began), FIRES)
+        self.assertGreater(min(began), 0, "both took part")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::model::{
-    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Page, RememberedLink, RevocationScope,
-    Throughput,
+    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Page, Promise, RememberedLink,
+    RevocationScope, Throughput,
 };
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
@@ -17,6 +17,8 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_budget_counts_what_was_sent(&fixture(open).await).await;
     concurrent_reservations_never_exceed_the_budget(&fixture(open).await).await;
     promises_to_dead_transfers_are_forgotten(&fixture(open).await).await;
+    promises_of_a_lost_node_are_free_again(&fixture(open).await).await;
+    a_promise_is_settled_once(&fixture(open).await).await;
 }
 
 fn link(name: &str, backup: &Backup, deliveries: Option<u32>) -> RememberedLink {
@@ -32,12 +34,7 @@ fn link(name: &str, backup: &Backup, deliveries: Option<u32>) -> RememberedLink 
         expires_at: at(50),
         revoked_at: None,
         addresses: vec!["10.0.0.0/8".to_owned()],
-        budget: deliveries.map(|deliveries| DeliveryBudget {
-            deliveries,
-            size_bytes: 1000,
-            sent_bytes: 0,
-            reserved_bytes: 0,
-        }),
+        budget: deliveries.map(|deliveries| DeliveryBudget { deliveries, size_bytes: 1000, sent_bytes: 0 }),
         throughput: Throughput {
             bytes_per_second: deliveries.map(|_| 5_000_000_000),
             connections: deliveries,
@@ -112,32 +109,42 @@ async fn revocations_are_kept_by_scope(catalog: &Fixture) {
     assert_eq!(catalog.links_revoked_before(&rival(), &scopes).await.unwrap(), None);
 }
 
+/// Promises so many bytes of a link to a transfer of the node `a`, in that second.
+async fn promise(
+    catalog: &dyn Catalog,
+    id: &str,
+    link: &str,
+    bytes: u64,
+    second: i64,
+) -> Result<bool, Error> {
+    let (id, link, node) = (id.to_owned(), link.to_owned(), "a".to_owned());
+    catalog.reserve_delivery(&Promise { id, link, node, bytes }, at(second), HOLD).await
+}
+
 async fn a_budget_counts_what_was_sent(catalog: &Fixture) {
     let backup = catalog.available(acme(), "crs-1", 0, 1).await;
     catalog.remember_link(&link("lnk-1", &backup, Some(1))).await.unwrap();
-    let budget = async || catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap();
-    assert!(catalog.reserve_delivery("lnk-1", 1000).await.unwrap());
-    assert_eq!(budget().await.reserved_bytes, 1000);
-    assert!(!catalog.reserve_delivery("lnk-1", 1000).await.unwrap(), "promised already");
-    assert_eq!(budget().await.reserved_bytes, 1000, "a refusal promises nothing");
-    catalog.settle_delivery("lnk-1", 1000, 400).await.unwrap();
-    assert_eq!((budget().await.sent_bytes, budget().await.reserved_bytes), (400, 0));
-    assert!(catalog.reserve_delivery("lnk-1", 600).await.unwrap(), "the rest after a broken transfer");
-    catalog.settle_delivery("lnk-1", 600, 600).await.unwrap();
-    assert!(!catalog.reserve_delivery("lnk-1", 1).await.unwrap(), "used up");
-    assert!(is_missing(&catalog.reserve_delivery("lnk-9", 1).await.unwrap_err()));
+    let sent = async || catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap().sent_bytes;
+    assert!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap());
+    assert!(!promise(&**catalog, "2", "lnk-1", 1000, 6).await.unwrap(), "promised already");
+    catalog.settle_delivery("1", 400).await.unwrap();
+    assert_eq!(sent().await, 400);
+    assert!(promise(&**catalog, "3", "lnk-1", 600, 6).await.unwrap(), "the rest after a broken transfer");
+    catalog.settle_delivery("3", 600).await.unwrap();
+    assert!(!promise(&**catalog, "4", "lnk-1", 1, 6).await.unwrap(), "used up");
+    assert!(is_missing(&promise(&**catalog, "5", "lnk-9", 1, 6).await.unwrap_err()));
     catalog.remember_link(&link("lnk-2", &backup, None)).await.unwrap();
-    assert!(catalog.reserve_delivery("lnk-2", u64::MAX / 4).await.unwrap(), "no budget, no limit");
-    assert!(catalog.reserve_delivery("lnk-2", u64::MAX / 4).await.unwrap(), "no budget, no limit");
+    assert!(promise(&**catalog, "6", "lnk-2", u64::MAX / 4, 6).await.unwrap(), "no budget, no limit");
+    assert!(promise(&**catalog, "7", "lnk-2", u64::MAX / 4, 6).await.unwrap(), "no budget, no limit");
 }
 
 async fn concurrent_reservations_never_exceed_the_budget(catalog: &Fixture) {
     let backup = catalog.available(acme(), "crs-1", 0, 1).await;
     catalog.remember_link(&link("lnk-1", &backup, Some(3))).await.unwrap();
     let mut asking = JoinSet::new();
-    for _ in 0..20 {
+    for number in 0..20 {
         let catalog = catalog.catalog.clone();
-        asking.spawn(async move { catalog.reserve_delivery("lnk-1", 1000).await.unwrap() });
+        asking.spawn(async move { promise(&*catalog, &number.to_string(), "lnk-1", 1000, 6).await.unwrap() });
     }
     assert_eq!(asking.join_all().await.into_iter().filter(|admitted| *admitted).count(), 3);
 }
@@ -145,9 +152,41 @@ async fn concurrent_reservations_never_exceed_the_budget(catalog: &Fixture) {
 async fn promises_to_dead_transfers_are_forgotten(catalog: &Fixture) {
     let backup = catalog.available(acme(), "crs-1", 0, 1).await;
     catalog.remember_link(&link("lnk-1", &backup, Some(1))).await.unwrap();
-    assert!(catalog.reserve_delivery("lnk-1", 1000).await.unwrap());
+    assert!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap());
     catalog.surrender_leases().await.unwrap();
-    assert!(catalog.reserve_delivery("lnk-1", 1000).await.unwrap());
+    assert!(promise(&**catalog, "2", "lnk-1", 1000, 6).await.unwrap());
+}
+
+async fn promises_of_a_lost_node_are_free_again(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    catalog.remember_link(&link("lnk-1", &backup, Some(1))).await.unwrap();
+    assert!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap());
+    catalog.hold_promises("a", at(20), HOLD).await.unwrap();
+    catalog.hold_promises("b", at(40), HOLD).await.unwrap();
+    assert!(!promise(&**catalog, "2", "lnk-1", 1000, 50).await.unwrap(), "its node was seen");
+    assert!(promise(&**catalog, "3", "lnk-1", 1000, 51).await.unwrap(), "its node is lost");
+    // It was only away: what it has sent counts, and what is promised to the other stays promised.
+    catalog.settle_delivery("1", 10).await.unwrap();
+    assert_eq!(catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap().sent_bytes, 10);
+    assert!(!promise(&**catalog, "4", "lnk-1", 990, 52).await.unwrap());
+    // Nobody ever settles it, and in the end nobody remembers it.
+    catalog.hold_promises("b", at(100_000), HOLD).await.unwrap();
+    catalog.settle_delivery("3", 10).await.unwrap();
+    assert_eq!(catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap().sent_bytes, 10);
+}
+
+async fn a_promise_is_settled_once(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    catalog.remember_link(&link("lnk-1", &backup, Some(2))).await.unwrap();
+    assert!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap());
+    assert!(promise(&**catalog, "2", "lnk-1", 1000, 6).await.unwrap());
+    // The answer was lost, and it is said again.
+    for _ in 0..2 {
+        catalog.settle_delivery("1", 700).await.unwrap();
+    }
+    assert_eq!(catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap().sent_bytes, 700);
+    assert!(promise(&**catalog, "3", "lnk-1", 300, 6).await.unwrap());
+    assert!(!promise(&**catalog, "4", "lnk-1", 1000, 6).await.unwrap(), "the second is still promised");
 }
 
 async fn a_restriction_is_kept_by_account_and_region(catalog: &Fixture) {

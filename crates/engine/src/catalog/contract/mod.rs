@@ -15,6 +15,7 @@ mod nonces;
 mod policies;
 pub(super) mod tallies;
 mod vitals;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     access_log::run(&open).await;
     tallies::run(&open).await;
     vitals::run(&open).await;
+    webhooks::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);
@@ -159,6 +161,7 @@ fn nothing() -> SealedBackup {
         parts: Vec::new(),
         server: None,
         failure: None,
+        small: None,
     }
 }
 

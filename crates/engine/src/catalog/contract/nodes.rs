@@ -19,15 +19,15 @@ fn node(id: &str) -> Node {
 }
 
 async fn a_node_that_is_not_seen_is_lost(catalog: &Fixture) {
-    catalog.beat(&node("a"), &[], at(0), HOLD).await.unwrap();
-    catalog.beat(&node("b"), &[], at(0), HOLD).await.unwrap();
-    catalog.beat(&node("a"), &[], at(20), HOLD).await.unwrap();
+    catalog.beat(&node("a"), at(0), HOLD).await.unwrap();
+    catalog.beat(&node("b"), at(0), HOLD).await.unwrap();
+    catalog.beat(&node("a"), at(20), HOLD).await.unwrap();
     let seen = catalog.nodes(at(40)).await.unwrap();
     assert_eq!(seen[0].node, node("a"));
     let shown: Vec<_> = seen.iter().map(|seen| (seen.node.id.as_str(), seen.seen_at, seen.alive)).collect();
     assert_eq!(shown, [("a", at(20), true), ("b", at(0), false)]);
     catalog.leave("a").await.unwrap();
-    catalog.beat(&node("c"), &[], at(86_500), HOLD).await.unwrap();
+    catalog.beat(&node("c"), at(86_500), HOLD).await.unwrap();
     let ids: Vec<_> = catalog.nodes(at(86_500)).await.unwrap().into_iter().map(|seen| seen.node.id).collect();
     assert_eq!(ids, ["c"], "one has gone, the other was lost long ago");
 }
@@ -48,13 +48,18 @@ async fn a_turn_is_one_nodes(catalog: &Fixture) {
 
 async fn a_turn_that_is_held_stays(catalog: &Fixture) {
     let take = async |node, second| catalog.take_turn("t", node, at(second), HOLD).await.unwrap();
+    let hold = async |node, second| catalog.hold_turn("t", node, at(second), HOLD).await.unwrap();
+    assert!(!hold("a", 0).await, "it was never a's");
     assert!(take("a", 0).await);
-    catalog.beat(&node("a"), &["t".to_owned(), "another".to_owned()], at(20), HOLD).await.unwrap();
+    assert!(hold("a", 20).await);
     assert!(!take("b", 50).await);
-    catalog.beat(&node("a"), &[], at(50), HOLD).await.unwrap();
-    assert!(take("b", 51).await, "a lives, but holds it no longer");
-    catalog.beat(&node("a"), &["t".to_owned()], at(52), HOLD).await.unwrap();
-    assert!(!take("a", 80).await, "what was lost is not held by the one who lost it");
+    assert!(hold("a", 90).await, "it had run out, and nobody else wanted it");
+    catalog.beat(&node("a"), at(120), HOLD).await.unwrap();
+    assert!(take("b", 121).await, "a lives, but holds it no longer");
+    assert!(!hold("a", 122).await);
+    assert!(!take("a", 150).await, "what was lost is not held by the one who lost it");
+    catalog.give_turn("t", "b").await.unwrap();
+    assert!(!hold("a", 151).await, "another had it meanwhile");
 }
 
 async fn of_many_nodes_one_has_the_turn(catalog: &Fixture) {

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{
     IS_SHARED, Store, access_log, accounts, audit, backup_list, backups, copies, debts, instances, job_list,
-    jobs, links, nodes, nonces, notes, outcomes, policies, sealed, tally, vitals,
+    jobs, links, nodes, nonces, notes, outcomes, policies, promises, sealed, tally, vitals,
 };
 use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
 use crate::error::Result;
@@ -16,7 +16,7 @@ use crate::model::{
     AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Fire,
     FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter, KeptPolicy, Lease,
     LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Node, Number, Outcome, Page, Part, Progress,
-    Project, ProjectId, RememberedLink, RevocationScope, SeenNode, ServerFacts,
+    Project, ProjectId, Promise, RememberedLink, RevocationScope, SeenNode, ServerFacts,
 };
 
 #[async_trait]
@@ -33,8 +33,8 @@ impl Catalog for Store {
         IS_SHARED
     }
 
-    async fn beat(&self, node: &Node, turns: &[String], now: Timestamp, hold: Duration) -> Result<()> {
-        nodes::beat(self, node, turns, now, hold).await
+    async fn beat(&self, node: &Node, now: Timestamp, hold: Duration) -> Result<()> {
+        nodes::beat(self, node, now, hold).await
     }
 
     async fn leave(&self, node: &str) -> Result<()> {
@@ -47,6 +47,10 @@ impl Catalog for Store {
 
     async fn take_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool> {
         nodes::take_turn(self, name, node, now, hold).await
+    }
+
+    async fn hold_turn(&self, name: &str, node: &str, now: Timestamp, hold: Duration) -> Result<bool> {
+        nodes::hold_turn(self, name, node, now, hold).await
     }
 
     async fn give_turn(&self, name: &str, node: &str) -> Result<()> {
@@ -364,12 +368,16 @@ impl Catalog for Store {
         links::set_restriction(self, account, region, restriction).await
     }
 
-    async fn reserve_delivery(&self, link: &str, bytes: u64) -> Result<bool> {
-        links::reserve(self, link, bytes).await
+    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<bool> {
+        promises::reserve(self, promise, now, hold).await
     }
 
-    async fn settle_delivery(&self, link: &str, reserved: u64, sent: u64) -> Result<()> {
-        links::settle(self, link, reserved, sent).await
+    async fn hold_promises(&self, node: &str, now: Timestamp, hold: Duration) -> Result<()> {
+        promises::hold(self, node, now, hold).await
+    }
+
+    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()> {
+        promises::settle(self, promise, sent).await
     }
 
     async fn append_audit(&self, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead> {

@@ -167,7 +167,7 @@ pub(super) async fn surrender(catalog: &Store) -> Result<u64> {
     for statement in [
         "UPDATE backup SET state = 'queued' WHERE state IN ('queued', 'running') AND state = 'running'",
         // Promises made to transfers that died with the process.
-        "UPDATE link SET reserved_bytes = 0 WHERE reserved_bytes > 0",
+        "DELETE FROM promise",
         "DELETE FROM turn",
         "DELETE FROM node",
     ] {

@@ -137,41 +137,6 @@ pub(super) async fn revoked_before(
     rows::moment_option(&row, "before")
 }
 
-pub(super) async fn reserve(catalog: &Store, link: &str, bytes: u64) -> Result<bool> {
-    let mut tx = catalog.write().await?;
-    let row = sqlx::query("SELECT * FROM link WHERE id = $1")
-        .bind(link)
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(|error| failed(&error))?
-        .ok_or_else(|| not_found("link", link))?;
-    let admitted = rows::link(&row)?.budget.is_none_or(|budget| budget.admits(bytes));
-    if admitted {
-        sqlx::query("UPDATE link SET reserved_bytes = reserved_bytes + $2 WHERE id = $1")
-            .bind(link)
-            .bind(rows::signed(bytes))
-            .execute(&mut *tx)
-            .await
-            .map_err(|error| failed(&error))?;
-        tx.commit().await.map_err(|error| failed(&error))?;
-    }
-    Ok(admitted)
-}
-
-pub(super) async fn settle(catalog: &Store, link: &str, reserved: u64, sent: u64) -> Result<()> {
-    sqlx::query(
-        "UPDATE link SET reserved_bytes = CASE WHEN reserved_bytes > $2 THEN reserved_bytes - $2 ELSE 0 END, \
-         sent_bytes = sent_bytes + $3 WHERE id = $1",
-    )
-    .bind(link)
-    .bind(rows::signed(reserved))
-    .bind(rows::signed(sent))
-    .execute(&catalog.writer)
-    .await
-    .map_err(|error| failed(&error))?;
-    Ok(())
-}
-
 pub(super) async fn restriction(
     catalog: &Store,
     account: &AccountId,

@@ -20,14 +20,17 @@ mod links;
 mod nodes;
 mod nonces;
 mod notes;
+mod notices;
 mod outcomes;
 mod place;
 mod policies;
+mod promises;
 pub(super) mod rows;
 pub(super) mod schema;
 mod sealed;
 mod tally;
 mod vitals;
+mod webhooks;
 
 use std::time::Duration;
 

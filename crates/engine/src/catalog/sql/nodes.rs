@@ -12,14 +12,7 @@ use crate::model::{Node, SeenNode, micros};
 /// How long a lost node is still shown, in microseconds: a day.
 const SHOWN: i64 = 86_400_000_000;
 
-/// Says that a node is there, and holds the turns that it has.
-pub(super) async fn beat(
-    catalog: &Store,
-    node: &Node,
-    turns: &[String],
-    now: Timestamp,
-    hold: Duration,
-) -> Result<()> {
+pub(super) async fn beat(catalog: &Store, node: &Node, now: Timestamp, hold: Duration) -> Result<()> {
     let roles: Vec<&str> = node.roles.iter().map(|role| role.as_str()).collect();
     sqlx::query(AssertSqlSafe(format!(
         "INSERT INTO node (id, host, roles, version, started_at, seen_at, until) \
@@ -43,19 +36,6 @@ pub(super) async fn beat(
         .execute(&catalog.writer)
         .await
         .map_err(|error| failed(&error))?;
-    for turn in turns {
-        sqlx::query(AssertSqlSafe(format!(
-            "UPDATE turn SET until = {} + $2 WHERE node = $3 AND name = $4",
-            now_at("$1")
-        )))
-        .bind(micros(now))
-        .bind(length(hold))
-        .bind(&node.id)
-        .bind(turn)
-        .execute(&catalog.writer)
-        .await
-        .map_err(|error| failed(&error))?;
-    }
     Ok(())
 }
 
@@ -97,6 +77,28 @@ pub(super) async fn take_turn(
     .bind(node)
     .bind(micros(now))
     .bind(length(hold))
+    .execute(&catalog.writer)
+    .await
+    .map_err(|error| failed(&error))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A turn that has run out is still its node's, unless another has taken it.
+pub(super) async fn hold_turn(
+    catalog: &Store,
+    name: &str,
+    node: &str,
+    now: Timestamp,
+    hold: Duration,
+) -> Result<bool> {
+    let done = sqlx::query(AssertSqlSafe(format!(
+        "UPDATE turn SET until = {} + $2 WHERE node = $3 AND name = $4",
+        now_at("$1")
+    )))
+    .bind(micros(now))
+    .bind(length(hold))
+    .bind(node)
+    .bind(name)
     .execute(&catalog.writer)
     .await
     .map_err(|error| failed(&error))?;

@@ -27,6 +27,7 @@ use crate::vault::codec::{PartWriter, Stored};
 pub use import::ImportFile;
 pub(super) use import::{Incoming, import_set};
 use proof::Proven;
+pub(crate) use set::TURN_LOST;
 pub(super) use set::{CapturedSet, SetOrder};
 use uncompressed::Uncompressed;
 pub(super) use uncompressed::setting_of;

@@ -26,6 +26,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// How long a node may take to fork before it loses its host's place. Servers wait 5 s for others to ask as well
 /// (`repl-diskless-sync-delay`).
 const UNTIL_FORKED: Duration = Duration::from_secs(10);
+/// The code of a capture that was stopped because another node may be at the same host by now.
+pub(crate) const TURN_LOST: &str = "TURN_LOST";
 /// How often slots that are being moved are looked at before the backup starts all the same.
 const MOVING_ROUNDS: u32 = 15;
 
@@ -176,9 +178,10 @@ impl SetOrder {
 
     async fn capture_node(&self, shard: &Shard, choice: Choice) -> Result<Captured> {
         // One full sync at a time on each host, whatever instances its nodes belong to, and whichever of us asks.
-        let one_at_a_time = self.turns.wait(format!("host {}", choice.node.host()), &self.cancel).await?;
+        let turn = self.turns.wait(format!("host {}", choice.node.host()), &self.cancel).await?;
         let forked = Arc::new(AtomicBool::new(false));
-        let (order, slots, index) = (self.clone(), shard.slots.clone(), shard.index);
+        let order = Self { cancel: self.cancel.child_token(), ..self.clone() };
+        let (slots, index, stop) = (shard.slots.clone(), shard.index, order.cancel.clone());
         let work = {
             let forked = forked.clone();
             tokio::task::spawn_blocking(move || order.capture_here(&choice, slots, index, &forked))
@@ -186,15 +189,30 @@ impl SetOrder {
         let mut work = std::pin::pin!(work);
         let done = tokio::select! {
             done = &mut work => done,
+            () = turn.lost() => {
+                stop.cancel();
+                work.await
+            }
             () = tokio::time::sleep(UNTIL_FORKED) => {
-                // A node that puts the fork off, or needs none, must not hold up the others on its host.
-                let kept = forked.load(Ordering::Relaxed).then_some(one_at_a_time);
-                let done = work.await;
-                drop(kept);
-                done
+                if forked.load(Ordering::Relaxed) {
+                    tokio::select! {
+                        done = &mut work => done,
+                        () = turn.lost() => {
+                            stop.cancel();
+                            work.await
+                        }
+                    }
+                } else {
+                    // A node that puts the fork off, or needs none, must not hold up the others on its host.
+                    drop(turn);
+                    work.await
+                }
             }
         };
-        done.unwrap_or_else(|error| Err(Error::internal("the capture stopped", error)))
+        match done.unwrap_or_else(|error| Err(Error::internal("the capture stopped", error))) {
+            Err(error) if error.kind == Kind::Cancelled && !self.cancel.is_cancelled() => Err(turn_lost()),
+            captured => captured,
+        }
     }
 
     fn capture_here(
@@ -216,11 +234,17 @@ impl SetOrder {
         };
         order.capture(
             choice,
-            &|| self.store.create(&self.attempt, shard, &self.sealing),
+            &|| self.store.create_until(&self.attempt, shard, &self.sealing, &self.cancel),
             &self.meter,
             &self.cancel,
         )
     }
+}
+
+fn turn_lost() -> Error {
+    Error::new(Kind::Unreachable, TURN_LOST, "another node took its turn on the source's host")
+        .because("this node did not reach the catalog for too long")
+        .hint("it begins anew by itself; look at the database and the way to it")
 }
 
 fn not_run() -> Error {

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::hex;
+use crate::ops::turns::Turn;
 use crate::vault::codec::age::{self, AgeFault, Identity, Recipient};
 use crate::vault::codec::missing;
 use crate::vault::{ObjectKey, Vault};
@@ -77,8 +78,8 @@ impl KeyRing {
         self.read_newest().await
     }
 
-    /// Makes the repository's first identity if there is none.
-    pub(super) async fn ensure(&self, now: Timestamp) -> Result<()> {
+    /// Makes the repository's first identity if there is none. `among` as in [`KeyRing::change`].
+    pub(super) async fn ensure(&self, now: Timestamp, among: Option<&Turn>) -> Result<()> {
         let _turn = self.turn.lock().await;
         if self.read_newest().await?.is_some() {
             return Ok(());
@@ -90,7 +91,7 @@ impl KeyRing {
         let own = Holder::node(node.recipient(), now);
         let identity = generate()?;
         let facts = KeyFacts::first(identity.recipient(), own, now);
-        self.publish(facts, vec![identity]).await.map(drop)
+        self.publish(facts, vec![identity], among).await.map(drop)
     }
 
     /// To whom new backups are encrypted.
@@ -118,8 +119,10 @@ impl KeyRing {
     }
 
     /// Changes who holds the identity, or the identity. `change` is given what is known and returns what is to be.
+    /// `among` = this node's turn among all that may do so; none = there is no other.
     pub(super) async fn change(
         &self,
+        among: Option<&Turn>,
         change: impl FnOnce(&Known) -> Result<(KeyFacts, Vec<Identity>)>,
     ) -> Result<Arc<Known>> {
         let _turn = self.turn.lock().await;
@@ -136,7 +139,7 @@ impl KeyRing {
                 "a repository has 1 to {MOST_HOLDERS} recipients and at most {MOST_IDENTITIES} identities"
             )));
         }
-        self.publish(facts, identities).await
+        self.publish(facts, identities, among).await
     }
 
     /// Keeps an identity that a passphrase opens, beside the pair that names it as a holder.
@@ -191,8 +194,15 @@ impl KeyRing {
         Ok(identities)
     }
 
-    /// Writes the next pair: the identities first, then what makes them count.
-    async fn publish(&self, mut facts: KeyFacts, identities: Vec<Identity>) -> Result<Arc<Known>> {
+    /// Writes the next pair: the identities first, then what makes them count. Stores need not refuse a second object of
+    /// a name, so a change is only said to be made if the turn was this node's all the time, and what is read is what
+    /// was written.
+    async fn publish(
+        &self,
+        mut facts: KeyFacts,
+        identities: Vec<Identity>,
+        among: Option<&Turn>,
+    ) -> Result<Arc<Known>> {
         let holders: Vec<_> = facts.holders.iter().map(|holder| holder.recipient).collect();
         let wrapped = age::seal(&holders, text_of(&identities).as_bytes())
             .map_err(|fault| Error::internal("the identity cannot be wrapped", fault))?;
@@ -208,13 +218,32 @@ impl KeyRing {
                 }
                 Err(error) => return Err(error),
                 Ok(()) => {
-                    let bytes = facts.written(&self.authenticators[0])?;
-                    self.vault.put(&ObjectKey::KeyFacts(facts.number), Bytes::from(bytes)).await?;
+                    still_ours(among).await?;
+                    let bytes = Bytes::from(facts.written(&self.authenticators[0])?);
+                    self.vault.put(&ObjectKey::KeyFacts(facts.number), bytes.clone()).await?;
+                    let pair = [
+                        (ObjectKey::Keys(facts.number), wrapped.into()),
+                        (ObjectKey::KeyFacts(facts.number), bytes),
+                    ];
+                    for (key, written) in pair {
+                        if self.vault.get(&key, LONGEST).await?.is_none_or(|read| read != written) {
+                            return Err(changed_meanwhile());
+                        }
+                    }
+                    still_ours(among).await?;
                     return Ok(self.remember(Known { facts, identities }));
                 }
             }
         }
         Err(changed_meanwhile())
+    }
+}
+
+/// Refuses to go on once another node may have changed the keys.
+async fn still_ours(turn: Option<&Turn>) -> Result<()> {
+    match turn {
+        Some(turn) if !turn.is_ours().await? => Err(changed_meanwhile()),
+        _ => Ok(()),
     }
 }
 
@@ -241,7 +270,7 @@ fn none_yet() -> Error {
         .hint("it gets one when a node starts with repository.encryption = \"age\"")
 }
 
-fn changed_meanwhile() -> Error {
+pub(super) fn changed_meanwhile() -> Error {
     Error::new(
         Kind::Conflict,
         "KEYS_CHANGED",

@@ -128,6 +128,7 @@ impl Attempt {
             backup: &self.backup,
             order: &self.order,
             now: self.job.created_at,
+            cancel: &self.cancel,
         }
     }
 

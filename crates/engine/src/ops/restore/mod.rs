@@ -275,7 +275,8 @@ impl Engine {
             let readable = plan.refusals.is_empty() && backup.size_bytes() <= READ_FOR_PLAN_BYTES;
             if readable && planning.needs_trial(plan.method) {
                 let (store, runtime, now) = attempt_parts;
-                let parts = wanted::Parts { store: &store, runtime: &runtime, backup, order, now };
+                let parts =
+                    wanted::Parts { store: &store, runtime: &runtime, backup, order, now, cancel: &cancel };
                 if let Err(error) = parts.try_all(plan.method, survey.format(), &cancel) {
                     plan.refusals.push(Failure::from(&error));
                 }

@@ -54,6 +54,7 @@ pub(super) struct Parts<'a> {
     pub(super) order: &'a RestoreOrder,
     /// The moment that expiries are measured by; the same in every attempt, so that each takes the same keys.
     pub(super) now: Timestamp,
+    pub(super) cancel: &'a CancellationToken,
 }
 
 impl Parts<'_> {
@@ -65,7 +66,9 @@ impl Parts<'_> {
             backup: self.backup.id,
             attempt: self.backup.attempt,
         };
-        let object = self.runtime.block_on(self.store.open(&attempt, &part.sealed))?.ok_or_else(|| {
+        let opened = self.cancel.run_until_cancelled(self.store.open(&attempt, &part.sealed));
+        let opened = self.runtime.block_on(opened).ok_or_else(Error::cancelled)?;
+        let object = opened?.ok_or_else(|| {
             Error::new(
                 Kind::Corrupt,
                 "OBJECT_DAMAGED",
@@ -73,7 +76,7 @@ impl Parts<'_> {
             )
             .hint("restore another backup, and check the disk of the repository")
         })?;
-        PartReader::open(object, &part.sealed)
+        PartReader::open(object, &part.sealed, self.cancel)
     }
 
     /// What happens to its entries on their way.

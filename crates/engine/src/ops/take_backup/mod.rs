@@ -3,6 +3,7 @@
 mod record;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,9 @@ use super::{Engine, Meter, manifest};
 use crate::catalog::SealedBackup;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, Instance, Job, Manifest, ManifestPart, ManifestPlace, Number, SealedPart};
+use crate::model::{
+    Backup, BackupState, Instance, Job, Manifest, ManifestPart, ManifestPlace, Number, SealedPart,
+};
 use crate::vault::{AttemptKey, ObjectKey};
 pub(super) use record::Record;
 
@@ -20,6 +23,9 @@ pub(super) use record::Record;
 pub(crate) const TOPOLOGY_CHANGED: &str = "TOPOLOGY_CHANGED";
 /// Attempts at a cluster whose slots keep changing hands, before what was had is kept as a partial set.
 const MOST_ATTEMPTS: u32 = 3;
+
+/// How long an attempt that is asked to stop may take for it, and for removing what it left.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Where an instance's password is sealed for.
 pub(super) fn password_place(account: &str, instance: &str) -> String {
@@ -45,16 +51,27 @@ impl Engine {
             backup: job.backup,
             attempt: job.attempt,
         };
-        self.guard_space(&backup, 0).await?;
-        let sealed = match self.capture_set(instance, &attempt, meter, cancel).await {
-            Ok(set) => self.commit(&backup, job, &attempt, &set, cancel).await,
-            Err(error) => Err(error),
+        let guarded = cancel.run_until_cancelled(self.guard_space(&backup, 0)).await;
+        guarded.ok_or_else(Error::cancelled)??;
+        let sealed = async {
+            let set = self.capture_set(instance, &attempt, meter, cancel).await?;
+            self.commit(&backup, job, &attempt, &set, cancel).await
+        };
+        let sealed = tokio::select! {
+            sealed = sealed => sealed,
+            () = out_of_patience(cancel) => Err(Error::cancelled()),
         };
         let Err(error) = sealed else { return Ok(()) };
         match self.is_named(&attempt).await {
             Ok(true) => {
                 tracing::warn!(backup = %job.backup, %error, "the catalog failed after it had taken the backup");
                 return Ok(());
+            }
+            Ok(false) if cancel.is_cancelled() => {
+                let removed = tokio::time::timeout(GRACE, self.remove_failed(&attempt)).await;
+                if removed.is_err() {
+                    tracing::warn!(backup = %job.backup, "the repository does not answer; a sweep removes what is left");
+                }
             }
             Ok(false) => self.remove_failed(&attempt).await,
             // The sweeper will see.
@@ -139,6 +156,10 @@ impl Engine {
         let manifest = manifest_of(backup, attempt, &record, &parts, moments);
         self.write_manifest(attempt, &manifest).await?;
         crash_point(CrashPoint::ManifestWritten);
+        let small = match record.state {
+            BackupState::Available => self.too_small(backup, &record.parts).await,
+            _ => None,
+        };
         let sealed = SealedBackup {
             state: record.state,
             method: record.method,
@@ -146,6 +167,7 @@ impl Engine {
             parts,
             server: Some(record.server.clone()),
             failure: record.failure,
+            small,
         };
         self.catalog.seal_backup(&job.lease(), &sealed, self.clock.now()).await?;
         crash_point(CrashPoint::BackupSealed);
@@ -155,6 +177,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// Ends when somebody has asked to stop, and what was asked has not stopped: it waits for a store that hangs.
+async fn out_of_patience(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(GRACE).await;
 }
 
 /// The manifest of an attempt that began and ended at these moments.

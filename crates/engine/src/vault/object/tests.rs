@@ -6,6 +6,7 @@ use std::path::Path;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::model::{AccountId, BackupId, Encoding, Secret};
@@ -100,6 +101,41 @@ async fn a_wrong_key_a_missing_bucket_and_a_dead_store_are_told_apart() {
     let fast = std::time::Instant::now();
     dead.free_bytes().await.unwrap_err();
     assert!(fast.elapsed() < Duration::from_millis(100), "a store that is down costs no time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_hangs_holds_up_nobody_who_asks_to_stop() {
+    // It takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("s3://b?endpoint=http://{}", silent.local_addr().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Arc::new(vault(&url, "SKtestsecret", folder.path()));
+    let (cancel, mut writing) = (CancellationToken::new(), JoinSet::new());
+    let (told, mut begun) = tokio::sync::mpsc::channel(2);
+    for seals in [false, true] {
+        let (vault, cancel, told) = (vault.clone(), cancel.clone(), told.clone());
+        writing.spawn_blocking(move || {
+            let mut writer = vault.create(&part()).unwrap();
+            writer.stop_with(&cancel);
+            told.blocking_send(()).unwrap();
+            if seals {
+                writer.write(b"all of it").unwrap();
+                return writer.seal().unwrap_err().code;
+            }
+            loop {
+                // Until memory and spool are full.
+                if let Err(error) = writer.write(&vec![7; 1024 * 1024]) {
+                    return error.code;
+                }
+            }
+        });
+    }
+    for _ in 0..2 {
+        begun.recv().await.unwrap();
+    }
+    cancel.cancel();
+    let limit = Duration::from_secs(15);
+    assert_eq!(tokio::time::timeout(limit, writing.join_all()).await.unwrap(), ["CANCELLED"; 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

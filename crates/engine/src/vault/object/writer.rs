@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use opendal::Buffer;
+use tokio_util::sync::CancellationToken;
 
 use super::fault::fault;
 use super::spool::{Closed, Spool};
@@ -21,12 +22,17 @@ const PARTS_OF_A_SIZE: usize = 1000;
 /// Parts on the way at once.
 const PARALLEL: usize = 2;
 /// How long a dropped writer waits for its upload to be aborted.
-const ABORT_PATIENCE: Duration = Duration::from_secs(10);
+const ABORT_PATIENCE: Duration = Duration::from_secs(3);
+/// How often a writer that waits for the end of its upload looks whether it is to stop.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The caller's end of an upload. Dropping it without sealing aborts the upload.
 pub(super) struct StoreWriter {
+    inner: Arc<Inner>,
     spool: Arc<Spool>,
     outcome: Receiver<Result<u64>>,
+    /// Cancelled when the caller gives up or is done.
+    left: CancellationToken,
     is_over: bool,
 }
 
@@ -36,7 +42,8 @@ impl StoreWriter {
         let spool =
             Arc::new(Spool::new(inner.options.work_dir.clone(), inner.options.spool_bytes, path.clone()));
         let (told, outcome) = sync_channel(1);
-        let upload = Upload { inner: inner.clone(), spool: spool.clone(), path };
+        let left = CancellationToken::new();
+        let upload = Upload { inner: inner.clone(), spool: spool.clone(), path, left: left.clone() };
         inner.tasks.spawn_on(
             async move {
                 let done = upload.run().await;
@@ -46,17 +53,37 @@ impl StoreWriter {
             },
             &inner.runtime,
         );
-        Self { spool, outcome, is_over: false }
+        Self { inner: inner.clone(), spool, outcome, left, is_over: false }
     }
 
-    /// Why the upload ended.
+    /// Why the upload ended. Somebody who asks to stop does not wait for that.
     fn outcome(&mut self) -> Result<u64> {
-        self.is_over = true;
-        self.outcome.recv().unwrap_or_else(|error| Err(Error::internal("the upload stopped", error)))
+        loop {
+            match self.outcome.recv_timeout(LOOK) {
+                Ok(outcome) => {
+                    self.is_over = true;
+                    return outcome;
+                }
+                Err(RecvTimeoutError::Timeout) if self.left.is_cancelled() => return Err(Error::cancelled()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(error) => return Err(Error::internal("the upload stopped", error)),
+            }
+        }
     }
 }
 
 impl ObjectWriter for StoreWriter {
+    fn stop_with(&mut self, cancel: &CancellationToken) {
+        let (cancel, left, spool) = (cancel.clone(), self.left.clone(), self.spool.clone());
+        let listen = async move {
+            if left.run_until_cancelled(cancel.cancelled()).await.is_some() {
+                left.cancel();
+                spool.close();
+            }
+        };
+        self.inner.tasks.spawn_on(listen, &self.inner.runtime);
+    }
+
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
         match self.spool.push(bytes)? {
             Ok(()) => Ok(()),
@@ -75,6 +102,7 @@ impl ObjectWriter for StoreWriter {
 
 impl Drop for StoreWriter {
     fn drop(&mut self) {
+        self.left.cancel();
         if self.is_over {
             return;
         }
@@ -91,6 +119,7 @@ struct Upload {
     inner: Arc<Inner>,
     spool: Arc<Spool>,
     path: String,
+    left: CancellationToken,
 }
 
 impl Upload {
@@ -103,7 +132,12 @@ impl Upload {
             .writer_options(&self.path, options)
             .await
             .map_err(|error| self.failed("begin", &error))?;
-        let done = self.send(&mut writer).await;
+        // A store that hangs must not hold up whoever gave up.
+        let sent = self.left.run_until_cancelled(self.send(&mut writer)).await;
+        let done = sent.unwrap_or_else(|| {
+            self.spool.close();
+            Err(Error::cancelled())
+        });
         let failure = done.as_ref().err();
         if failure.is_none_or(|error| error.kind != Kind::Cancelled) {
             self.inner.breaker.learn(failure);

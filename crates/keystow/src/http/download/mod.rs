@@ -144,12 +144,8 @@ impl Downloads {
         until: u64,
     ) -> Result<Transfer, Refusal> {
         let passage = self.engine.admit_transfer(&delivery, client)?;
-        let settlement = if delivery.counted {
-            self.engine.reserve_delivery(&delivery, until - from).await?;
-            Settlement::new(&self.engine, delivery.claims.remembered.as_deref(), until - from)
-        } else {
-            None
-        };
+        let promised = self.engine.reserve_delivery(&delivery, until - from).await?;
+        let settlement = promised.map(|promised| Settlement::new(&self.engine, promised));
         let note = self.engine.note_delivery(&delivery, client, from, until);
         Ok(Transfer { part: delivery.part, at: from, until, passage, settlement, note })
     }

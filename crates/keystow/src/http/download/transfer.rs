@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use keystow_engine::ops::{Deliverable, DeliveryNote, Engine, Passage};
+use keystow_engine::ops::{Deliverable, DeliveryNote, Engine, Passage, Promised};
 use keystow_engine::vault::ObjectStream;
 use rustix::fs::sendfile;
 use tokio::io::{AsyncWriteExt, Interest};
@@ -60,7 +60,7 @@ impl Transfer {
         }
         let mut piece = Vec::new();
         while self.at < self.until {
-            self.wait_for_leave().await;
+            self.wait_for_leave().await?;
             let step = self.passage.step((self.until - self.at).min(STEP_BYTES));
             let sent = if to.is_tls() {
                 self.read_into(&mut piece, step).await?;
@@ -88,7 +88,7 @@ impl Transfer {
             }
             let mut rest = piece;
             while !rest.is_empty() {
-                self.wait_for_leave().await;
+                self.wait_for_leave().await?;
                 let step = usize::try_from(self.passage.step(rest.len() as u64)).unwrap_or(rest.len());
                 let (now, later) = rest.split_at(step.clamp(1, rest.len()));
                 to.write(now).await?;
@@ -99,14 +99,21 @@ impl Transfer {
         Ok(())
     }
 
-    /// Waits until what was sent so far is paid for. The headers do not wait for it.
-    async fn wait_for_leave(&self) {
+    /// Waits until what was sent so far is paid for. The headers do not wait for it. An error if the rest is no longer
+    /// promised to this transfer.
+    async fn wait_for_leave(&self) -> io::Result<()> {
+        if self.settlement.as_ref().is_some_and(|settlement| !settlement.stands()) {
+            return Err(io::Error::other(
+                "the catalog was away for too long to deliver more of a counted link",
+            ));
+        }
         if !self.passage.is_free() {
             let wait = self.passage.pay(0, Instant::now());
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
             }
         }
+        Ok(())
     }
 
     /// Puts the bytes behind the headers, if they can be had at once. Returns how many.
@@ -241,32 +248,37 @@ async fn writable(socket: &TcpStream, idle: &mut Waiting) -> io::Result<()> {
 /// The account of a counted link's transfer. Dropped with it, it writes what was really sent.
 pub(super) struct Settlement {
     engine: Arc<Engine>,
-    link: String,
-    reserved: u64,
+    /// Until it is dropped.
+    promised: Option<Promised>,
     sent: u64,
 }
 
 impl Settlement {
-    pub(super) fn new(engine: &Arc<Engine>, link: Option<&str>, reserved: u64) -> Option<Self> {
-        link.map(|link| Self { engine: engine.clone(), link: link.to_owned(), reserved, sent: 0 })
+    pub(super) fn new(engine: &Arc<Engine>, promised: Promised) -> Self {
+        Self { engine: engine.clone(), promised: Some(promised), sent: 0 }
+    }
+
+    /// Whether the rest is still promised to this transfer.
+    fn stands(&self) -> bool {
+        self.promised.as_ref().is_some_and(Promised::stands)
     }
 }
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        let (engine, link) = (self.engine.clone(), std::mem::take(&mut self.link));
-        let (reserved, sent) = (self.reserved, self.sent);
+        let (engine, sent) = (self.engine.clone(), self.sent);
+        let Some(promised) = self.promised.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             // A catalog that is away for a moment must not leave the promise standing.
             for pause in [1, 2, 4, 8, 16, 32, 0] {
-                match engine.settle_delivery(&link, reserved, sent).await {
+                match engine.settle_delivery(&promised, sent).await {
                     Ok(()) => return,
                     Err(error) if error.worth_retrying() && pause > 0 => {
                         tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
                     }
                     Err(error) => {
-                        tracing::error!(link, %error, "cannot count a delivery");
+                        tracing::error!(%error, "cannot count a delivery");
                         return;
                     }
                 }

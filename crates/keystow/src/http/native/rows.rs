@@ -4,6 +4,7 @@ mod audit;
 mod instance;
 mod policy;
 mod restore;
+mod webhook;
 
 use jiff::Timestamp;
 use keystow_engine::model::{
@@ -19,6 +20,7 @@ pub(super) use audit::{access, audit, verdict};
 pub(super) use instance::{instance, tested};
 pub(super) use policy::{coming, policy, pruned};
 pub(super) use restore::plan;
+pub(super) use webhook::{issued_webhook, webhook, webhook_delivery};
 
 /// A moment in RFC 3339, whole seconds, UTC.
 pub(super) fn moment(at: Timestamp) -> String {
@@ -45,6 +47,8 @@ fn part(part: &Part) -> PartRow {
         shard: sealed.shard,
         size_bytes: sealed.size_bytes,
         sha256: sealed.sha256.clone(),
+        encoding: text(&sealed.encoding),
+        stored_bytes: sealed.stored_bytes,
         keys: report.keys,
         databases: report.databases.clone(),
         types: report
@@ -105,6 +109,7 @@ pub(super) fn backup(backup: &Backup) -> BackupRow {
         protected: backup.protected,
         server: backup.server.as_ref().map(|facts| format!("{} {}", engine_name(facts), facts.version)),
         size_bytes: backup.size_bytes(),
+        stored_bytes: backup.parts.iter().map(|part| part.sealed.stored_bytes).sum(),
         keys: backup.parts.iter().map(|part| part.sealed.report.keys).sum(),
         failure: backup.failure.as_ref().map(failure),
         origin: backup.origin.as_ref().map(origin),

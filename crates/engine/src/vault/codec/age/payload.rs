@@ -111,7 +111,7 @@ impl Payload {
 
     /// Where those chunks are, from the first chunk on.
     pub fn sealed_range(&self, chunks: &Range<u64>) -> Range<u64> {
-        let at = |chunk: u64| (chunk * SEALED_CHUNK_BYTES as u64).min(self.sealed_bytes);
+        let at = |chunk: u64| chunk.saturating_mul(SEALED_CHUNK_BYTES as u64).min(self.sealed_bytes);
         at(chunks.start)..at(chunks.end)
     }
 
