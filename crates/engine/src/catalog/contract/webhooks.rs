@@ -234,7 +234,7 @@ async fn damage_is_told_once_and_its_end_too(catalog: &Fixture) {
             took_ms: 1,
             broken: Vec::new(),
             failure: (!ok).then(|| failure("OBJECT_DAMAGED")),
-            before: Some(Whole { state: BackupState::Available, failure: None }),
+            before: Some(Whole { state: BackupState::Available, failure: None, until: None }),
         };
         catalog.record_outcome(&job.lease(), &Outcome::Scrub(scrub)).await.unwrap();
         catalog.finish_job(&job.lease(), at(second)).await.unwrap();
