@@ -30,7 +30,9 @@ INSTANCES = 200
 PAGE = 30
 REQUESTS = 20_000  # more than a run sends: a signed one is answered once
 HOURS = 40  # of the lists that name a time: an instance has a backup an hour
-CONFIG = '[dialects.alibaba]\nrate = 0\n[log]\nlevel = "warn"\n'
+CONFIG = "".join(f"[dialects.{name}]\nrate = 0\n" for name in ("alibaba", "tencent_v3", "huawei", "ucloud"))
+CONFIG += '[log]\nlevel = "warn"\n'
+REGION = "ap-guangzhou"  # what the vendors' lists name; the instances are in no region, and so in every one
 
 # Both databases understand all of this. The number of a copy is `i`, which counts from 0; the last copy is the newest.
 COPIES = "WITH RECURSIVE copy (i) AS (SELECT CAST({first} AS BIGINT) UNION ALL SELECT i + 1 FROM copy WHERE i < {last})"
@@ -40,9 +42,16 @@ NUMBER, JOB, PART = (f"10000000 + 3 * i + {place}" for place in range(3))
 STEP = 3_600_000_000 // INSTANCES  # microseconds from one copy to the next
 CHUNK = 100_000  # copies in a statement
 # Both databases hold the counts up to date by triggers. A million changes of few counts take PostgreSQL minutes.
-TALLY = ("DELETE FROM backup_tally",
-         "INSERT INTO backup_tally (account, instance, project, state, backups) "
-         "SELECT account, instance, COALESCE(project, ''), state, COUNT(*) FROM backup GROUP BY 1, 2, 3, 4")
+PLACE = ("project", "region", "zone", "replica_zone")
+KIND = f"account, instance, instance_name, {', '.join(PLACE)}, mode, state"
+FOUND = ", ".join(["b.account, b.instance, b.instance_name", *(f"COALESCE(b.{name}, '')" for name in PLACE), "b.mode"])
+TALLY = (
+    "DELETE FROM backup_tally", "DELETE FROM job_tally",
+    f"INSERT INTO backup_tally ({KIND}, backups, bytes) SELECT {FOUND}, b.state, COUNT(*), SUM(bytes) FROM backup b "
+    "JOIN (SELECT backup, SUM(size) AS bytes FROM part GROUP BY backup) AS sized ON sized.backup = b.id "
+    "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9",
+    f"INSERT INTO job_tally ({KIND}, kind, jobs) SELECT {FOUND}, j.state, j.kind, COUNT(*) "
+    "FROM job j JOIN backup b ON b.id = j.backup GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10")
 
 
 def run(lab):
@@ -142,10 +151,12 @@ class Filled:
         parts = f"""replace(parts, '"number":' || (SELECT MIN(number) FROM part), '"number":' || ({PART}))"""
         backup = {"id": BACKUP, "number": NUMBER, "job": JOB, "instance": INSTANCE, "instance_name": INSTANCE,
                   "parts": parts, **moments}
+        job = {"number": JOB, "backup": BACKUP, "instance": INSTANCE, **moments}
         self._catalog.change([
             *self._copies("instance", "id = 'r-seed'", INSTANCES, {"id": INSTANCE, "name": INSTANCE}),
             *self._copies("backup", "number < 10000000", self.size, backup),
             *self._copies("part", "number < 10000000", self.size, {"number": PART, "backup": BACKUP}),
+            *self._copies("job", "number < 10000000", self.size, job),
             "UPDATE sequence SET last = 20000000", *TALLY])
 
     def _copies(self, table, seed, count, changes):
@@ -204,16 +215,65 @@ def _describe_backups(filled, instance):
     return f"/?{query}&Signature={quote(base64.b64encode(digest), safe='')}", {}
 
 
-def _rows_of_native(answer):
-    return answer["total"], len(answer["backups"])
+def _jobs(filled, _instance):
+    _, headers = _native("")(filled, "")
+    return f"/api/v1/jobs?limit={PAGE}", headers
 
 
-def _rows_of_alibaba(answer):
-    return answer["TotalCount"], len(answer["Backups"]["Backup"])
+def _describe_instance_backups(filled, _instance):
+    """Tencent's DescribeInstanceBackups, signed with HmacSHA1: a page of a whole region."""
+    key_id, secret = filled.key
+    parameters = {
+        "Action": "DescribeInstanceBackups", "Version": "2018-04-12", "Region": REGION, "Limit": PAGE, "Offset": 0,
+        "SecretId": key_id, "Nonce": random.getrandbits(31), "Timestamp": int(datetime.now(timezone.utc).timestamp())}
+    text = "&".join(f"{name}={value}" for name, value in sorted(parameters.items()))
+    digest = hmac.digest(secret.encode(), f"GET127.0.0.1:{filled.keystow.api}/?{text}".encode(), hashlib.sha1)
+    return f"/?{text}&Signature={quote(base64.b64encode(digest), safe='')}", {}
+
+
+def _list_backups(filled, instance):
+    """Huawei's ListBackups, signed with SDK-HMAC-SHA256."""
+    key_id, secret = filled.key
+    path, query = "/v3/default/backups", f"instance_id={instance}&limit={PAGE}"
+    date = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}"
+    host = f"127.0.0.1:{filled.keystow.api}"
+    headers = f"host:{host}\nx-sdk-date:{date}\n\nhost;x-sdk-date"
+    canonical = f"GET\n{path}/\n{query}\n{headers}\n{hashlib.sha256().hexdigest()}"
+    text = f"SDK-HMAC-SHA256\n{date}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    authorization = f"SDK-HMAC-SHA256 Access={key_id}, SignedHeaders=host;x-sdk-date, Signature={signature}"
+    return f"{path}?{query}", {"X-Sdk-Date": date, "Authorization": authorization}
+
+
+def _describe_uredis_backup(filled, instance):
+    """UCloud's DescribeURedisBackup, signed with SHA-1."""
+    key_id, secret = filled.key
+    parameters = {"Action": "DescribeURedisBackup", "Region": "cn-gd", "GroupId": instance, "Limit": PAGE, "Offset": 0,
+                  "PublicKey": key_id}
+    text = "".join(f"{name}{value}" for name, value in sorted(parameters.items()))
+    query = "&".join(f"{name}={quote(str(value), safe='')}" for name, value in sorted(parameters.items()))
+    return f"/?{query}&Signature={hashlib.sha1(f'{text}{secret}'.encode()).hexdigest()}", {}
+
+
+def _rows_of(total, *way):
+    """Reads an answer: its total, and the rows that lie that way."""
+    def read(answer):
+        answer = answer.get("Response", answer)
+        rows = answer
+        for name in way:
+            rows = rows[name]
+        return answer[total], len(rows)
+    return read
 
 
 LISTS = {
-    "of all backups": What(_native(""), _rows_of_native, lambda size: size + 1),
-    "of an instance": What(_native("&instance={}"), _rows_of_native, lambda size: size // INSTANCES),
-    "by DescribeBackups": What(_describe_backups, _rows_of_alibaba, lambda _: HOURS),
+    "of all backups": What(_native(""), _rows_of("total", "backups"), lambda size: size + 1),
+    "of an instance": What(_native("&instance={}"), _rows_of("total", "backups"), lambda size: size // INSTANCES),
+    "of all jobs": What(_jobs, _rows_of("total", "jobs"), lambda size: size + 1),
+    "by DescribeBackups": What(_describe_backups, _rows_of("TotalCount", "Backups", "Backup"), lambda _: HOURS),
+    "by DescribeInstanceBackups": What(
+        _describe_instance_backups, _rows_of("TotalCount", "BackupSet"), lambda size: size + 1),
+    "by ListBackups": What(_list_backups, _rows_of("total_count", "backups"), lambda size: size // INSTANCES),
+    "by DescribeURedisBackup": What(
+        _describe_uredis_backup, _rows_of("TotalCount", "DataSet"), lambda size: size // INSTANCES),
 }

@@ -1,7 +1,7 @@
 //! What a backup is, and everything that can be done with one.
 //!
-//! `model`, `error` and `clock` are the words. `redis`, `vault`, `catalog`, `access` and `links` each do one
-//! thing and do not know each other. `ops` has one file for each verb and puts them together; `work` calls the
+//! `model`, `error` and `clock` are the words. `redis`, `vault`, `catalog`, `access`, `links` and `notify` each do
+//! one thing and do not know each other. `ops` has one file for each verb and puts them together; `work` calls the
 //! verbs that outlive a request.
 
 pub mod access;
@@ -11,6 +11,7 @@ pub mod crash;
 pub mod error;
 pub mod links;
 pub mod model;
+pub mod notify;
 pub mod ops;
 pub mod redis;
 pub mod vault;

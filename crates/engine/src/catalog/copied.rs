@@ -128,6 +128,27 @@ pub(super) const TABLES: &[Table] = &[
         ],
         only: "revoked_at IS NULL AND deliveries IS NULL AND expires_at > $1",
     },
+    Table {
+        name: "webhook",
+        columns: &[
+            ("id", Text),
+            ("account", Text),
+            ("project", Text),
+            ("instance", Text),
+            ("url", Text),
+            ("sealed_secret", Bytes),
+            ("kinds", Text),
+            ("paused", Integer),
+            ("created_at", Integer),
+            ("created_by", Text),
+            ("tried_at", Integer),
+            ("claimed_until", Integer),
+            ("last_ok_at", Integer),
+            ("last_failed_at", Integer),
+            ("last_error", Text),
+        ],
+        only: "",
+    },
 ];
 
 /// Tables that copies leave out, each for a reason.
@@ -147,10 +168,13 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("turn", "of captures that were under way"),
     ("promise", "of downloads that were under way"),
     ("backup_tally", "counted by the database"),
+    ("job_tally", "counted by the database"),
+    ("webhook_delivery", "told already, or no longer to be told"),
+    ("too_old", "found out again"),
 ];
 
 /// Columns that change with every contact or look and are worth no copy of their own.
-const PASSING: [(&str, &str); 7] = [
+const PASSING: [(&str, &str); 12] = [
     ("instance", "facts"),
     ("policy", "next_fire"),
     ("policy", "next_at"),
@@ -158,6 +182,11 @@ const PASSING: [(&str, &str); 7] = [
     ("policy", "tries"),
     ("policy", "upkeep_at"),
     ("policy", "drilled_at"),
+    ("webhook", "tried_at"),
+    ("webhook", "claimed_until"),
+    ("webhook", "last_ok_at"),
+    ("webhook", "last_failed_at"),
+    ("webhook", "last_error"),
 ];
 
 /// A row of a copy.

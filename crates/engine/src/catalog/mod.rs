@@ -9,6 +9,7 @@ mod copied;
 mod postgres;
 mod sealed;
 mod sqlite;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -29,10 +30,11 @@ pub use copied::{CopiedRow, CopiedRows};
 pub use postgres::{PostgresCatalog, PostgresOptions};
 pub use sealed::{SealedColumn, SealedSecret};
 pub use sqlite::SqliteCatalog;
+pub use webhooks::WebhookCatalog;
 
 /// The facts. The worker's calls name a lease; with a lost one they fail with `LEASE_LOST` and change nothing.
 #[async_trait]
-pub trait Catalog: Send + Sync {
+pub trait Catalog: WebhookCatalog {
     // Setting up
     /// A named fact about the catalog itself.
     async fn note(&self, name: &str) -> Result<Option<String>>;
@@ -298,6 +300,8 @@ pub struct SealedBackup {
     pub server: Option<ServerFacts>,
     /// Why it is quarantined or partial.
     pub failure: Option<Failure>,
+    /// Why it looks too small beside those before it, if it does.
+    pub small: Option<Failure>,
 }
 
 /// How an attempt that sealed nothing ended.

@@ -13,16 +13,19 @@ pub enum SealedColumn {
     InstancePassword,
     /// What else it takes to sign in at an instance.
     InstanceLogin,
+    /// What signs the notices of a webhook.
+    WebhookSecret,
 }
 
 impl SealedColumn {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::KeySecret,
         Self::KeyPrevious,
         Self::KeySessionToken,
         Self::InstancePassword,
         Self::InstanceLogin,
+        Self::WebhookSecret,
     ];
 
     /// Table and column.
@@ -33,6 +36,7 @@ impl SealedColumn {
             Self::KeySessionToken => ("access_key", "sealed_session_token"),
             Self::InstancePassword => ("instance", "sealed_password"),
             Self::InstanceLogin => ("instance", "sealed_login"),
+            Self::WebhookSecret => ("webhook", "sealed_secret"),
         }
     }
 }

@@ -22,6 +22,7 @@ mod scrub;
 mod secret;
 mod span;
 mod vitals;
+mod webhook;
 
 pub use access_log::{AccessFilter, AccessKind, AccessRecord};
 pub use account::{AccessKey, Account, Project, Right, Role};
@@ -57,6 +58,10 @@ pub use scrub::{ScrubOutcome, Whole};
 pub use secret::{Secret, hex};
 pub use span::Span;
 pub use vitals::{CatalogVitals, InstanceVitals};
+pub use webhook::{
+    DeliveryState, DeliveryTry, Notice, NoticeId, NoticeKind, NoticedBackup, NoticedInstance,
+    WatchedInstance, Webhook, WebhookDelivery,
+};
 
 use jiff::Timestamp;
 

@@ -283,6 +283,9 @@ mod tests {
         // Writes down what a server said of itself.
         "test_instance",
         "verify_audit",
+        "webhook",
+        "webhook_deliveries",
+        "webhooks",
     ];
 
     fn sources(folder: &Path, found: &mut Vec<String>) {

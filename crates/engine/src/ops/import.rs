@@ -74,7 +74,10 @@ impl Engine {
         let scope = who.with(Right::Operate)?;
         let instance = self.visible_instance(&scope, &order.instance).await?;
         check(order, self.clock.now())?;
-        if let Some(backup) = self.same_bytes(&instance, &order.files).await? {
+        let announced: Option<Vec<_>> = order.files.iter().map(|file| file.sha256.as_deref()).collect();
+        if let Some(announced) = &announced
+            && let Some(backup) = self.same_bytes(&instance, announced).await?
+        {
             return Ok(Imported { backup, is_new: false });
         }
         let _turn = self.imports.acquire().await.map_err(|error| Error::internal("no imports", error))?;
@@ -88,7 +91,7 @@ impl Engine {
             attempt: backup.attempt,
         };
         let taken = match self.take_in(&attempt, order, pieces).await {
-            Ok(set) => self.list_import(backup, &attempt, order, &set).await,
+            Ok(set) => self.keep(&instance, backup, &attempt, order, &set).await,
             Err(error) => Err(error),
         };
         if taken.is_err() {
@@ -101,11 +104,31 @@ impl Engine {
                 }
             }
         }
-        taken.map(|backup| Imported { backup, is_new: true })
+        taken
     }
 
-    /// A backup of the instance that has the same files.
-    async fn same_bytes(&self, instance: &Instance, files: &[ImportFile]) -> Result<Option<Backup>> {
+    /// Lists what came, unless it is known: what was not announced is looked for only now.
+    async fn keep(
+        &self,
+        instance: &Instance,
+        backup: Backup,
+        attempt: &AttemptKey,
+        order: &ImportOrder,
+        set: &CapturedSet,
+    ) -> Result<Imported> {
+        if order.files.iter().any(|file| file.sha256.is_none()) {
+            let came: Vec<_> = set.shards.iter().flatten().map(|part| part.sha256.as_str()).collect();
+            if let Some(backup) = self.same_bytes(instance, &came).await? {
+                self.remove_failed(attempt).await;
+                return Ok(Imported { backup, is_new: false });
+            }
+        }
+        let backup = self.list_import(backup, attempt, order, set).await?;
+        Ok(Imported { backup, is_new: true })
+    }
+
+    /// A backup of the instance whose parts have these hashes.
+    async fn same_bytes(&self, instance: &Instance, hashes: &[&str]) -> Result<Option<Backup>> {
         let mut filter = BackupFilter {
             instance: Some(instance.id.clone()),
             page: Page { offset: 0, limit: PAGE },
@@ -115,10 +138,10 @@ impl Engine {
             let listed = self.catalog.backups(&instance.account, &filter).await?;
             let read = listed.rows.len() as u64;
             let same = listed.rows.into_iter().find(|backup| {
-                let parts = backup.parts.iter().map(|part| &part.sealed.sha256);
+                let parts = backup.parts.iter().map(|part| part.sealed.sha256.as_str());
                 // One that is damaged may be what the import is to make good.
                 let is_whole = backup.state.keeps_objects() && backup.state != BackupState::Damaged;
-                is_whole && parts.eq(files.iter().map(|file| &file.sha256))
+                is_whole && parts.eq(hashes.iter().copied())
             });
             filter.page.offset += read;
             if same.is_some() || read < PAGE {

@@ -23,6 +23,7 @@ mod login;
 mod manifest;
 mod meter;
 mod nodes;
+mod notices;
 mod part_reader;
 mod parts;
 mod policies;
@@ -49,6 +50,7 @@ mod tokens;
 mod turns;
 mod upkeep;
 mod vitals;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,6 +66,7 @@ use crate::links::LinkSigner;
 use crate::model::{
     AccessKey, AuditChain, Instance, LinkRestriction, Number, Policy, RememberedLink, Throughput,
 };
+use crate::notify::Poster;
 use crate::redis::Timeouts;
 use crate::redis::programs::Programs;
 use crate::vault::Vault;
@@ -89,6 +92,7 @@ pub use keyring::{Holder, HolderKind, KeyFacts};
 pub use keys::{IssuedKey, NewKey};
 pub use login::KeptLogin;
 pub use meter::Meter;
+pub use notices::NotifySettings;
 pub use policies::{ComingBackup, PolicyChange, RetentionChange, no_policy};
 pub use promises::Promised;
 pub use prune::Pruned;
@@ -104,6 +108,7 @@ pub use sweep::Swept;
 pub(crate) use take_backup::TOPOLOGY_CHANGED;
 pub use tokens::Token;
 pub use vitals::{EndedJob, Tally, Vitals};
+pub use webhooks::{IssuedWebhook, NewWebhook, TestedWebhook};
 
 /// Everything that the verbs need.
 pub struct Engine {
@@ -128,6 +133,8 @@ pub struct Engine {
     parts: Parts,
     /// Server programs that drills may use.
     programs: Arc<Programs>,
+    /// Tells webhooks.
+    poster: Poster,
     settings: Settings,
     deliverables: Knowledge<Number, Deliverable>,
     keys: Knowledge<String, AccessKey>,
@@ -178,6 +185,8 @@ pub struct Settings {
     pub scrub_bytes_per_second: Option<u64>,
     /// How parts are stored.
     pub repository: RepositorySettings,
+    /// What webhooks are told.
+    pub notify: NotifySettings,
 }
 
 /// What an operator may set about the bytes of parts.
@@ -248,6 +257,7 @@ impl Engine {
             promises: Arc::default(),
             tally: Tally::default(),
             programs: Arc::new(Programs::new(settings.drill.folder.clone(), settings.drill.search.clone())),
+            poster: Poster::new(&settings.notify.deny),
             settings,
             clock,
             deliverables: Knowledge::new(MOST_OPEN),

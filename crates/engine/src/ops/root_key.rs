@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::login::login_place;
 use super::take_backup::password_place;
+use super::webhooks::webhook_place;
 use crate::access::principal::{secret_place, token_place};
 use crate::access::{RetiredKey, RootKey, Sealer};
 use crate::catalog::{Catalog, SealedColumn, SealedSecret};
@@ -92,6 +93,7 @@ fn place_of(secret: &SealedSecret) -> String {
         SealedColumn::KeySessionToken => token_place(&secret.id),
         SealedColumn::InstancePassword => password_place(&secret.account, &secret.id),
         SealedColumn::InstanceLogin => login_place(&secret.account, &secret.id),
+        SealedColumn::WebhookSecret => webhook_place(&secret.id),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::Engine;
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
-use crate::model::{CatalogVitals, JobKind, Right};
+use crate::model::{CatalogVitals, DeliveryTry, JobKind, Right};
 
 /// Longest time that a catalog or a store has to answer a look at it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -19,6 +19,8 @@ pub struct Tally {
     jobs: Mutex<BTreeMap<EndedJob, u64>>,
     captured_bytes: AtomicU64,
     leases_lost: AtomicU64,
+    /// Tries that told a webhook, that did not, and after which nothing more was tried.
+    notices: [AtomicU64; 3],
 }
 
 /// How attempts at jobs end.
@@ -49,6 +51,21 @@ impl Tally {
         self.leases_lost.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A notice was sent, or was to be.
+    pub(crate) fn notice_tried(&self, outcome: &DeliveryTry) {
+        let place = match (&outcome.error, outcome.again) {
+            (None, _) => 0,
+            (Some(_), Some(_)) => 1,
+            (Some(_), None) => 2,
+        };
+        self.notices[place].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Tries to tell a webhook that were taken, that were not, and the last ones of notices that never were.
+    pub fn notices(&self) -> [u64; 3] {
+        [0, 1, 2].map(|place: usize| self.notices[place].load(Ordering::Relaxed))
+    }
+
     /// Attempts at jobs by how they ended.
     pub fn jobs(&self) -> Vec<(EndedJob, u64)> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,6 +94,8 @@ pub struct Vitals {
     pub repository_took: Option<Duration>,
     /// Bytes that may still be written, where the repository can tell.
     pub free_bytes: Option<u64>,
+    /// Notices that webhooks are still to be told.
+    pub notices_pending: u64,
     /// Notes of the access log that are not written yet.
     pub access_notes: usize,
     /// Bytes sent by downloads since the process started.
@@ -103,6 +122,7 @@ impl Engine {
         let project = scope.as_ref().and_then(|scope| scope.project.as_ref());
         let catalog = self.catalog.vitals(account, project).await?;
         let catalog_took = asked.elapsed();
+        let notices_pending = self.catalog.pending_webhook_deliveries(account).await?;
         let asked = Instant::now();
         let store = tokio::time::timeout(PATIENCE, self.vault.free_bytes()).await;
         let (downloads, downloaded_bytes) = self.journal.counted();
@@ -111,6 +131,7 @@ impl Engine {
             catalog_took,
             repository_took: matches!(store, Ok(Ok(_))).then(|| asked.elapsed()),
             free_bytes: store.ok().and_then(Result::ok).flatten(),
+            notices_pending,
             access_notes: self.journal.waiting(),
             downloaded_bytes,
             downloads,

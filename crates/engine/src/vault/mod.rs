@@ -21,7 +21,7 @@ use crate::model::Network;
 
 pub use layout::{AttemptKey, BackupKey, Collection, ObjectKey};
 pub use local::LocalVault;
-pub use object::{Credentials, ObjectVault, StoreOptions};
+pub use object::{Bucket, BucketFile, Credentials, ObjectVault, StoreOptions, of_bucket};
 
 /// A place for objects.
 #[async_trait]

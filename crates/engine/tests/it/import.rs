@@ -24,7 +24,7 @@ async fn world_with_file() -> (Server, World, Vec<u8>) {
 }
 
 fn file(name: &str, bytes: &[u8]) -> ImportFile {
-    ImportFile { name: name.to_owned(), size_bytes: bytes.len() as u64, sha256: sha256(bytes) }
+    ImportFile { name: name.to_owned(), size_bytes: bytes.len() as u64, sha256: Some(sha256(bytes)) }
 }
 
 /// Imports files, of whose bytes only the first `sent` come.
@@ -68,6 +68,23 @@ async fn a_file_becomes_a_backup_of_its_own_time_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_not_announced_is_known_when_it_has_come() {
+    let (_server, world, bytes) = world_with_file().await;
+    let unannounced = |name: &str| ImportFile { sha256: None, ..file(name, &bytes) };
+    let first = import(&world, vec![unannounced("s3://b/1.rdb")], &bytes, bytes.len()).await.unwrap();
+    assert!(first.is_new);
+    let kept = world.files();
+    for again in [unannounced("s3://b/2.rdb"), file("2.rdb", &bytes)] {
+        let again = import(&world, vec![again], &bytes, bytes.len()).await.unwrap();
+        assert_eq!((again.is_new, again.backup.id), (false, first.backup.id));
+    }
+    assert_eq!(world.files(), kept, "nothing is kept twice");
+    let cut = import(&world, vec![unannounced("cut.rdb")], &bytes, bytes.len() - 1).await;
+    assert_eq!(code(cut), "IMPORT_CUT");
+    assert_eq!(world.files(), kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_backup_does_not_stand_for_the_same_bytes() {
     let (_server, world, bytes) = world_with_file().await;
     let first = import(&world, vec![file("dump.rdb", &bytes)], &bytes, bytes.len()).await.unwrap();
@@ -103,7 +120,7 @@ async fn what_does_not_arrive_whole_or_is_not_sound_leaves_nothing() {
         (file("cut.rdb", &bytes), &bytes, end - 1, "IMPORT_CUT"),
         (file("other.rdb", b"something else"), &bytes, end, "SNAPSHOT_CORRUPT"),
         (
-            ImportFile { sha256: "00".repeat(32), ..file("changed.rdb", &bytes) },
+            ImportFile { sha256: Some("00".repeat(32)), ..file("changed.rdb", &bytes) },
             &bytes,
             end,
             "IMPORT_MISMATCH",

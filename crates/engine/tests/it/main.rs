@@ -30,3 +30,4 @@ mod sweep;
 mod take;
 mod tenants;
 mod tokens;
+mod webhooks;

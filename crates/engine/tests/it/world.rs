@@ -13,7 +13,7 @@ use keystow_engine::links::Spelling;
 use keystow_engine::model::{Backup, BackupRef, Network, Role, Throughput};
 use keystow_engine::ops::{
     BackupOrder, Delivery, DeliveryFault, DrillSettings, Engine, IssuedLink, LinkOrder, NewInstance, NewKey,
-    NewLogin, RepositorySettings, Settings,
+    NewLogin, NotifySettings, RepositorySettings, Settings,
 };
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::{AttemptKey, LocalVault, ObjectKey, Vault};
@@ -308,6 +308,7 @@ fn settings(folder: &Path, timeouts: Timeouts, repository: RepositorySettings) -
         reserve_bytes: 0,
         scrub_bytes_per_second: None,
         repository,
+        notify: NotifySettings { host: "lab".to_owned(), ..NotifySettings::default() },
     }
 }
 

@@ -13,8 +13,9 @@ pub(crate) struct ImportedFile {
     pub(crate) name: String,
     /// Its length.
     pub(crate) size_bytes: u64,
-    /// SHA-256 of its bytes, lower-case hex.
-    pub(crate) sha256: String,
+    /// SHA-256 of its bytes, lower-case hex, if it is known before they come: what is there already is then not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<String>,
 }
 
 /// What became of an import.

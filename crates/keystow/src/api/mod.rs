@@ -13,6 +13,7 @@ mod problem;
 mod repository;
 mod restore;
 mod status;
+mod webhook;
 
 pub(crate) use access::{
     AccountRow, KeyRotation, KeyRow, KeySecret, NewAccount, NewKeyRequest, NewProject, ProjectRow,
@@ -42,3 +43,7 @@ pub(crate) use restore::{
     RestoreStarted, TargetRow,
 };
 pub(crate) use status::{FindingRow, Status};
+pub(crate) use webhook::{
+    IssuedWebhookRow, NewWebhookRequest, WebhookChangeRequest, WebhookDeliveryList, WebhookDeliveryRow,
+    WebhookRow, WebhookTestRow,
+};

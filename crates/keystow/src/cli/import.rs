@@ -1,11 +1,9 @@
 //! `keystow import`: RDB files that were made elsewhere, as backups of an instance.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+mod files;
 
-use aws_lc_rs::digest::{Context as Hash, SHA256};
+use std::path::PathBuf;
+
 use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -17,21 +15,22 @@ use super::span::parse_past;
 use crate::api::{BackupList, BackupRow, ImportRow, ImportedFile};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
-
-/// Bytes that are read and sent at once.
-const PIECE: usize = 256 * 1024;
+use files::{Found, Looked, Pieces, found, look_at};
 
 /// Flags of `import`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Each file becomes a backup of the moment at which it was last written. Every byte is checked, as \
     in a backup, before\nit is listed; what the instance has already is not sent again, so a stopped import can be run \
-    again.\n\nExamples:\n  keystow import /var/backups/redis --instance prod-cache\n  \
-    keystow import shard-0.rdb shard-1.rdb shard-2.rdb --cluster --instance prod-cluster"
+    again.\n\nA bucket is named as a repository is: s3://bucket/prefix?endpoint=https://…&region=…, and oss, cos and \
+    obs alike.\nThis host reads its files and sends them on, each once. Without a key, the provider's own chain finds \
+    one:\nenvironment, profile, role of the host.\n\nExamples:\n  keystow import /var/backups/redis --instance \
+    prod-cache\n  keystow import shard-0.rdb shard-1.rdb shard-2.rdb --cluster --instance prod-cluster\n  \
+    keystow import 's3://old-dumps/redis?region=eu-west-1' --instance prod-cache --dry-run"
 )]
 pub(crate) struct ImportArgs {
-    /// RDB files, and folders of files that end with .rdb
-    #[arg(required = true, value_name = "PATH")]
+    /// RDB files, and folders and buckets of files that end with .rdb
+    #[arg(required = true, value_name = "PATH|URL")]
     paths: Vec<PathBuf>,
     /// The instance that they are backups of
     #[arg(long, value_name = "ID")]
@@ -45,6 +44,30 @@ pub(crate) struct ImportArgs {
     /// A note on each backup
     #[arg(long)]
     remark: Option<String>,
+    /// Say what would be imported, and send nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    key: BucketKey,
+}
+
+/// Who we are at a bucket.
+#[derive(Debug, Args)]
+struct BucketKey {
+    /// Id of the access key that may list and read the bucket
+    #[arg(long = "bucket-key-id", id = "bucket_key_id", value_name = "ID", requires = "bucket_secret_file")]
+    id: Option<String>,
+    /// File that holds its secret, - for standard input, or env:NAME
+    #[arg(
+        long = "bucket-secret-file",
+        id = "bucket_secret_file",
+        value_name = "FILE",
+        requires = "bucket_key_id"
+    )]
+    secret_file: Option<PathBuf>,
+    /// The same for the session token of a temporary key
+    #[arg(long = "bucket-session-token-file", value_name = "FILE", requires = "bucket_secret_file")]
+    session_token_file: Option<PathBuf>,
 }
 
 /// What became of some files.
@@ -52,7 +75,7 @@ pub(crate) struct ImportArgs {
 #[expect(clippy::struct_field_names, reason = "the names of --json")]
 struct Outcome {
     files: Vec<String>,
-    /// `imported`, `known` or `failed`.
+    /// `imported`, `known`, `new` (which a dry run says of what it would import) or `failed`.
     outcome: &'static str,
     backup: Option<BackupRow>,
     error: Option<Refused>,
@@ -66,27 +89,18 @@ struct Refused {
     message: String,
 }
 
-/// A file on this host.
-struct Local {
-    path: PathBuf,
-    facts: ImportedFile,
-    written_at: Timestamp,
-}
-
 /// Imports one backup after the other; one that fails does not stop the rest.
 pub(super) async fn run(args: ImportArgs, context: &Context) -> Result<(), Failure> {
     let (client, output) = (context.client()?, context.output);
-    let files = found(&args.paths)?;
-    let sets: Vec<Vec<PathBuf>> =
+    let files = found(&args.paths, &args.key).await?;
+    let sets: Vec<Vec<Found>> =
         if args.cluster { vec![files] } else { files.into_iter().map(|file| vec![file]).collect() };
     let known = client.list::<BackupList>(&["backups"], &[("instance", args.instance.clone())], None).await?;
     let mut outcomes = Vec::new();
     for set in sets {
-        let names = set.iter().map(|path| path.display().to_string()).collect();
+        let names = set.iter().map(Found::shown).collect();
         let outcome = match import(&client, output, &args, set, &known).await {
-            Ok((outcome, backup)) => {
-                Outcome { files: names, outcome, backup: Some(backup), error: None, exit: None }
-            }
+            Ok((outcome, backup)) => Outcome { files: names, outcome, backup, error: None, exit: None },
             Err(failure) => {
                 output.warn(&plain(&format!("{}: {failure}", names.join(", "))));
                 let exit = Some(failure.exit);
@@ -100,126 +114,66 @@ pub(super) async fn run(args: ImportArgs, context: &Context) -> Result<(), Failu
     judge(&outcomes)
 }
 
-/// The files that were named, and those of the folders, by name.
-fn found(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let failed = |path: &Path, error| Failure::file(format!("cannot read {}", path.display()), &error);
-    let mut files = Vec::new();
-    for path in paths {
-        if !std::fs::metadata(path).map_err(|error| failed(path, error))?.is_dir() {
-            files.push(path.clone());
-            continue;
-        }
-        let mut inside = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(|error| failed(path, error))? {
-            let file = entry.map_err(|error| failed(path, error))?.path();
-            if file.is_file() && file.extension().is_some_and(|end| end == "rdb") {
-                inside.push(file);
-            }
-        }
-        inside.sort();
-        files.append(&mut inside);
-    }
-    if files.is_empty() {
-        return Err(Failure::new(Exit::NotFound, "FILE_NOT_FOUND", "there is no RDB file there")
-            .hint("files in folders must end with .rdb"));
-    }
-    Ok(files)
-}
-
 /// One backup of some files: sent, unless the instance has it.
 async fn import(
     client: &Client,
     output: Output,
     args: &ImportArgs,
-    set: Vec<PathBuf>,
+    set: Vec<Found>,
     known: &[BackupRow],
-) -> Result<(&'static str, BackupRow), Failure> {
-    let label =
-        set.first().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy().into_owned();
+) -> Result<(&'static str, Option<BackupRow>), Failure> {
+    let label = set.first().map(Found::label).unwrap_or_default();
     let hashing = Progress::new(output, &format!("{label}: reading"), None);
     let files = tokio::task::spawn_blocking(move || {
-        set.into_iter().map(|path| look_at(path, &hashing)).collect::<Result<Vec<_>, _>>()
+        set.into_iter().map(|file| look_at(file, &hashing)).collect::<Result<Vec<_>, _>>()
     })
     .await
     .map_err(|error| Failure::new(Exit::Failure, "INTERNAL", "the reader stopped").because(error))??;
-    let same = known.iter().find(|backup| {
-        let parts = backup.parts.iter().map(|part| &part.sha256);
-        matches!(backup.state.as_str(), "available" | "partial" | "quarantined")
-            && parts.eq(files.iter().map(|file| &file.facts.sha256))
-    });
-    if let Some(backup) = same {
-        return Ok(("known", backup.clone()));
+    let newest = files.iter().filter_map(Looked::written_at).max();
+    let taken_at = args.taken_at.or(newest).ok_or_else(|| {
+        Failure::usage(format!("nothing tells of when {label} is")).hint("say it with --taken-at")
+    })?;
+    if let Some(backup) = known.iter().find(|backup| is_of(backup, &files, taken_at)) {
+        return Ok(("known", Some(backup.clone())));
     }
-    let newest = files.iter().map(|file| file.written_at).max().unwrap_or(Timestamp::UNIX_EPOCH);
+    if args.dry_run {
+        return Ok(("new", None));
+    }
     let facts: Vec<_> = files.iter().map(|file| &file.facts).collect();
     let described = serde_json::to_string(&facts)
         .map_err(|error| Failure::new(Exit::Failure, "INTERNAL", "cannot write JSON").because(error))?;
-    let mut query = vec![("files", described), ("taken_at", args.taken_at.unwrap_or(newest).to_string())];
+    let mut query = vec![("files", described), ("taken_at", taken_at.to_string())];
     query.extend(args.remark.clone().map(|remark| ("remark", remark)));
     let total = files.iter().map(|file| file.facts.size_bytes).sum();
-    let sending = Progress::new(output, &label, Some(total));
+    let pieces = Pieces::of(files, Progress::new(output, &label, Some(total)));
+    let broken = pieces.broken();
     let path = ["instances", &args.instance, "imports"];
-    let row: ImportRow = client.upload(&path, &query, total, pieces(files, sending)).await?;
-    Ok((if row.is_new { "imported" } else { "known" }, row.backup))
+    let answer: Result<ImportRow, Failure> = client.upload(&path, &query, total, pieces.stream()).await;
+    // What broke here is the reason of what the other end says of it.
+    let row = answer.map_err(|failure| broken.take().unwrap_or(failure))?;
+    Ok((if row.is_new { "imported" } else { "known" }, Some(row.backup)))
 }
 
-/// Size, SHA-256 and moment of a file.
-fn look_at(path: PathBuf, progress: &Progress) -> Result<Local, Failure> {
-    let failed = |error: std::io::Error| Failure::file(format!("cannot read {}", path.display()), &error);
-    let mut file = File::open(&path).map_err(failed)?;
-    let written_at = file.metadata().and_then(|metadata| metadata.modified()).map_err(failed)?;
-    let (mut hash, mut size_bytes) = (Hash::new(&SHA256), 0);
-    let mut piece = vec![0; PIECE];
-    loop {
-        let read = file.read(&mut piece).map_err(failed)?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&piece[..read]);
-        size_bytes += read as u64;
-        progress.add(read as u64);
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let sha256 = keystow_engine::model::hex(hash.finish().as_ref());
-    Ok(Local {
-        facts: ImportedFile { name, size_bytes, sha256 },
-        written_at: Timestamp::try_from(written_at).unwrap_or(Timestamp::UNIX_EPOCH),
-        path,
-    })
-}
-
-/// The bytes of the files, one after the other, read as they are sent.
-fn pieces(
-    files: Vec<Local>,
-    progress: Progress,
-) -> impl futures_util::Stream<Item = std::io::Result<Vec<u8>>> + Send + 'static {
-    let progress = Arc::new(progress);
-    let start = (files.into_iter(), None::<(tokio::fs::File, u64)>);
-    futures_util::stream::try_unfold(start, move |(mut files, mut open)| {
-        let progress = progress.clone();
-        async move {
-            use tokio::io::AsyncReadExt;
-            loop {
-                let Some((mut file, left)) = open.take().filter(|(_, left)| *left > 0) else {
-                    let Some(next) = files.next() else { return Ok(None) };
-                    open = Some((tokio::fs::File::open(&next.path).await?, next.facts.size_bytes));
-                    if next.facts.size_bytes == 0 {
-                        open = None;
-                    }
-                    continue;
-                };
-                let mut piece = vec![0; PIECE.min(usize::try_from(left).unwrap_or(PIECE))];
-                let read = file.read(&mut piece).await?;
-                if read == 0 {
-                    let error = std::io::ErrorKind::UnexpectedEof;
-                    return Err(std::io::Error::new(error, "the file became shorter meanwhile"));
-                }
-                piece.truncate(read);
-                progress.add(read as u64);
-                return Ok(Some((piece, (files, Some((file, left - read as u64))))));
-            }
-        }
-    })
+/// Whether a backup was made of these very files: it has their bytes or, where that takes reading them, it is of their
+/// names, lengths and moment.
+fn is_of(backup: &BackupRow, files: &[Looked], taken_at: Timestamp) -> bool {
+    let same = |part: (&ImportedFile, &str, u64)| match (&part.0.sha256, part.0.size_bytes) {
+        (Some(sha256), _) => sha256 == part.1,
+        (None, size) => size == part.2,
+    };
+    let is_kept = matches!(backup.state.as_str(), "available" | "partial" | "quarantined");
+    let needs_names = files.iter().any(|file| file.facts.sha256.is_none());
+    let is_named = || {
+        let of = backup.origin.iter().flat_map(|origin| &origin.imported);
+        // As the API writes moments.
+        let at = taken_at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        backup.created_at == at && of.eq(files.iter().map(|file| &file.facts.name))
+    };
+    is_kept
+        && backup.parts.len() == files.len()
+        && (!needs_names || is_named())
+        && (files.iter().zip(&backup.parts))
+            .all(|(file, part)| same((&file.facts, &part.sha256, part.size_bytes)))
 }
 
 /// Nothing failed, some did, or all did.

@@ -39,6 +39,7 @@ mod span;
 mod stop;
 mod verify;
 mod wait;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -105,6 +106,9 @@ enum Command {
     /// Expiring download links
     #[command(subcommand, visible_alias = "links")]
     Link(link::LinkCommand),
+    /// Who is told by the service itself that something went wrong
+    #[command(subcommand, visible_alias = "webhooks")]
+    Webhook(webhook::WebhookCommand),
     /// Who was given links, and who downloaded what
     #[command(subcommand)]
     Access(access::AccessCommand),
@@ -192,6 +196,7 @@ pub(crate) async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Backup(command) => backup::run(command, &context).await,
         Command::Policy(command) => policy::run(command, &context).await,
         Command::Link(command) => link::run(command, &context).await,
+        Command::Webhook(command) => webhook::run(command, &context).await,
         Command::Access(command) => access::run(command, &context).await,
         Command::Audit(command) => audit::run(command, &context).await,
         Command::Key(command) => key::run(command, &context).await,
@@ -280,6 +285,11 @@ mod tests {
             "keystow repository recipients remove ann",
             "keystow repository rotate-identity",
             "keystow job cancel 7",
+            "keystow webhook add https://h/x --event backup.failed --event drill.failed --instance i --secret-file f --account a",
+            "keystow webhooks ls --account a --json",
+            "keystow webhook pause wh-1",
+            "keystow webhook deliveries wh-1 --limit 5",
+            "keystow webhook rm wh-1 --yes",
             "keystow node list --json",
             "keystow fetch http://h/f?x=1 -o f -j 8",
             "keystow restore b --to redis://h:1 --user u --password-file f --sentinel-user s --sentinel-password-file g",

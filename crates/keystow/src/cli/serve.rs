@@ -13,8 +13,8 @@ use clap::Args;
 use keystow_engine::model::{Node, NodeRole};
 use keystow_engine::ops::Engine;
 use keystow_engine::work::{
-    WorkerSettings, collect_debts, keep_copies, keep_seen, keep_swept, run_scheduler, run_worker,
-    write_access_log,
+    WorkerSettings, collect_debts, keep_copies, keep_seen, keep_swept, run_notifier, run_scheduler,
+    run_worker, write_access_log,
 };
 use keystow_engine::{Error, Kind, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -151,6 +151,7 @@ fn work(config: &Config, engine: &Arc<Engine>, tracker: &TaskTracker, stop: &Can
     }
     if config.has_role(NodeRole::Scheduler) {
         tracker.spawn(run_scheduler(engine.clone(), stop.clone()));
+        tracker.spawn(run_notifier(engine.clone(), stop.clone()));
     }
 }
 

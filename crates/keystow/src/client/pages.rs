@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::Client;
 use crate::api::{
     AccessList, AccessRow, AuditList, AuditRow, BackupList, BackupRow, InstanceList, InstanceRow, JobList,
-    JobRow, LinkList, RememberedLinkRow,
+    JobRow, LinkList, RememberedLinkRow, WebhookDeliveryList, WebhookDeliveryRow,
 };
 use crate::failure::Failure;
 
@@ -52,6 +52,7 @@ list_page!(LinkList, RememberedLinkRow, links, id);
 list_page!(JobList, JobRow, jobs, number);
 list_page!(AuditList, AuditRow, entries, sequence);
 list_page!(AccessList, AccessRow, records, number);
+list_page!(WebhookDeliveryList, WebhookDeliveryRow, deliveries, id);
 
 impl Client {
     /// Reads a whole list, or its first `limit` rows.

@@ -5,6 +5,7 @@
 
 mod layers;
 mod naming;
+mod notify;
 mod repository;
 mod settings;
 mod tls;
@@ -23,6 +24,7 @@ use serde::Deserialize;
 
 pub(crate) use layers::Layers;
 pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
+pub(crate) use notify::Notify;
 pub(crate) use repository::{Compression, Encryption, Repository, Verify};
 pub(crate) use tls::Tls;
 pub(crate) use values::{Cidr, Period, Size};
@@ -46,6 +48,7 @@ pub(crate) struct Config {
     pub(crate) restore: Restore,
     pub(crate) drill: Drill,
     pub(crate) scrub: Scrub,
+    pub(crate) notify: Notify,
     pub(crate) log: Log,
     pub(crate) metrics: Metrics,
     /// By the operator's name for the network.
@@ -253,6 +256,7 @@ impl Config {
         self.root_key_source()?;
         self.repository.check(self.links.mode)?;
         naming::check(self)?;
+        self.notify.check()?;
         if self.roles.is_empty() {
             return Err(invalid("roles names none, so this node would do nothing"));
         }

@@ -214,6 +214,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         r#""100MiB""#,
         "how fast one scrub reads stored bytes; 0 = as fast as it can",
     ),
+    setting(
+        "notify.too_old",
+        r#""""#,
+        "how old the last good backup of an instance may be before webhooks are told, such as 26h; empty = its policy says",
+    ),
+    setting(
+        "notify.too_small",
+        "50",
+        "webhooks are told of a good backup with less than this percentage of the usual keys or bytes; 0 = never",
+    ),
+    setting(
+        "notify.deny",
+        "[]",
+        "addresses or CIDRs that webhooks may not reach, beside those that nobody may",
+    ),
     setting("networks.*.cidrs", "[]", "addresses or CIDRs of that network"),
     setting("networks.*.vpc_id", r#""""#, "the id by which vendors' APIs name the network"),
     setting("networks.*.region", r#""""#, "the region that the network is in"),

@@ -148,6 +148,8 @@ fn stores(registry: &mut Registry, vitals: &Vitals) {
     if let Some(free) = vitals.free_bytes {
         gauge(registry, "repository_free_bytes", "Bytes that may still be written", float(free));
     }
+    let pending = float(vitals.notices_pending);
+    gauge(registry, "webhook_pending", "Notices that webhooks are still to be told", pending);
     let waiting = float(vitals.access_notes as u64);
     gauge(registry, "access_log_waiting", "Records of the access log that wait to be written", waiting);
 }
@@ -168,6 +170,9 @@ fn counts(registry: &mut Registry, vitals: &Vitals, tally: &Tally, requests: &Re
     let outcomes = ["done", "broken", "refused"].into_iter().zip(vitals.downloads);
     let outcomes = outcomes.map(|(outcome, count)| (vec![("outcome", outcome.to_owned())], count));
     counters(registry, "downloads", "Downloads that ended on this node", outcomes);
+    let outcomes = ["done", "failed", "given_up"].into_iter().zip(tally.notices());
+    let outcomes = outcomes.map(|(outcome, count)| (vec![("outcome", outcome.to_owned())], count));
+    counters(registry, "webhook_tries", "Tries of this node to tell a webhook", outcomes);
     for (name, help, value) in [
         ("downloaded_bytes", "Bytes that downloads sent on this node", vitals.downloaded_bytes),
         ("captured_bytes", "Bytes that came from sources on this node", tally.captured_bytes()),

@@ -13,7 +13,9 @@ mod links;
 mod nodes;
 mod nonces;
 mod policies;
+pub(super) mod tallies;
 mod vitals;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +43,9 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     copies::run(&open).await;
     audit::run(&open).await;
     access_log::run(&open).await;
+    tallies::run(&open).await;
     vitals::run(&open).await;
+    webhooks::run(&open).await;
 }
 
 const HOLD: Duration = Duration::from_secs(30);
@@ -157,6 +161,7 @@ fn nothing() -> SealedBackup {
         parts: Vec::new(),
         server: None,
         failure: None,
+        small: None,
     }
 }
 

@@ -73,6 +73,8 @@ pub(super) const CHANGES: &[Change] = &[
     (9, "keys and copies", include_str!("../migrations/postgres/0009_keys_and_copies.sql")),
     (10, "nodes, turns and tallies", include_str!("../migrations/postgres/0010_nodes_turns_and_tallies.sql")),
     (11, "backups by start", include_str!("../migrations/postgres/0011_backups_by_start.sql")),
+    (12, "tallies by place", include_str!("../migrations/postgres/0012_tallies_by_place.sql")),
+    (13, "webhooks", include_str!("../migrations/postgres/0013_webhooks.sql")),
     (15, "promises", include_str!("../migrations/postgres/0015_promises.sql")),
 ];
 

@@ -33,3 +33,38 @@ async fn leases_go_by_the_clock_of_the_server() {
         .unwrap();
     assert!(now > 1_700_000_000_000_000, "{now}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tallies_say_what_the_rows_say() {
+    use contract::tallies::{CHANGES as STATEMENTS, DISAGREEMENTS, ROWS};
+    let url = lab::database().await;
+    let before: Vec<_> = CHANGES.iter().copied().filter(|change| change.0 < 12).collect();
+    let older = PgPool::connect(&url).await.unwrap();
+    crate::catalog::changes::migrator(&before).run(&older).await.unwrap();
+    for rows in ROWS {
+        sqlx::query(*rows).execute(&older).await.unwrap();
+    }
+    older.close().await;
+
+    let options = PostgresOptions { url: Secret::new(url), password: None, connections: 2 };
+    let catalog = PostgresCatalog::open(&options).await.unwrap();
+    let check = async |statement: &'static str| {
+        catalog.writer.execute(statement).await.unwrap();
+        let wrong: i64 = sqlx::query_scalar(DISAGREEMENTS).fetch_one(&catalog.reader).await.unwrap();
+        assert_eq!(wrong, 0, "{statement}");
+    };
+    let (acme, instance) = ("acme".parse().unwrap(), "r-1".parse().unwrap());
+    assert_eq!(catalog.available_bytes(&acme, &instance).await.unwrap(), 700);
+    for statement in [&["SELECT 1"], STATEMENTS, &ROWS[1..]].concat() {
+        check(statement).await;
+    }
+    // Whatever goes first when rows go together.
+    check(
+        "DELETE FROM job; ALTER TABLE part DROP CONSTRAINT part_backup_fkey; \
+         ALTER TABLE part ADD FOREIGN KEY (backup) REFERENCES backup (id) ON DELETE CASCADE",
+    )
+    .await;
+    check("DELETE FROM backup").await;
+    let left: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM part").fetch_one(&catalog.reader).await.unwrap();
+    assert_eq!(left, 0);
+}

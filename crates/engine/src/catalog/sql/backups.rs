@@ -1,16 +1,13 @@
 //! Backups and their parts.
 
-use std::collections::HashMap;
-
 use jiff::Timestamp;
-use sqlx::QueryBuilder;
 
-use super::{Db, Key, Row, Store, failed, is_duplicate, next_number, place, rows};
+use super::{Db, Key, Store, failed, is_duplicate, next_number, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, Backup, BackupFilter, BackupId, BackupRef, BackupState, InstanceId, JobKind, Listed, Method,
-    NewBackup, NewJob, Number, Part, Unit, micros,
+    AccountId, Backup, BackupId, BackupRef, BackupState, JobKind, Method, NewBackup, NewJob, Number, Part,
+    micros,
 };
 
 /// Asks for a backup: the row, and the job that takes it.
@@ -150,173 +147,6 @@ pub(super) async fn settled(catalog: &Store, id: BackupId) -> Result<Option<Back
     row.as_ref().map(rows::backup).transpose()
 }
 
-/// `b` is the backup of that id or number, or the one that has the part of that number.
-fn named(query: &mut QueryBuilder<Db>, which: BackupRef) {
-    match which {
-        BackupRef::Id(id) => {
-            query.push("b.id = ").push_bind(id.to_string());
-        }
-        BackupRef::Number(number) => {
-            query.push("(b.number = ").push_bind(rows::signed(number));
-            query.push(" OR b.id = (SELECT backup FROM part WHERE number = ").push_bind(rows::signed(number));
-            query.push("))");
-        }
-    }
-}
-
-pub(super) async fn list(
-    catalog: &Store,
-    account: &AccountId,
-    filter: &BackupFilter,
-) -> Result<Listed<Backup>> {
-    let (count, select) = match filter.unit {
-        Unit::Set => ("SELECT COUNT(*) FROM backup b", "SELECT b.* FROM backup b"),
-        Unit::Part => (
-            "SELECT COUNT(*) FROM backup b LEFT JOIN part p ON p.backup = b.id",
-            "SELECT b.*, p.number AS part_number FROM backup b LEFT JOIN part p ON p.backup = b.id",
-        ),
-    };
-    let mut counted = tallied(account, filter).unwrap_or_else(|| matching(count, account, filter));
-    let total: i64 =
-        counted.build_query_scalar().fetch_one(&catalog.reader).await.map_err(|error| failed(&error))?;
-    let mut query = matching(select, account, filter);
-    query.push(if filter.oldest_first {
-        " ORDER BY b.created_at, b.number"
-    } else {
-        " ORDER BY b.created_at DESC, b.number DESC"
-    });
-    if filter.unit == Unit::Part {
-        query.push(", p.shard");
-    }
-    query.push(" LIMIT ").push_bind(rows::signed(filter.page.limit));
-    query.push(" OFFSET ").push_bind(rows::signed(filter.page.offset));
-    let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
-    let backups = match filter.unit {
-        Unit::Set => found.iter().map(rows::backup).collect::<Result<_>>()?,
-        Unit::Part => by_part(&found)?,
-    };
-    Ok(Listed { total: rows::number(total), rows: backups })
-}
-
-/// The backup of each row with that row's part alone. A backup's rows stand together: what is known of all its parts
-/// is read once, not once a row.
-fn by_part(found: &[Row]) -> Result<Vec<Backup>> {
-    let mut backups = Vec::with_capacity(found.len());
-    let id = |row: &Row| rows::text(row, "id").map(str::to_owned).ok();
-    for of_one in found.chunk_by(|one, next| id(one) == id(next)) {
-        let mut backup = rows::backup(&of_one[0])?;
-        let parts = std::mem::take(&mut backup.parts).into_iter();
-        let mut parts: HashMap<Number, Part> = parts.map(|part| (part.number, part)).collect();
-        for row in of_one {
-            let own = rows::part_number(row)?.and_then(|number| parts.remove(&number));
-            backups.push(Backup { parts: own.into_iter().collect(), ..backup.clone() });
-        }
-    }
-    Ok(backups)
-}
-
-/// How many backups match, from their tallies: a list that asks for no more than this must not depend on how many there
-/// are.
-fn tallied(account: &AccountId, filter: &BackupFilter) -> Option<QueryBuilder<Db>> {
-    let plain = BackupFilter {
-        project: filter.project.clone(),
-        instance: filter.instance.clone(),
-        states: filter.states.clone(),
-        page: filter.page,
-        oldest_first: filter.oldest_first,
-        unit: Unit::Set,
-        ..BackupFilter::default()
-    };
-    if *filter != plain {
-        return None;
-    }
-    let mut query = QueryBuilder::new(
-        "SELECT CAST(COALESCE(SUM(backups), 0) AS BIGINT) FROM backup_tally WHERE account = ",
-    );
-    query.push_bind(account.as_str().to_owned());
-    if let Some(project) = &filter.project {
-        query.push(" AND project = ").push_bind(project.as_str().to_owned());
-    }
-    if let Some(instance) = &filter.instance {
-        query.push(" AND instance = ").push_bind(instance.as_str().to_owned());
-    }
-    in_states(&mut query, "state", &filter.states);
-    Some(query)
-}
-
-/// A state is one of these; no states = any but `expired`.
-fn in_states(query: &mut QueryBuilder<Db>, column: &str, states: &[BackupState]) {
-    if states.is_empty() {
-        query.push(format!(" AND {column} <> 'expired'"));
-        return;
-    }
-    let mut list = query.push(format!(" AND {column} IN (")).separated(", ");
-    for state in states {
-        list.push_bind(state.as_str());
-    }
-    query.push(")");
-}
-
-fn matching(select: &'static str, account: &AccountId, filter: &BackupFilter) -> QueryBuilder<Db> {
-    let mut query = QueryBuilder::new(select);
-    query.push(" WHERE b.account = ").push_bind(account.as_str().to_owned());
-    if let Some(project) = &filter.project {
-        query.push(" AND b.project = ").push_bind(project.as_str().to_owned());
-    }
-    if let Some(instance) = &filter.instance {
-        query.push(" AND b.instance = ").push_bind(instance.as_str().to_owned());
-    }
-    if let Some(which) = filter.backup {
-        query.push(" AND ");
-        match (which, filter.unit) {
-            // In a list of parts, a part's number means that part alone.
-            (BackupRef::Number(number), Unit::Part) => {
-                query.push("(p.number = ").push_bind(rows::signed(number));
-                query.push(" OR b.number = ").push_bind(rows::signed(number)).push(")");
-            }
-            _ => named(&mut query, which),
-        }
-    }
-    if let Some(job) = filter.job {
-        query.push(" AND b.job = ").push_bind(rows::signed(job));
-    }
-    if let Some(since) = filter.since {
-        query.push(" AND COALESCE(b.started_at, b.created_at) >= ").push_bind(micros(since));
-    }
-    if let Some(until) = filter.until {
-        query.push(" AND COALESCE(b.started_at, b.created_at) <= ").push_bind(micros(until));
-    }
-    in_states(&mut query, "b.state", &filter.states);
-    if let Some(text) = &filter.instance_search {
-        place::containing(&mut query, ["b.instance", "b.instance_name"], text);
-    }
-    if let Some(text) = &filter.search {
-        place::containing(&mut query, ["COALESCE(b.name, '')", "COALESCE(b.remark, '')"], text);
-    }
-    if let Some(mode) = filter.mode {
-        query.push(" AND b.mode = ").push_bind(mode.as_str());
-    }
-    place::within(&mut query, "b.", &filter.place);
-    query
-}
-
-pub(super) async fn available_bytes(
-    catalog: &Store,
-    account: &AccountId,
-    instance: &InstanceId,
-) -> Result<u64> {
-    let bytes: i64 = sqlx::query_scalar(
-        "SELECT CAST(COALESCE(SUM(p.size), 0) AS BIGINT) FROM part p JOIN backup b ON b.id = p.backup \
-         WHERE b.account = $1 AND b.instance = $2 AND b.state = 'available'",
-    )
-    .bind(account.as_str())
-    .bind(instance.as_str())
-    .fetch_one(&catalog.reader)
-    .await
-    .map_err(|error| failed(&error))?;
-    Ok(rows::number(bytes))
-}
-
 pub(super) async fn part(catalog: &Store, number: Number) -> Result<Option<(Backup, Part)>> {
     let query = "SELECT b.* FROM part p JOIN backup b ON b.id = p.backup WHERE p.number = $1";
     let found = catalog.find(query, &[Key::Number(number)], |row| rows::backup(row)).await?;
@@ -382,7 +212,8 @@ async fn refuse_in_use(tx: &mut sqlx::Transaction<'_, Db>, id: BackupId) -> Resu
 /// The last good backup of an instance goes by hand only.
 async fn refuse_last(tx: &mut sqlx::Transaction<'_, Db>, backup: &Backup) -> Result<()> {
     let others: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM backup WHERE account = $1 AND instance = $2 AND state = 'available' AND id <> $3",
+        "SELECT COUNT(*) FROM (SELECT 1 FROM backup WHERE account = $1 AND instance = $2 AND state = 'available' \
+         AND id <> $3 ORDER BY created_at DESC LIMIT 1) AS another",
     )
     .bind(backup.account.as_str())
     .bind(backup.instance.as_str())

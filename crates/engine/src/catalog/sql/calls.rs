@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    IS_SHARED, Store, access_log, accounts, audit, backups, copies, debts, instances, jobs, links, nodes,
-    nonces, notes, outcomes, policies, promises, sealed, vitals,
+    IS_SHARED, Store, access_log, accounts, audit, backup_list, backups, copies, debts, instances, job_list,
+    jobs, links, nodes, nonces, notes, outcomes, policies, promises, sealed, tally, vitals,
 };
 use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
 use crate::error::Result;
@@ -147,11 +147,11 @@ impl Catalog for Store {
     }
 
     async fn backups(&self, account: &AccountId, filter: &BackupFilter) -> Result<Listed<Backup>> {
-        backups::list(self, account, filter).await
+        backup_list::list(self, account, filter).await
     }
 
     async fn available_bytes(&self, account: &AccountId, instance: &InstanceId) -> Result<u64> {
-        backups::available_bytes(self, account, instance).await
+        tally::available_bytes(self, account, instance).await
     }
 
     async fn part(&self, number: Number) -> Result<Option<(Backup, Part)>> {
@@ -286,7 +286,7 @@ impl Catalog for Store {
     }
 
     async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>> {
-        jobs::list(self, account, filter).await
+        job_list::list(self, account, filter).await
     }
 
     async fn copied_rows(&self, now: Timestamp) -> Result<CopiedRows> {

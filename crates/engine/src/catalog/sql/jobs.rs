@@ -1,16 +1,15 @@
-//! Jobs: asked for, claimed under a lease, stopped, listed.
+//! Jobs: asked for, claimed under a lease, stopped.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sqlx::{AssertSqlSafe, QueryBuilder, Transaction};
+use sqlx::{AssertSqlSafe, Transaction};
 
-use super::{Db, Store, failed, length, next_number, now_at, outcomes, place, rows};
+use super::{Db, Store, failed, length, next_number, now_at, outcomes, rows};
 use crate::catalog::{conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
-    AccountId, BackupState, Failure, Job, JobFilter, JobKind, JobState, Lease, Listed, ListedJob, NewJob,
-    Number, Progress, micros,
+    AccountId, BackupState, Failure, Job, JobKind, JobState, Lease, NewJob, Number, Progress, micros,
 };
 
 /// The job that has been due longest at `$1`. `SQLite` takes the index of unfinished jobs, and looks at no other, only
@@ -235,68 +234,6 @@ pub(super) async fn one(catalog: &Store, account: &AccountId, number: Number) ->
         .as_ref()
         .map(rows::job)
         .transpose()
-}
-
-pub(super) async fn list(
-    catalog: &Store,
-    account: &AccountId,
-    filter: &JobFilter,
-) -> Result<Listed<ListedJob>> {
-    let total: i64 = matching("SELECT COUNT(*)", account, filter)
-        .build_query_scalar()
-        .fetch_one(&catalog.reader)
-        .await
-        .map_err(|error| failed(&error))?;
-    let mut query = matching("SELECT j.*, b.instance_name, b.project, b.mode", account, filter);
-    query.push(" ORDER BY j.number DESC LIMIT ").push_bind(rows::signed(filter.page.limit));
-    query.push(" OFFSET ").push_bind(rows::signed(filter.page.offset));
-    let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
-    let rows = found.iter().map(rows::listed_job).collect::<Result<_>>()?;
-    Ok(Listed { total: rows::number(total), rows })
-}
-
-fn matching(select: &'static str, account: &AccountId, filter: &JobFilter) -> QueryBuilder<Db> {
-    let mut query = QueryBuilder::new(select);
-    query.push(" FROM job j JOIN backup b ON b.id = j.backup WHERE j.account = ");
-    query.push_bind(account.as_str().to_owned());
-    if let Some(project) = &filter.project {
-        query.push(" AND b.project = ").push_bind(project.as_str().to_owned());
-    }
-    if let Some(number) = filter.number {
-        query.push(" AND j.number = ").push_bind(rows::signed(number));
-    }
-    if let Some(instance) = &filter.instance {
-        query.push(" AND j.instance = ").push_bind(instance.as_str().to_owned());
-    }
-    if let Some(text) = &filter.instance_search {
-        place::containing(&mut query, ["j.instance", "b.instance_name"], text);
-    }
-    one_of(&mut query, "j.kind", filter.kinds.iter().map(|kind| kind.as_str()));
-    one_of(&mut query, "j.state", filter.states.iter().map(|state| state.as_str()));
-    if let Some(mode) = filter.mode {
-        query.push(" AND b.mode = ").push_bind(mode.as_str());
-    }
-    if let Some(since) = filter.since {
-        query.push(" AND j.created_at >= ").push_bind(micros(since));
-    }
-    if let Some(until) = filter.until {
-        query.push(" AND j.created_at <= ").push_bind(micros(until));
-    }
-    place::within(&mut query, "b.", &filter.place);
-    query
-}
-
-/// A column has one of these words; no words = any.
-fn one_of(query: &mut QueryBuilder<Db>, column: &str, words: impl ExactSizeIterator<Item = &'static str>) {
-    if words.len() == 0 {
-        return;
-    }
-    query.push(format!(" AND {column} IN ("));
-    let mut list = query.separated(", ");
-    for word in words {
-        list.push_bind(word);
-    }
-    query.push(")");
 }
 
 pub(super) async fn mint(catalog: &Store, count: u32) -> Result<Vec<Number>> {

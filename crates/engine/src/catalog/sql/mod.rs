@@ -8,16 +8,19 @@
 mod access_log;
 mod accounts;
 mod audit;
+mod backup_list;
 mod backups;
 mod calls;
 mod copies;
 mod debts;
 mod instances;
+mod job_list;
 pub(super) mod jobs;
 mod links;
 mod nodes;
 mod nonces;
 mod notes;
+mod notices;
 mod outcomes;
 mod place;
 mod policies;
@@ -25,7 +28,9 @@ mod promises;
 pub(super) mod rows;
 pub(super) mod schema;
 mod sealed;
+mod tally;
 mod vitals;
+mod webhooks;
 
 use std::time::Duration;
 

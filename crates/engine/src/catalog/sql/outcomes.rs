@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::Transaction;
 
-use super::{Db, Store, failed, policies, rows};
+use super::{Db, Store, failed, notices, policies, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, lease_lost};
 use crate::error::Result;
 use crate::model::{
@@ -46,6 +46,7 @@ pub(super) async fn seal(
             .map_err(|error| failed(&error))?;
     }
     policies::learn(&mut tx, &job, true, now).await?;
+    notices::sealed(&mut tx, &job, sealed, now).await?;
     tx.commit().await.map_err(|error| failed(&error))
 }
 
@@ -68,9 +69,10 @@ pub(super) async fn fail(
     if job.kind == JobKind::TakeBackup {
         let ended = (backup == BackupState::Failed).then_some(now);
         set_backup(&mut tx, &job, backup, failure, ended).await?;
-        if matches!(outcome, AttemptOutcome::Failed(_)) {
-            policies::learn(&mut tx, &job, false, now).await?;
-        }
+    }
+    if let AttemptOutcome::Failed(why) = outcome {
+        let again = job.kind == JobKind::TakeBackup && policies::learn(&mut tx, &job, false, now).await?;
+        notices::failed_job(&mut tx, &job, why, again, now).await?;
     }
     tx.commit().await.map_err(|error| failed(&error))
 }
@@ -110,6 +112,7 @@ pub(super) async fn record(catalog: &Store, lease: &Lease, outcome: &Outcome) ->
 
 /// A broken backup is `damaged` from now on; one that is found whole again is what it was before.
 async fn record_scrub(tx: &mut Transaction<'_, Db>, job: &Job, scrub: &ScrubOutcome) -> Result<()> {
+    notices::scrubbed(tx, job, scrub).await?;
     sqlx::query("UPDATE backup SET last_scrub = $2 WHERE id = $1")
         .bind(job.backup.to_string())
         .bind(rows::to_json(scrub)?)

@@ -8,24 +8,39 @@ use crate::model::Place;
 /// The columns `region`, `zone` and `replica_zone` of the table with that prefix are within a part of the map.
 /// Says the same as [`Place::holds`].
 pub(super) fn within(query: &mut QueryBuilder<Db>, table: &str, place: &Place) {
+    within_or_nowhere(query, table, place, ("IS NULL", "IS NOT NULL"));
+}
+
+/// The same of a tally, whose columns are empty where there is nothing.
+pub(super) fn within_tally(query: &mut QueryBuilder<Db>, place: &Place) {
+    within_or_nowhere(query, "", place, ("= ''", "<> ''"));
+}
+
+/// `absent` and `present` say of a column whether it holds something.
+fn within_or_nowhere(
+    query: &mut QueryBuilder<Db>,
+    table: &str,
+    place: &Place,
+    (absent, present): (&str, &str),
+) {
     if !place.regions.is_empty() {
-        query.push(format!(" AND ({table}region IS NULL OR {table}region IN ("));
+        query.push(format!(" AND ({table}region {absent} OR {table}region IN ("));
         listed(query, &place.regions);
         query.push("))");
     }
     if !place.beyond.is_empty() {
-        query.push(format!(" AND ({table}region IS NULL OR {table}region NOT IN ("));
+        query.push(format!(" AND ({table}region {absent} OR {table}region NOT IN ("));
         listed(query, &place.beyond);
         query.push("))");
     }
     if let Some(zone) = &place.zone {
-        query.push(format!(" AND ({table}zone IS NULL OR {table}zone = ")).push_bind(zone.clone()).push(")");
+        query.push(format!(" AND ({table}zone {absent} OR {table}zone = ")).push_bind(zone.clone()).push(")");
     }
     if let Some(zone) = &place.replica_zone {
         query.push(format!(" AND {table}replica_zone = ")).push_bind(zone.clone());
     }
     if place.spans_zones {
-        query.push(format!(" AND {table}replica_zone IS NOT NULL"));
+        query.push(format!(" AND {table}replica_zone {present}"));
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::{QueryBuilder, Transaction};
 
-use super::{Db, Store, backups, failed, rows};
+use super::{Db, Store, backups, failed, notices, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
 use crate::model::{
@@ -63,6 +63,8 @@ pub(super) async fn set(catalog: &Store, new: &KeptPolicy, seen: u64) -> Result<
          next_at = $7, upkeep_at = $8, retry_at = NULL, tries = 0 \
          WHERE account = $1 AND instance = $2 AND version = $9 RETURNING *"
     };
+    let mut tx = catalog.write().await?;
+    let waits = waits_for_another_try(&mut tx, &new.account, &new.instance).await?;
     let row = sqlx::query(query)
         .bind(new.account.as_str())
         .bind(new.instance.as_str())
@@ -73,7 +75,7 @@ pub(super) async fn set(catalog: &Store, new: &KeptPolicy, seen: u64) -> Result<
         .bind(new.next.map(|next| micros(next.start)))
         .bind(micros(new.upkeep_at))
         .bind(rows::signed(seen))
-        .fetch_optional(&catalog.writer)
+        .fetch_optional(&mut *tx)
         .await
         .map_err(|error| {
             if error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_foreign_key_violation) {
@@ -86,6 +88,10 @@ pub(super) async fn set(catalog: &Store, new: &KeptPolicy, seen: u64) -> Result<
         conflict(format!("the policy of {} was changed meanwhile", new.instance))
             .hint(format!("look at it again: keystow policy show {}", new.instance))
     })?;
+    if waits {
+        notices::no_other_try(&mut tx, &new.account, &new.instance, new.changed_at).await?;
+    }
+    tx.commit().await.map_err(|error| failed(&error))?;
     rows::policy(&row)
 }
 
@@ -97,6 +103,23 @@ pub(super) async fn delete(catalog: &Store, account: &AccountId, instance: &Inst
         .await
         .map_err(|error| failed(&error))?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Whether a backup failed that was to be tried again.
+async fn waits_for_another_try(
+    tx: &mut Transaction<'_, Db>,
+    account: &AccountId,
+    instance: &InstanceId,
+) -> Result<bool> {
+    let found: Option<i64> = sqlx::query_scalar(
+        "SELECT retry_at FROM policy WHERE account = $1 AND instance = $2 AND retry_at IS NOT NULL",
+    )
+    .bind(account.as_str())
+    .bind(instance.as_str())
+    .fetch_optional(&mut **tx)
+    .await
+    .map_err(|error| failed(&error))?;
+    Ok(found.is_some())
 }
 
 /// The policies of all accounts that have a fire or another try due, the longest due first.
@@ -139,6 +162,9 @@ pub(super) async fn fire(
     let mut fire = Fire { at, seen_at: now, outcome: FireOutcome::Started, backup: None, note };
     if let Some(why) = missed {
         (fire.outcome, fire.note) = (FireOutcome::Missed, Some(why));
+        if kept.retry_at.is_some() {
+            notices::no_other_try(&mut tx, &kept.account, &kept.instance, now).await?;
+        }
     } else if let Some(other) = under_way(&mut tx, kept).await? {
         (fire.outcome, fire.note) =
             (FireOutcome::Skipped, Some(format!("the backup {other} was still under way")));
@@ -266,26 +292,33 @@ pub(super) async fn fires(
 }
 
 /// What the end of an automated backup means for its policy: a good one lets its instance be looked through, a failed
-/// one is tried again 1, 5 and 15 minutes later.
-pub(super) async fn learn(tx: &mut Transaction<'_, Db>, job: &Job, good: bool, now: Timestamp) -> Result<()> {
+/// one is tried again 1, 5 and 15 minutes later. `true` = it is, before the next fire, which would take its place.
+pub(super) async fn learn(
+    tx: &mut Transaction<'_, Db>,
+    job: &Job,
+    good: bool,
+    now: Timestamp,
+) -> Result<bool> {
     let query = if good {
         "UPDATE policy SET tries = 0, retry_at = NULL, upkeep_at = $3 WHERE account = $1 AND instance = $2 \
-         AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated')"
+         AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated') \
+         RETURNING CAST(0 AS BIGINT)"
     } else {
         "UPDATE policy SET tries = tries + 1, \
          retry_at = $3 + CASE tries WHEN 0 THEN 60000000 WHEN 1 THEN 300000000 ELSE 900000000 END \
          WHERE account = $1 AND instance = $2 AND tries < 3 AND next_at IS NOT NULL \
-         AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated')"
+         AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated') \
+         RETURNING CAST(CASE WHEN retry_at < next_at THEN 1 ELSE 0 END AS BIGINT)"
     };
-    sqlx::query(query)
+    let again: Option<i64> = sqlx::query_scalar(query)
         .bind(job.account.as_str())
         .bind(job.instance.as_str())
         .bind(micros(now))
         .bind(job.backup.to_string())
-        .execute(&mut **tx)
+        .fetch_optional(&mut **tx)
         .await
         .map_err(|error| failed(&error))?;
-    Ok(())
+    Ok(again == Some(1))
 }
 
 /// The policies of all accounts whose backups are to be looked through.

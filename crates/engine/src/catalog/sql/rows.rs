@@ -1,5 +1,7 @@
 //! Rows into nouns and back. A value that cannot be read means a damaged or newer catalog, and says which column.
 
+mod webhooks;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::value::StrDeserializer;
@@ -13,6 +15,7 @@ use crate::model::{
     FireOutcome, Instance, InstanceId, InstanceVitals, Job, JobKind, JobState, KeptPolicy, LinkUsage,
     ListedJob, Node, Number, Planned, Project, RememberedLink, SeenNode, Throughput,
 };
+pub(super) use webhooks::{watched_instance, webhook, webhook_delivery};
 
 /// A row, from whichever library read it.
 pub(in super::super) trait Columns {

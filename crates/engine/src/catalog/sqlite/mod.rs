@@ -62,6 +62,8 @@ pub(super) const CHANGES: &[Change] = &[
     (9, "keys and copies", include_str!("../migrations/sqlite/0009_keys_and_copies.sql")),
     (10, "nodes, turns and tallies", include_str!("../migrations/sqlite/0010_nodes_turns_and_tallies.sql")),
     (11, "backups by start", include_str!("../migrations/sqlite/0011_backups_by_start.sql")),
+    (12, "tallies by place", include_str!("../migrations/sqlite/0012_tallies_by_place.sql")),
+    (13, "webhooks", include_str!("../migrations/sqlite/0013_webhooks.sql")),
     (15, "promises", include_str!("../migrations/sqlite/0015_promises.sql")),
 ];
 
@@ -274,6 +276,32 @@ mod tests {
         let acme = "acme".parse().unwrap();
         let other = catalog.backup(&acme, BackupRef::Number(2)).await.unwrap().unwrap();
         assert!(other.parts.is_empty());
+    }
+
+    #[tokio::test]
+    async fn tallies_say_what_the_rows_say() {
+        use contract::tallies::{CHANGES as STATEMENTS, DISAGREEMENTS, ROWS};
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("catalog.db");
+        let before: Vec<_> = CHANGES.iter().copied().filter(|change| change.0 < 12).collect();
+        let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+        let older = SqlitePool::connect_with(options).await.unwrap();
+        migrator(&before).run(&older).await.unwrap();
+        for rows in ROWS {
+            sqlx::query(*rows).execute(&older).await.unwrap();
+        }
+        older.close().await;
+
+        let catalog = SqliteCatalog::open(&path).await.unwrap();
+        assert_eq!(
+            catalog.available_bytes(&"acme".parse().unwrap(), &"r-1".parse().unwrap()).await.unwrap(),
+            700
+        );
+        for statement in [&["SELECT 1"], STATEMENTS].concat() {
+            sqlx::query(statement).execute(&catalog.writer).await.unwrap();
+            let wrong: i64 = sqlx::query_scalar(DISAGREEMENTS).fetch_one(&catalog.reader).await.unwrap();
+            assert_eq!(wrong, 0, "{statement}");
+        }
     }
 
     #[tokio::test]

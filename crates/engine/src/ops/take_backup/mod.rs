@@ -13,7 +13,9 @@ use super::{Engine, Meter, manifest};
 use crate::catalog::SealedBackup;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, Instance, Job, Manifest, ManifestPart, ManifestPlace, Number, SealedPart};
+use crate::model::{
+    Backup, BackupState, Instance, Job, Manifest, ManifestPart, ManifestPlace, Number, SealedPart,
+};
 use crate::vault::{AttemptKey, ObjectKey};
 pub(super) use record::Record;
 
@@ -154,6 +156,10 @@ impl Engine {
         let manifest = manifest_of(backup, attempt, &record, &parts, moments);
         self.write_manifest(attempt, &manifest).await?;
         crash_point(CrashPoint::ManifestWritten);
+        let small = match record.state {
+            BackupState::Available => self.too_small(backup, &record.parts).await,
+            _ => None,
+        };
         let sealed = SealedBackup {
             state: record.state,
             method: record.method,
@@ -161,6 +167,7 @@ impl Engine {
             parts,
             server: Some(record.server.clone()),
             failure: record.failure,
+            small,
         };
         self.catalog.seal_backup(&job.lease(), &sealed, self.clock.now()).await?;
         crash_point(CrashPoint::BackupSealed);

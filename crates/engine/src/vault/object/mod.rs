@@ -2,6 +2,7 @@
 //! backup: sizes are asked for after writing, conditions are no lock, and what is read has to be of the length asked for.
 
 mod breaker;
+mod bucket;
 mod fault;
 mod reader;
 mod spool;
@@ -31,6 +32,7 @@ use super::{AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, ObjectWr
 use crate::error::{Error, Kind, Result};
 use crate::model::Network;
 use breaker::Breaker;
+pub use bucket::{Bucket, BucketFile, of_bucket};
 use fault::fault;
 use reader::{StoreReader, Streams};
 pub use store::Credentials;

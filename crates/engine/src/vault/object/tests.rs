@@ -211,3 +211,50 @@ async fn keeps_the_contract_on_a_store_that_ignores_conditions() {
     let url = format!("s3://backups/some/prefix?endpoint=http://{}", rclone.address);
     contract::run(Arc::new(vault(&url, "SKtestsecret", rclone.folder.path()))).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_of_others_is_listed_and_read() {
+    let store = Store::start().await;
+    let root = store.folder.path().join("backups");
+    for (name, bytes) in [
+        ("dumps/2.rdb", &b"second"[..]),
+        ("dumps/a/1.rdb", b"first"),
+        ("dumps/notes.txt", b"x"),
+        ("0.rdb", b"0"),
+    ] {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let open = |place: &str, secret: &str| {
+        let url = format!("s3://{place}?endpoint=http://{}", store.address);
+        let credentials =
+            Credentials::Keys { id: "AKtests".to_owned(), secret: Secret::new(secret), session_token: None };
+        Bucket::open(&url, credentials, ".rdb")
+    };
+    let bucket = open("backups/dumps/", "SKtestsecret").unwrap();
+    let files = bucket.files(".rdb").await.unwrap();
+    let shown: Vec<_> = files.iter().map(|file| (bucket.url_of(file), file.size_bytes)).collect();
+    let expected = [("s3://backups/dumps/2.rdb", 6), ("s3://backups/dumps/a/1.rdb", 5)];
+    assert_eq!(shown, expected.map(|(url, size)| (url.to_owned(), size)));
+    assert!(files.iter().all(|file| file.written_at.is_some()));
+    let reader = bucket.read("a/1.rdb").await.unwrap();
+    assert_eq!(reader.read_at(1, 100).await.unwrap(), "irst");
+
+    let one = open("backups/dumps/a/1.rdb", "SKtestsecret").unwrap().files(".rdb").await.unwrap();
+    assert_eq!((one.len(), one[0].name.as_str()), (1, "1.rdb"));
+    let whole = open("backups", "SKtestsecret").unwrap().files(".rdb").await.unwrap();
+    assert_eq!(
+        whole.iter().map(|file| &file.name).collect::<Vec<_>>(),
+        ["0.rdb", "dumps/2.rdb", "dumps/a/1.rdb"]
+    );
+    assert_eq!(bucket.read("absent").await.err().unwrap().code, "BUCKET_FILE_MISSING");
+    assert_eq!(open("backups", "wrong").unwrap().files(".rdb").await.unwrap_err().code, "BUCKET_DENIED");
+    assert_eq!(
+        open("absent", "SKtestsecret").unwrap().files(".rdb").await.unwrap_err().code,
+        "BUCKET_MISSING"
+    );
+    for wrong in ["", "b/../c"] {
+        assert_eq!(open(wrong, "SKtestsecret").err().unwrap().code, "INVALID_VALUE", "{wrong}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use keystow_engine::model::Throughput;
-use keystow_engine::ops::{DrillSettings, RepositorySettings, Settings, Verify};
+use keystow_engine::ops::{DrillSettings, NotifySettings, RepositorySettings, Settings, Verify};
 use keystow_engine::redis::Timeouts;
 
 use crate::config::{self, Config, DialectConfig, NetworkConfig, RegionConfig};
@@ -33,6 +33,18 @@ pub(in crate::cli) fn settings(config: &Config, work_dir: PathBuf) -> Settings {
         reserve_bytes: config.repository.reserve.0,
         scrub_bytes_per_second: Some(config.scrub.bytes_per_second.0).filter(|rate| *rate > 0),
         repository: repository(config),
+        notify: notify(config),
+    }
+}
+
+/// What webhooks are told.
+fn notify(config: &Config) -> NotifySettings {
+    NotifySettings {
+        // Read once already, when the configuration was checked.
+        too_old: config.notify.too_old().ok().flatten(),
+        too_small_percent: config.notify.too_small,
+        deny: config.notify.deny.iter().map(|cidr| cidr.0).collect(),
+        host: super::host_name(),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Native> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Described {
-    /// The files by shard, as JSON: `[{"name","size_bytes","sha256"}]`.
+    /// The files by shard, as JSON: `[{"name","size_bytes","sha256"}]`; `sha256` where it is known before they come.
     files: String,
     /// The moment that they show (RFC 3339).
     taken_at: String,

@@ -16,6 +16,7 @@ mod repository;
 mod restores;
 mod rows;
 mod status;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,6 +63,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(nodes::routes())
         .merge(repository::routes())
         .merge(audit::routes())
+        .merge(webhooks::routes())
         .merge(status::routes())
 }
 

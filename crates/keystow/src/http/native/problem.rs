@@ -37,9 +37,9 @@ fn status(error: &Error) -> StatusCode {
     }
 }
 
-/// Whether a Redis or Valkey server is meant, not this service.
+/// Whether a server that this one asks is meant, such as a Redis or Valkey, not this service.
 fn is_of_a_server(code: &str) -> bool {
-    code.starts_with("SOURCE_") || code.starts_with("TARGET_")
+    ["SOURCE_", "TARGET_", "WEBHOOK_"].iter().any(|start| code.starts_with(start))
 }
 
 impl IntoResponse for Refusal {

@@ -4,6 +4,7 @@ mod audit;
 mod instance;
 mod policy;
 mod restore;
+mod webhook;
 
 use jiff::Timestamp;
 use keystow_engine::model::{
@@ -19,6 +20,7 @@ pub(super) use audit::{access, audit, verdict};
 pub(super) use instance::{instance, tested};
 pub(super) use policy::{coming, policy, pruned};
 pub(super) use restore::plan;
+pub(super) use webhook::{issued_webhook, webhook, webhook_delivery};
 
 /// A moment in RFC 3339, whole seconds, UTC.
 pub(super) fn moment(at: Timestamp) -> String {
