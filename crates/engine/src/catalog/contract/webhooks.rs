@@ -262,7 +262,7 @@ async fn a_webhook_is_sent_one_at_a_time_and_all_in_turn(catalog: &Fixture) {
     let again = DeliveryTry {
         status: Some(503),
         error: Some("answered 503".to_owned()),
-        again: Some(Duration::from_secs(60)),
+        again: Some(Duration::from_mins(1)),
     };
     catalog.end_webhook_try(&first, &again, at(13)).await.unwrap();
     catalog.end_webhook_try(&second, &done(), at(14)).await.unwrap();
