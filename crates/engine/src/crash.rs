@@ -35,11 +35,21 @@ pub enum CrashPoint {
     ManifestRemoved,
     /// Everything of a backup is gone; its job does not know.
     ObjectsRemoved,
+    /// A part is in the other repository, not read back yet.
+    CopyPartSealed,
+    /// Every part is in the other repository and proven.
+    CopyProven,
+    /// The other repository has the manifest.
+    CopyManifestWritten,
+    /// The other repository has everything; the row does not know.
+    CopyComplete,
+    /// The row says that the copy is there.
+    CopySealed,
 }
 
 impl CrashPoint {
     /// Every step, in order.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 21] = [
         Self::PolicyDue,
         Self::PolicyFired,
         Self::JobClaimed,
@@ -56,6 +66,11 @@ impl CrashPoint {
         Self::BackupExpired,
         Self::ManifestRemoved,
         Self::ObjectsRemoved,
+        Self::CopyPartSealed,
+        Self::CopyProven,
+        Self::CopyManifestWritten,
+        Self::CopyComplete,
+        Self::CopySealed,
     ];
 
     /// The word for it, as `CRASH_AT` has it.
@@ -77,6 +92,11 @@ impl CrashPoint {
             Self::BackupExpired => "backup-expired",
             Self::ManifestRemoved => "manifest-removed",
             Self::ObjectsRemoved => "objects-removed",
+            Self::CopyPartSealed => "copy-part-sealed",
+            Self::CopyProven => "copy-proven",
+            Self::CopyManifestWritten => "copy-manifest-written",
+            Self::CopyComplete => "copy-complete",
+            Self::CopySealed => "copy-sealed",
         }
     }
 }

@@ -109,19 +109,8 @@ impl std::error::Error for Failure {}
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        let exit = exit_of_code(error.code).unwrap_or(match error.kind {
-            Kind::Invalid => Exit::Usage,
-            Kind::Unauthenticated | Kind::Denied => Exit::Auth,
-            Kind::NotFound => Exit::NotFound,
-            Kind::Conflict => Exit::Conflict,
-            Kind::Corrupt => Exit::Integrity,
-            Kind::Unreachable => Exit::Unreachable,
-            Kind::NoSpace => Exit::NoSpace,
-            Kind::Cancelled => Exit::Interrupted,
-            Kind::Internal => Exit::Failure,
-        });
         Self {
-            exit,
+            exit: exit_of_code(error.code).unwrap_or_else(|| exit_of_kind(error.kind)),
             code: error.code.to_owned(),
             message: error.message.into_owned(),
             cause: error.cause,
@@ -155,18 +144,55 @@ impl From<FailureNote> for Failure {
     }
 }
 
+fn exit_of_kind(kind: Kind) -> Exit {
+    match kind {
+        Kind::Invalid => Exit::Usage,
+        Kind::Unauthenticated | Kind::Denied => Exit::Auth,
+        Kind::NotFound => Exit::NotFound,
+        Kind::Conflict => Exit::Conflict,
+        Kind::Corrupt => Exit::Integrity,
+        Kind::Unreachable => Exit::Unreachable,
+        Kind::NoSpace => Exit::NoSpace,
+        Kind::Cancelled => Exit::Interrupted,
+        Kind::Internal => Exit::Failure,
+    }
+}
+
 /// The exit code of a stable code, where that says more than the HTTP status it came with.
 fn exit_of_code(code: &str) -> Option<Exit> {
     Some(match code {
-        "SOURCE_AUTH" | "SOURCE_DENIED" | "TARGET_AUTH" | "TARGET_DENIED" | "BAD_CREDENTIALS"
-        | "ROLE_DENIED" | "PROJECT_DENIED" | "ADDRESS_DENIED" => Exit::Auth,
-        "INSTANCE_GONE" | "INSTANCE_NOT_FOUND" | "BACKUP_NOT_FOUND" | "POLICY_NOT_FOUND" | "NOT_FOUND"
-        | "REPOSITORY_EMPTY" => Exit::NotFound,
+        "SOURCE_AUTH"
+        | "SOURCE_DENIED"
+        | "TARGET_AUTH"
+        | "TARGET_DENIED"
+        | "BAD_CREDENTIALS"
+        | "BAD_TOKEN"
+        | "SESSION_OVER"
+        | "NO_CREDENTIALS"
+        | "ROLE_DENIED"
+        | "PROJECT_DENIED"
+        | "ADDRESS_DENIED"
+        | "REPOSITORY_DENIED"
+        | "SOURCE_CONFIG_DENIED"
+        | "FUNCTIONS_DENIED" => Exit::Auth,
+        "INSTANCE_GONE"
+        | "INSTANCE_NOT_FOUND"
+        | "BACKUP_NOT_FOUND"
+        | "POLICY_NOT_FOUND"
+        | "NOT_FOUND"
+        | "REPOSITORY_EMPTY"
+        | "REPOSITORY_MISSING"
+        | "SENTINEL_UNKNOWN_SERVICE" => Exit::NotFound,
         "QUARANTINED"
         | "SNAPSHOT_CORRUPT"
         | "TRANSFER_MISMATCH"
+        | "READBACK_FAILED"
         | "OBJECT_DAMAGED"
+        | "OBJECT_CHANGED"
         | "OBJECT_TOO_LARGE"
+        | "REPOSITORY_DAMAGED"
+        | "KEYS_DAMAGED"
+        | "IDENTITY_DAMAGED"
         | "MANIFEST_DAMAGED"
         | "EVENT_DAMAGED"
         | "SECRET_UNREADABLE"
@@ -184,7 +210,15 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "SOURCE_SILENT"
         | "SOURCE_LOADING"
         | "SOURCE_BUSY"
+        | "SOURCE_REPLICA_STALE"
+        | "SENTINEL_NO_PRIMARY"
+        | "SHARD_UNREACHABLE"
+        | "CLUSTER_UNREACHABLE"
         | "TRANSFER_TRUNCATED"
+        | "REPOSITORY_UNREACHABLE"
+        | "IMPORT_CUT"
+        | "CATALOG_UNREACHABLE"
+        | "NOT_READY"
         | "TARGET_UNREACHABLE"
         | "TARGET_LOST"
         | "TARGET_SILENT"
@@ -192,11 +226,11 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "DRILL_INTERRUPTED"
         | "RESTORE_CLUSTER_DOWN"
         | "RESTORE_NOT_FOLLOWED" => Exit::Unreachable,
-        "DISK_FULL" | "SPACE_GUARD" | "TARGET_FULL" => Exit::NoSpace,
+        "DISK_FULL" | "SPACE_GUARD" | "REPOSITORY_FULL" | "TARGET_FULL" => Exit::NoSpace,
         "NOT_INITIALISED" => Exit::NotInitialised,
         "RESTORE_INCOMPLETE" | "RESTORE_HALF_DONE" => Exit::Partial,
         "RESTORE_PORT" | "RESTORE_STRANGER" => Exit::Failure,
-        "DRILL_NO_SERVER" | "BACKUP_NOT_AVAILABLE" => Exit::Conflict,
+        "DRILL_NO_SERVER" | "BACKUP_NOT_AVAILABLE" | "COPY_MISSING" => Exit::Conflict,
         _ if code.starts_with("RESTORE_") => Exit::Conflict,
         _ if code.starts_with("RDB_") => Exit::Integrity,
         _ => return None,
@@ -253,83 +287,4 @@ fn colours_wanted() -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn problem(status: u16, code: &str) -> Failure {
-        Problem {
-            kind: "about:blank".into(),
-            title: "x".into(),
-            status,
-            detail: "it does not work".into(),
-            code: code.into(),
-            cause: None,
-            hint: None,
-            request_id: "r-1".into(),
-        }
-        .into()
-    }
-
-    #[test]
-    fn the_exit_code_follows_the_code_first_and_the_status_then() {
-        for (status, code, exit) in [
-            (400, "INVALID_VALUE", Exit::Usage),
-            (401, "BAD_CREDENTIALS", Exit::Auth),
-            (403, "ROLE_DENIED", Exit::Auth),
-            (502, "SOURCE_AUTH", Exit::Auth),
-            (502, "SOURCE_DENIED", Exit::Auth),
-            (404, "BACKUP_NOT_FOUND", Exit::NotFound),
-            (409, "BACKUP_NOT_AVAILABLE", Exit::Conflict),
-            (500, "OBJECT_DAMAGED", Exit::Integrity),
-            (502, "RDB_CHECKSUM", Exit::Integrity),
-            (502, "SOURCE_LOADING", Exit::Unreachable),
-            (503, "SOMETHING_NEW", Exit::Unreachable),
-            (507, "DISK_FULL", Exit::NoSpace),
-            (404, "NOT_INITIALISED", Exit::NotInitialised),
-            (500, "INTERNAL", Exit::Failure),
-            (418, "TEAPOT", Exit::Failure),
-        ] {
-            assert_eq!(problem(status, code).exit, exit, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn an_engine_error_keeps_its_kind() {
-        for (kind, exit) in [
-            (Kind::Invalid, Exit::Usage),
-            (Kind::Unauthenticated, Exit::Auth),
-            (Kind::Denied, Exit::Auth),
-            (Kind::NotFound, Exit::NotFound),
-            (Kind::Conflict, Exit::Conflict),
-            (Kind::Corrupt, Exit::Integrity),
-            (Kind::Unreachable, Exit::Unreachable),
-            (Kind::NoSpace, Exit::NoSpace),
-            (Kind::Cancelled, Exit::Interrupted),
-            (Kind::Internal, Exit::Failure),
-        ] {
-            assert_eq!(Failure::from(Error::new(kind, "SOME_CODE", "x")).exit, exit, "{kind:?}");
-        }
-        assert_eq!(Failure::from(Error::new(Kind::NotFound, "NOT_INITIALISED", "x")).exit as u8, 10);
-    }
-
-    #[test]
-    fn failed_work_of_the_server_is_never_a_usage_error() {
-        let note = |code: &str| FailureNote { code: code.into(), message: "x".into(), hint: None };
-        assert_eq!(Failure::from(note("SOURCE_NOT_REDIS")).exit, Exit::Failure);
-        assert_eq!(Failure::from(note("CANCELLED")).exit, Exit::Failure);
-        assert_eq!(Failure::from(note("QUARANTINED")).exit, Exit::Integrity);
-        assert_eq!(Failure::from(note("SOURCE_CLOSED")).exit, Exit::Unreachable);
-    }
-
-    #[test]
-    fn an_error_has_three_lines_or_one_object() {
-        let failure = Failure::new(Exit::Unreachable, "SERVER_UNREACHABLE", "cannot reach it")
-            .because("connection\nrefused\x1b[2J")
-            .hint("keystow serve");
-        let expected = "error[SERVER_UNREACHABLE]: cannot reach it\n  cause: connection refused[2J\n  try: keystow serve\n";
-        assert_eq!(as_text(&failure, false), expected);
-        let value: serde_json::Value = serde_json::from_str(&as_json(&failure)).unwrap();
-        assert_eq!(value["error"]["code"], "SERVER_UNREACHABLE");
-        assert_eq!(value["error"]["hint"], "keystow serve");
-    }
-}
+mod tests;

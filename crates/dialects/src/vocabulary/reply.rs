@@ -365,6 +365,8 @@ pub struct BackupRow {
     pub ended_at: Option<SystemTime>,
     /// When retention will remove it; `None` = never by itself.
     pub expires_at: Option<SystemTime>,
+    /// In a list of copies: the region that keeps the copy, in the vendor's spelling; empty otherwise.
+    pub copy_region: String,
     /// The parts, once it is available; with links where they were asked for.
     pub parts: Vec<LinkRow>,
 }
@@ -396,6 +398,7 @@ impl Default for BackupRow {
             started_at: UNIX_EPOCH,
             ended_at: None,
             expires_at: None,
+            copy_region: String::new(),
             parts: Vec::new(),
         }
     }

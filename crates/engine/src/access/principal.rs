@@ -29,16 +29,24 @@ pub struct Scope {
 }
 
 impl Principal {
-    /// Proves a key by its secret as presented (HTTP Basic), from an address as far as that is known.
+    /// Proves a key by its secret as presented (HTTP Basic), from an address as far as that is known. Temporary
+    /// credentials need their session token as well; whoever has the secret is told so.
     pub fn from_secret(
         sealer: &Sealer,
         key: &AccessKey,
-        presented: &[u8],
+        (presented, session_token): (&[u8], Option<&[u8]>),
         from: Option<IpAddr>,
         now: Timestamp,
     ) -> Result<Self> {
-        Self::prove(sealer, key, from, now, |secret, _| {
-            secret.equals(presented).then_some(()).ok_or_else(unknown_key)
+        Self::prove(sealer, key, from, now, |secret, token| {
+            if !secret.equals(presented) {
+                return Err(unknown_key());
+            }
+            match (token, session_token) {
+                (None, None) => Ok(()),
+                (Some(kept), Some(sent)) if kept.equals(sent) => Ok(()),
+                _ => Err(other_token()),
+            }
         })
         .map(|(principal, ())| principal)
     }
@@ -142,8 +150,16 @@ impl Principal {
         }
     }
 
-    /// The part of the catalog that the caller may see, if its role has the right.
+    /// The part of the catalog that the caller may see, if its role has the right. What an admin does reaches beyond
+    /// every project: no caller that is bound to one may do it.
     pub fn with(&self, right: Right) -> Result<Scope> {
+        if let (Right::Administer, Some(project)) = (right, self.project.as_ref())
+            && self.role.allows(right)
+        {
+            let message = format!("the key is bound to project {project}, and this reaches beyond it");
+            return Err(Error::new(Kind::Denied, "PROJECT_DENIED", message)
+                .hint("use an admin key that is not bound to a project"));
+        }
         if self.role.allows(right) {
             return Ok(Scope { account: self.account.clone(), project: self.project.clone() });
         }
@@ -185,4 +201,14 @@ pub(crate) fn token_place(key_id: &str) -> String {
 pub(crate) fn unknown_key() -> Error {
     Error::new(Kind::Unauthenticated, "BAD_CREDENTIALS", "the access key or its secret is not right")
         .hint("check KEYSTOW_ACCESS_KEY_ID and KEYSTOW_ACCESS_KEY_SECRET")
+}
+
+/// The answer to a right secret without the session token that belongs to it.
+fn other_token() -> Error {
+    Error::new(
+        Kind::Unauthenticated,
+        "BAD_CREDENTIALS",
+        "the session token is missing, or is not the access key's",
+    )
+    .hint("set KEYSTOW_SESSION_TOKEN for a temporary key (header X-Keystow-Session-Token), and only for one")
 }

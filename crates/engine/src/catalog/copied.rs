@@ -157,6 +157,7 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("sequence", "its last number stands beside the rows"),
     ("backup", "told by manifests and events"),
     ("part", "told by manifests"),
+    ("backup_copy", "told by the other repositories themselves"),
     ("job", "what was under way is lost with the catalog"),
     ("nonce", "over within minutes"),
     ("fire", "of the past"),

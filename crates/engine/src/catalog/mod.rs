@@ -18,12 +18,12 @@ use jiff::Timestamp;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
-    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
+    AccessFilter, AccessKey, AccessRecord, Account, AccountId, Admission, AuditChain, AuditEntry, AuditFacts,
+    AuditFilter, AuditHead, Backup, BackupCopy, BackupFilter, BackupId, BackupOrigin, BackupRef, BackupState,
     CatalogVitals, Debt, Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job,
-    JobFilter, KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, Method, NewBackup, NewJob, Node,
-    Number, Outcome, Page, Part, Progress, Project, ProjectId, Promise, RememberedLink, RevocationScope,
-    SealedPart, SeenNode, ServerFacts,
+    JobFilter, JobKind, KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, Method, NewBackup, NewCopy,
+    NewJob, Node, Number, Outcome, Page, Part, Progress, Project, ProjectId, Promise, RememberedLink,
+    RevocationScope, ScrubOutcome, SealedPart, SeenNode, ServerFacts,
 };
 
 pub use copied::{CopiedRow, CopiedRows};
@@ -203,7 +203,39 @@ pub trait Catalog: WebhookCatalog {
     /// Jobs, newest first.
     async fn jobs(&self, account: &AccountId, filter: &JobFilter) -> Result<Listed<ListedJob>>;
 
-    // Copies, rebuilding, a new root key
+    // Copies of backups in other repositories
+    /// Adds a copy of a backup and the job that makes it. `CONFLICT` if there is one already, or is about to be.
+    async fn request_copy(&self, new: &NewCopy, now: Timestamp) -> Result<Job>;
+    /// Begins an attempt at a copy: its number, under which nobody else writes.
+    async fn begin_copy(&self, lease: &Lease, repository: &str) -> Result<u32>;
+    /// The attempt's bytes are safe and were read back: the copy is available, the job done.
+    async fn seal_copy(&self, lease: &Lease, sealed: &SealedCopy, now: Timestamp) -> Result<()>;
+    /// The copies of a backup, by repository.
+    async fn copies(&self, backup: BackupId) -> Result<Vec<BackupCopy>>;
+    /// The copies of all backups of an instance.
+    async fn copies_of(&self, account: &AccountId, instance: &InstanceId) -> Result<Vec<BackupCopy>>;
+    /// Copies in these repositories that failed or were found broken and are to be made again, at most so many.
+    async fn due_copies(&self, repositories: &[String], now: Timestamp, most: u64) -> Result<Vec<NewCopy>>;
+    /// Copies that failed because this repository did not answer are due now.
+    async fn hasten_copies(&self, repository: &str, now: Timestamp) -> Result<()>;
+    /// Writes what reading a copy again has found; `None` = every byte is there.
+    async fn judge_copy(&self, copy: &BackupCopy, failure: Option<&Failure>, now: Timestamp) -> Result<()>;
+    /// Takes in a copy that was found in its repository, unless one is known.
+    async fn adopt_copy(&self, copy: &BackupCopy) -> Result<()>;
+    /// A copy is gone.
+    async fn forget_copy(&self, backup: BackupId, repository: &str) -> Result<()>;
+    /// A backup is whole again, as this attempt, of which `found` tells; the job is done.
+    async fn seal_repair(
+        &self,
+        lease: &Lease,
+        attempt: u32,
+        found: &ScrubOutcome,
+        now: Timestamp,
+    ) -> Result<()>;
+    /// Whether a job of that kind is at work on a backup, or waits to be.
+    async fn is_at_work(&self, backup: BackupId, kind: JobKind) -> Result<bool>;
+
+    // Copies of the catalog, rebuilding, a new root key
     /// The rows that a copy of the catalog holds, all of one moment.
     async fn copied_rows(&self, now: Timestamp) -> Result<CopiedRows>;
     /// Writes rows of a copy where there are none of the same key; how many were written.
@@ -257,12 +289,12 @@ pub trait Catalog: WebhookCatalog {
         region: &str,
         restriction: &LinkRestriction,
     ) -> Result<()>;
-    /// Promises bytes of a counted link to a transfer, for so long from `now`. `false` = its budget does not allow them.
-    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<bool>;
+    /// Promises bytes of a counted link to a transfer, for so long from `now`, if its budget allows them.
+    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<Admission>;
     /// Holds all promises of a node for so long from `now`.
     async fn hold_promises(&self, node: &str, now: Timestamp, hold: Duration) -> Result<()>;
     /// Turns a promise into what was really sent: once, however often it is said.
-    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()>;
+    async fn settle_delivery(&self, promise: &str, sent: u64, doubtful: u64) -> Result<()>;
 
     // Audit log and access log
     /// Adds an entry to the audit log, behind all others, whoever else adds one; says where that log now ends.
@@ -302,6 +334,17 @@ pub struct SealedBackup {
     pub failure: Option<Failure>,
     /// Why it looks too small beside those before it, if it does.
     pub small: Option<Failure>,
+}
+
+/// An attempt at a copy that is whole in its repository.
+#[derive(Debug, Clone)]
+pub struct SealedCopy {
+    /// The repository.
+    pub repository: String,
+    /// The attempt.
+    pub attempt: u32,
+    /// Bytes as stored.
+    pub bytes: u64,
 }
 
 /// How an attempt that sealed nothing ended.

@@ -36,16 +36,25 @@ pub struct LinkClaims {
     pub denied: Vec<AddressRange>,
     /// Id in the catalog, for a link that is remembered.
     pub remembered: Option<String>,
+    /// The repository whose copy it delivers; `None` = the backup, wherever it is whole.
+    pub repository: Option<String>,
 }
 
 /// Form of what is signed; changes with it.
 pub(super) const VERSION: u8 = 1;
+/// Form with a repository behind it, which older programs do not read.
+pub(super) const VERSION_WITH_REPOSITORY: u8 = 2;
 
 impl LinkClaims {
     /// Whether an address may use it.
     pub fn admits(&self, address: IpAddr) -> bool {
         let holds = |ranges: &[AddressRange]| ranges.iter().any(|range| range.contains(address));
         (self.addresses.is_empty() || holds(&self.addresses)) && !holds(&self.denied)
+    }
+
+    /// The form that says all of it.
+    pub(super) fn version(&self) -> u8 {
+        if self.repository.is_some() { VERSION_WITH_REPOSITORY } else { VERSION }
     }
 
     /// The bytes under the signature. Every field has its length in front, so no two claims share them.
@@ -56,7 +65,7 @@ impl LinkClaims {
             out.extend_from_slice(bytes);
         };
         field(b"keystow-link");
-        field(&[VERSION, self.spelling.tag()]);
+        field(&[self.version(), self.spelling.tag()]);
         field(&self.signing_key.to_be_bytes());
         field(&self.issued_at.as_microsecond().to_be_bytes());
         field(&self.expires_at.as_second().to_be_bytes());
@@ -73,6 +82,9 @@ impl LinkClaims {
             }
         }
         field(self.remembered.as_deref().unwrap_or("").as_bytes());
+        if let Some(repository) = &self.repository {
+            field(repository.as_bytes());
+        }
         out
     }
 }

@@ -10,6 +10,9 @@ use super::LinkClaims;
 
 /// Links remembered at once.
 const MOST: usize = 4096;
+/// Longest link that is remembered, in bytes of its path and query. Who has a good link can make it longer at will, by
+/// parameters that nobody asked for.
+const LONGEST: usize = 2048;
 
 /// Good signatures, by the exact text of the link. A link's expiry is looked at anew each time.
 pub(super) struct GoodLinks(Cache<Text, Arc<LinkClaims>>);
@@ -24,6 +27,9 @@ impl GoodLinks {
     }
 
     pub(super) fn insert(&self, path: &str, query: &str, claims: &Arc<LinkClaims>) {
+        if path.len() + query.len() > LONGEST {
+            return;
+        }
         self.0.insert(Text { path: path.into(), query: query.into() }, claims.clone());
     }
 }

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::claims::VERSION;
+use super::claims::{VERSION, VERSION_WITH_REPOSITORY};
 use super::{AddressRange, LinkClaims, LinkFault};
 use crate::model::Network;
 
@@ -195,6 +195,7 @@ pub(super) fn read(path: &str, query: &str) -> Result<(LinkClaims, Vec<u8>), Lin
         addresses: ranges(&packed.addresses)?,
         denied: ranges(&packed.denied)?,
         remembered: packed.remembered,
+        repository: packed.repository,
     };
     Ok((claims, mac))
 }
@@ -277,11 +278,12 @@ struct Packed {
     remembered: Option<String>,
     addresses: Vec<String>,
     denied: Vec<String>,
+    repository: Option<String>,
 }
 
 fn pack(claims: &LinkClaims) -> Vec<u8> {
     let mut out = Vec::with_capacity(128);
-    out.extend_from_slice(&[VERSION, u8::from(claims.network == Network::Intranet)]);
+    out.extend_from_slice(&[claims.version(), u8::from(claims.network == Network::Intranet)]);
     out.extend_from_slice(&claims.signing_key.to_be_bytes());
     out.extend_from_slice(&claims.issued_at.as_microsecond().to_be_bytes());
     let listed =
@@ -290,13 +292,17 @@ fn pack(claims: &LinkClaims) -> Vec<u8> {
     let (addresses, denied) = (listed(&claims.addresses), listed(&claims.denied));
     let text = [claims.account.as_str(), remembered, &addresses, &denied].join("\n");
     out.extend_from_slice(text.as_bytes());
+    if let Some(repository) = &claims.repository {
+        out.push(b'\n');
+        out.extend_from_slice(repository.as_bytes());
+    }
     out
 }
 
 fn unpack(bytes: &[u8]) -> Option<Packed> {
     let (head, text) = bytes.split_at_checked(14)?;
     let (version, intranet) = (head[0], head[1]);
-    if version != VERSION || intranet > 1 {
+    if !matches!(version, VERSION | VERSION_WITH_REPOSITORY) || intranet > 1 {
         return None;
     }
     let mut lines = std::str::from_utf8(text).ok()?.split('\n');
@@ -306,6 +312,10 @@ fn unpack(bytes: &[u8]) -> Option<Packed> {
         Some(lines.next()?.split(',').filter(|text| !text.is_empty()).map(str::to_owned).collect())
     };
     let (addresses, denied) = (ranges()?, ranges()?);
+    let repository = match version {
+        VERSION => None,
+        _ => Some(lines.next()?.to_owned()),
+    };
     lines.next().is_none().then_some(())?;
     Some(Packed {
         signing_key: u32::from_be_bytes(head[2..6].try_into().ok()?),
@@ -315,5 +325,6 @@ fn unpack(bytes: &[u8]) -> Option<Packed> {
         remembered,
         addresses,
         denied,
+        repository,
     })
 }

@@ -30,6 +30,7 @@ fn claims(spelling: Spelling) -> LinkClaims {
         addresses: vec!["203.0.113.0/24".parse().unwrap()],
         denied: vec!["203.0.113.9".parse().unwrap()],
         remembered: Some("lnk-7".to_owned()),
+        repository: None,
     }
 }
 
@@ -49,6 +50,31 @@ fn every_spelling_reads_back() {
             claims(spelling)
         );
     }
+}
+
+#[test]
+fn a_link_to_a_copy_names_its_repository_under_the_signature() {
+    for spelling in
+        [Spelling::Native, Spelling::Oss, Spelling::Cos, Spelling::Crs, Spelling::Us3, Spelling::Obs]
+    {
+        let there = LinkClaims { repository: Some("far-away".to_owned()), ..claims(spelling) };
+        let (path, query) = issue(&there);
+        assert_eq!(*signer().read(&path, &query, at(START)).unwrap(), there);
+        // The same claims without it have another signature.
+        assert_ne!(there.signed_bytes(), claims(spelling).signed_bytes());
+    }
+}
+
+#[test]
+fn a_link_that_was_made_long_is_not_remembered() {
+    let signer = signer();
+    let (path, query) = issue(&claims(Spelling::Native));
+    let long = format!("{query}&x={}", "y".repeat(2048));
+    for query in [&query, &long] {
+        assert!(signer.read(&path, query, at(START)).is_ok());
+    }
+    assert!(signer.good.get(&path, &query).is_some());
+    assert!(signer.good.get(&path, &long).is_none());
 }
 
 #[test]

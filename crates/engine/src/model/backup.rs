@@ -337,6 +337,8 @@ pub struct BackupFilter {
     pub states: Vec<BackupState>,
     /// Only those taken so.
     pub mode: Option<Mode>,
+    /// Only those with a whole copy in one of these repositories; empty = any, copied or not.
+    pub copied_to: Vec<String>,
     /// Oldest first.
     pub oldest_first: bool,
     /// What a record is, for paging and totals.

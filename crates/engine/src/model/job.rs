@@ -56,6 +56,10 @@ pub enum JobKind {
     Drill,
     /// Reads a backup's stored bytes again.
     Scrub,
+    /// Copies a backup into another repository.
+    Copy,
+    /// Brings a damaged backup back from a copy.
+    Repair,
 }
 
 impl JobKind {
@@ -67,6 +71,8 @@ impl JobKind {
             Self::Restore => "restore",
             Self::Drill => "drill",
             Self::Scrub => "scrub",
+            Self::Copy => "copy",
+            Self::Repair => "repair",
         }
     }
 }
@@ -119,6 +125,8 @@ pub enum Phase {
     Restoring,
     /// Waiting until a server has loaded it.
     Loading,
+    /// Carrying bytes from one repository to another.
+    Copying,
 }
 
 impl Phase {
@@ -132,6 +140,7 @@ impl Phase {
             Self::Checking => "checking",
             Self::Restoring => "restoring",
             Self::Loading => "loading",
+            Self::Copying => "copying",
         }
     }
 }

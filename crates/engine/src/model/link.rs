@@ -117,9 +117,14 @@ pub struct DeliveryBudget {
     pub deliveries: u32,
     /// Bytes that one delivery has.
     pub size_bytes: u64,
-    /// Bytes sent so far.
+    /// Bytes sent so far, without those that were forgiven.
     pub sent_bytes: u64,
+    /// Bytes sent and not counted, as their connections broke.
+    pub forgiven_bytes: u64,
 }
+
+/// Most bytes that one broken connection is forgiven: what a socket's send buffer holds by Linux's usual limits.
+const MOST_FORGIVEN: u64 = 4 * 1024 * 1024;
 
 /// Bytes of a counted link that a node promises to a transfer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,11 +152,37 @@ impl DeliveryBudget {
         self.sent_bytes >= u64::from(self.deliveries).saturating_mul(self.size_bytes)
     }
 
-    /// Whether a transfer of `bytes` may start now, beside those to which `promised` bytes are promised.
-    pub fn admits(&self, bytes: u64, promised: u64) -> bool {
-        !self.is_used_up()
-            && self.sent_bytes.saturating_add(promised).saturating_add(bytes) <= self.allowance()
+    /// How many of the last bytes before a connection broke are not counted, if `doubtful` of them may never have
+    /// arrived: in all at most half of every delivery, so that no two whole ones are made of one.
+    pub fn forgives(&self, doubtful: u64) -> u64 {
+        let half = self.size_bytes / 2;
+        let left = u64::from(self.deliveries).saturating_mul(half).saturating_sub(self.forgiven_bytes);
+        doubtful.min(MOST_FORGIVEN).min(half).min(left)
     }
+
+    /// Whether a transfer of `bytes` may start now, beside those to which `promised` bytes are promised.
+    pub fn admits(&self, bytes: u64, promised: u64) -> Admission {
+        let fits = |promised: u64| {
+            !self.is_used_up()
+                && self.sent_bytes.saturating_add(promised).saturating_add(bytes) <= self.allowance()
+        };
+        match (fits(promised), fits(0)) {
+            (true, _) => Admission::Now,
+            (false, true) => Admission::Later,
+            (false, false) => Admission::Never,
+        }
+    }
+}
+
+/// Whether a transfer of a counted link may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Now,
+    /// Not beside the transfers under way, but after them, if they break.
+    Later,
+    /// Its bytes were sent already.
+    Never,
 }
 
 /// All links that are ended by "all links issued before now".
@@ -190,19 +221,30 @@ mod tests {
     use super::*;
 
     fn once(size_bytes: u64, sent_bytes: u64) -> DeliveryBudget {
-        DeliveryBudget { deliveries: 1, size_bytes, sent_bytes }
+        DeliveryBudget { deliveries: 1, size_bytes, sent_bytes, forgiven_bytes: 0 }
+    }
+
+    #[test]
+    fn a_broken_connection_is_forgiven_its_buffer_but_never_more_than_half_of_a_delivery() {
+        assert_eq!(once(1000, 0).forgives(300), 300);
+        assert_eq!(once(1000, 0).forgives(1000), 500);
+        assert_eq!(DeliveryBudget { forgiven_bytes: 400, ..once(1000, 0) }.forgives(1000), 100);
+        assert_eq!(DeliveryBudget { forgiven_bytes: 500, ..once(1000, 0) }.forgives(1000), 0);
+        assert_eq!(once(1 << 40, 0).forgives(u64::MAX), MOST_FORGIVEN);
     }
 
     #[test]
     fn a_probe_or_a_resumed_range_does_not_burn_a_single_use_link() {
-        assert!(once(1000, 1).admits(1000, 0));
-        assert!(once(1000, 600).admits(400, 0));
+        assert_eq!(once(1000, 1).admits(1000, 0), Admission::Now);
+        assert_eq!(once(1000, 600).admits(400, 0), Admission::Now);
     }
 
     #[test]
     fn a_second_delivery_is_refused_even_while_the_first_runs() {
-        assert!(!once(1000, 0).admits(1000, 1000));
-        assert!(!once(1000, 1000).admits(1, 0));
-        assert!(!once(10, 0).admits(10, 10));
+        assert_eq!(once(1000, 0).admits(1000, 1000), Admission::Later);
+        assert_eq!(once(1000, 400).admits(600, 600), Admission::Later);
+        assert_eq!(once(1000, 1000).admits(1, 0), Admission::Never);
+        assert_eq!(once(1000, 600).admits(1000, 600), Admission::Never);
+        assert_eq!(once(10, 0).admits(10, 10), Admission::Later);
     }
 }

@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod calendar;
 mod capture;
+mod copy;
 mod encoding;
 mod id;
 mod instance;
@@ -37,13 +38,14 @@ pub use calendar::{Calendar, DueFires, Planned, Window};
 pub use capture::{
     BackupOrigin, CaptureMethod, CaptureOptions, Checks, Missing, PartOrigin, Prefer, SLOT_COUNT, Slots,
 };
+pub use copy::{BackupCopy, CopyOrder, CopyState, NewCopy};
 pub use encoding::{Compression, Encoding, Encryption};
 pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
 pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{
-    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Promise, RememberedLink, RevocationScope,
-    Throughput,
+    Admission, DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Promise, RememberedLink,
+    RevocationScope, Throughput,
 };
 pub use node::{Node, NodeRole, SeenNode};
 pub use place::Place;

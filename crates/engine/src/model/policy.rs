@@ -28,6 +28,9 @@ pub struct Policy {
     /// How often the newest backup is loaded into a throw-away server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub drill_every: Option<Span>,
+    /// Other repositories that get a copy of each available backup, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub copies: Vec<String>,
     /// Whether one backup is taken late when fires were missed.
     pub catch_up: bool,
     /// Takes no backups. Retention, verification and drills go on.
@@ -51,6 +54,7 @@ impl Default for Policy {
             keep: Retention::default(),
             verify_every: None,
             drill_every: None,
+            copies: Vec::new(),
             catch_up: true,
             paused: false,
         }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::capture::words;
-use super::{Failure, ScrubOutcome, ServerFacts, Topology};
+use super::{CopyOrder, Failure, ScrubOutcome, ServerFacts, Topology};
 use crate::error::Error;
 
 /// What a job was asked to do, beyond its backup.
@@ -19,6 +19,8 @@ pub enum Order {
     Restore(Box<RestoreOrder>),
     /// A drill.
     Drill(DrillOrder),
+    /// A copy.
+    Copy(CopyOrder),
 }
 
 /// What a job did.

@@ -11,6 +11,8 @@ pub struct CatalogVitals {
     pub instances: Vec<InstanceVitals>,
     /// Jobs that wait or are under way: kind, state, how many.
     pub jobs: Vec<(String, String, u64)>,
+    /// Copies that are not available: repository, state, how many.
+    pub copies: Vec<(String, String, u64)>,
 }
 
 /// How an instance's backups stand.

@@ -76,13 +76,15 @@ pub enum NoticeKind {
     InstanceRecovered,
     /// A backup could not be loaded into a throw-away server.
     DrillFailed,
+    /// A copy of a backup could not be made; told once until it is there.
+    CopyFailed,
     /// Somebody wants to know whether the webhook works.
     WebhookTest,
 }
 
 impl NoticeKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BackupFailed,
         Self::BackupQuarantined,
         Self::BackupPartial,
@@ -92,6 +94,7 @@ impl NoticeKind {
         Self::InstanceTooOld,
         Self::InstanceRecovered,
         Self::DrillFailed,
+        Self::CopyFailed,
         Self::WebhookTest,
     ];
 
@@ -107,6 +110,7 @@ impl NoticeKind {
             Self::InstanceTooOld => "instance.too_old",
             Self::InstanceRecovered => "instance.recovered",
             Self::DrillFailed => "drill.failed",
+            Self::CopyFailed => "copy.failed",
             Self::WebhookTest => "webhook.test",
         }
     }

@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use crate::links::LinkClaims;
 use crate::model::{
-    AccessFilter, AccessKind, AccessRecord, AccountId, Backup, InstanceId, Listed, Number, Right,
+    AccessFilter, AccessKind, AccessRecord, AccountId, Backup, BackupRef, InstanceId, Listed, Number, Right,
 };
 
 /// Notes kept until they are written. What comes on top is counted, and the count is kept.
@@ -221,10 +221,21 @@ impl Engine {
         Ok(self.catalog.prune_access(before).await? > 0)
     }
 
-    /// Records of the access log, newest first. A key that is bound to a project sees those of its project only. The
-    /// last second or two may be missing.
-    pub async fn access_log(&self, who: &Principal, filter: AccessFilter) -> Result<Listed<AccessRecord>> {
+    /// Records of the access log, newest first, of one backup if it is named. A key that is bound to a project sees those
+    /// of its project only. The last second or two may be missing.
+    pub async fn access_log(
+        &self,
+        who: &Principal,
+        filter: AccessFilter,
+        backup: Option<BackupRef>,
+    ) -> Result<Listed<AccessRecord>> {
         let scope = who.with_in(Right::Operate, filter.account.as_ref())?;
+        let filter = match backup {
+            Some(which) => {
+                AccessFilter { backup: Some(self.visible_backup(&scope, which).await?.id), ..filter }
+            }
+            None => filter,
+        };
         let project = scope.project.or(filter.project.clone());
         self.catalog.access_log(&scope.account, &AccessFilter { project, ..filter }).await
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Engine;
 use crate::error::{Error, Kind, Result};
-use crate::vault::{Collection, ObjectKey};
+use crate::vault::{Collection, ObjectKey, Vault};
 
 /// `repository.json`, written once.
 #[derive(Serialize, Deserialize)]
@@ -41,17 +41,56 @@ impl Engine {
 
     /// The same, whoever kept copies in it.
     pub(super) async fn adopt_as_it_is(&self) -> Result<()> {
-        let known = self.catalog.note(NOTE).await?;
-        let mark = match self.vault.get(&ObjectKey::Repository, 64 * 1024).await? {
+        self.adopt(&*self.vault, NOTE, "check repository.url; is the disk mounted?").await?;
+        self.ensure_keys(self.clock.now()).await
+    }
+
+    /// The same for a repository that holds copies.
+    pub(super) async fn adopt_other(&self, name: &str, vault: &dyn Vault) -> Result<()> {
+        let (note, hint) =
+            (format!("{NOTE}/{name}"), format!("check copies.{name}.url; is the disk mounted?"));
+        if self.catalog.note(&note).await?.is_none() {
+            if !self.are_copies_ours(vault).await? {
+                return Err(
+                    other("another service, with another root key, keeps its copies there").hint(hint)
+                );
+            }
+            self.refuse_same(name, vault).await?;
+        }
+        self.adopt(vault, &note, &hint).await
+    }
+
+    /// A copy beside its original, or twice in one place, is none.
+    async fn refuse_same(&self, name: &str, vault: &dyn Vault) -> Result<()> {
+        let Some(bytes) = vault.get(&ObjectKey::Repository, 64 * 1024).await? else { return Ok(()) };
+        let Ok(mark) = serde_json::from_slice::<Mark>(&bytes) else { return Ok(()) };
+        let others =
+            self.others.names().filter(|known| *known != name).map(|known| format!("{NOTE}/{known}"));
+        for note in std::iter::once(NOTE.to_owned()).chain(others) {
+            if self.catalog.note(&note).await?.is_some_and(|known| known == mark.id.to_string()) {
+                let message = format!("copies.{name} is a repository that is in use already");
+                return Err(Error::new(Kind::Invalid, "REPOSITORY_SAME", message)
+                    .because("repository.url or another of the copies is the same place")
+                    .hint(format!("give copies.{name}.url a place of its own")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a repository is the one that a note of the catalog names; a new one gets its mark.
+    async fn adopt(&self, vault: &dyn Vault, note: &str, hint: &str) -> Result<()> {
+        let other = |cause| other(cause).hint(hint.to_owned());
+        let known = self.catalog.note(note).await?;
+        let mark = match vault.get(&ObjectKey::Repository, 64 * 1024).await? {
             Some(bytes) => serde_json::from_slice::<Mark>(&bytes).map_err(|error| {
                 Error::new(Kind::Corrupt, "REPOSITORY_DAMAGED", "repository.json cannot be read")
                     .because(error)
             })?,
             None if known.is_some() => return Err(other("repository.json is missing")),
-            None => match self.mark().await {
+            None => match mark(vault).await {
                 // Another node on the same catalog is starting as well.
                 Err(error) if error.code == "OBJECT_EXISTS" => {
-                    return Box::pin(self.adopt_as_it_is()).await;
+                    return Box::pin(self.adopt(vault, note, hint)).await;
                 }
                 marked => marked?,
             },
@@ -68,22 +107,22 @@ impl Engine {
         match known {
             Some(known) if known != mark.id.to_string() => return Err(other("its id is another one")),
             Some(_) => {}
-            None => self.catalog.set_note(NOTE, &mark.id.to_string()).await?,
+            None => self.catalog.set_note(note, &mark.id.to_string()).await?,
         }
-        self.ensure_keys(self.clock.now()).await
+        Ok(())
     }
+}
 
-    async fn mark(&self) -> Result<Mark> {
-        let mark = Mark { format: FORMAT, id: Uuid::new_v4() };
-        let bytes = serde_json::to_vec(&mark)
-            .map_err(|error| Error::internal("repository.json cannot be written", error))?;
-        self.vault.put(&ObjectKey::Repository, Bytes::from(bytes)).await?;
-        Ok(mark)
-    }
+/// Writes the mark of a new repository.
+async fn mark(vault: &dyn Vault) -> Result<Mark> {
+    let mark = Mark { format: FORMAT, id: Uuid::new_v4() };
+    let bytes = serde_json::to_vec(&mark)
+        .map_err(|error| Error::internal("repository.json cannot be written", error))?;
+    vault.put(&ObjectKey::Repository, Bytes::from(bytes)).await?;
+    Ok(mark)
 }
 
 fn other(cause: &'static str) -> Error {
     Error::new(Kind::Conflict, "REPOSITORY_OTHER", "this is not the repository that the catalog speaks of")
         .because(cause)
-        .hint("check repository.url; is the disk mounted?")
 }

@@ -168,7 +168,8 @@ impl Engine {
                     break;
                 }
             };
-            if entries.is_empty() {
+            // Entries that are written meanwhile come behind the head.
+            if entries.first().is_none_or(|first| first.sequence > head.sequence) {
                 broken = Some((last + 1, "it is missing, and so are all behind it".to_owned()));
             }
             for entry in entries.into_iter().take_while(|entry| entry.sequence <= head.sequence) {
@@ -261,6 +262,7 @@ mod tests {
         "backups",
         "check",
         "coming_backups",
+        "copies",
         "fires",
         "instance",
         "instances",

@@ -59,24 +59,60 @@ impl Engine {
     pub async fn copy_catalog(&self, who: &Principal) -> Result<Timestamp> {
         self.audited(who, Deed::new(Right::Administer, "catalog.copy", "catalog", ""), async {
             let copied = self.catalog.copied_rows(self.clock.now()).await?;
-            self.write_copy(&copied, &lasting_digest(&copied)?).await
+            let digest = lasting_digest(&copied)?;
+            let at = self.write_copy(&*self.vault, NOTE, &copied, &digest).await?;
+            self.copy_catalog_elsewhere(&copied, &digest, true).await;
+            Ok(at)
         })
         .await
     }
 
-    /// Takes a copy of the catalog if something that lasts has changed since the last one, or that is old. Returns its
-    /// moment if one was taken.
+    /// Takes a copy of the catalog if something that lasts has changed since the last one, or that is old; in each
+    /// repository that holds copies as well. Returns its moment if one was taken.
     pub async fn copy_catalog_if_due(&self) -> Result<Option<Timestamp>> {
         let now = self.clock.now();
         let copied = self.catalog.copied_rows(now).await?;
         let digest = lasting_digest(&copied)?;
-        let last = self.catalog.note(NOTE).await?;
-        let last: Option<Last> = last.and_then(|text| serde_json::from_str(&text).ok());
-        let is_due = last.is_none_or(|last| last.digest != digest || micros(now) - last.at >= PERIOD);
-        if is_due { self.write_copy(&copied, &digest).await.map(Some) } else { Ok(None) }
+        let taken = async {
+            if !self.is_copy_due(NOTE, &digest, now).await? {
+                return Ok(None);
+            }
+            self.write_copy(&*self.vault, NOTE, &copied, &digest).await.map(Some)
+        };
+        let taken = taken.await;
+        self.copy_catalog_elsewhere(&copied, &digest, false).await;
+        taken
     }
 
-    async fn write_copy(&self, copied: &CopiedRows, digest: &str) -> Result<Timestamp> {
+    async fn is_copy_due(&self, note: &str, digest: &str, now: Timestamp) -> Result<bool> {
+        let last = self.catalog.note(note).await?;
+        let last: Option<Last> = last.and_then(|text| serde_json::from_str(&text).ok());
+        Ok(last.is_none_or(|last| last.digest != digest || micros(now) - last.at >= PERIOD))
+    }
+
+    /// Takes copies into the other repositories, those that are due or all. One that is away gets it later.
+    async fn copy_catalog_elsewhere(&self, copied: &CopiedRows, digest: &str, all: bool) {
+        for (name, vault) in self.others.open() {
+            let note = format!("{NOTE}/{name}");
+            let taken = async {
+                if all || self.is_copy_due(&note, digest, self.clock.now()).await? {
+                    self.write_copy(&*vault, &note, copied, digest).await?;
+                }
+                Ok::<_, Error>(())
+            };
+            if let Err(error) = taken.await {
+                tracing::error!(repository = name, %error, "the catalog cannot be copied into another repository");
+            }
+        }
+    }
+
+    async fn write_copy(
+        &self,
+        vault: &dyn Vault,
+        note: &str,
+        copied: &CopiedRows,
+        digest: &str,
+    ) -> Result<Timestamp> {
         let at = self.clock.now();
         let failed = |error: serde_json::Error| Error::internal("the catalog cannot be copied", error);
         let head = Head { format: FORMAT, at, last_number: copied.last_number };
@@ -86,22 +122,29 @@ impl Engine {
             serde_json::to_writer(&mut lines, row).map_err(failed)?;
         }
         let sealed = self.sealer.seal(PLACE, &Secret::new(lines))?;
-        self.vault.put(&ObjectKey::CatalogCopy(at), Bytes::from(sealed)).await?;
+        vault.put(&ObjectKey::CatalogCopy(at), Bytes::from(sealed)).await?;
         let last = Last { at: micros(at), digest: digest.to_owned() };
-        self.catalog.set_note(NOTE, &serde_json::to_string(&last).map_err(failed)?).await?;
-        if let Err(error) = self.remove_old_copies().await {
+        self.catalog.set_note(note, &serde_json::to_string(&last).map_err(failed)?).await?;
+        if let Err(error) = remove_old_copies(vault).await {
             // As where objects are locked: there are more than is needed.
             tracing::warn!(%error, "an old copy of the catalog cannot be removed");
         }
         Ok(at)
     }
 
-    async fn remove_old_copies(&self) -> Result<()> {
-        for at in superfluous(&copies(&*self.vault).await?) {
-            self.vault.remove(&ObjectKey::CatalogCopy(at)).await?;
-        }
-        Ok(())
+    /// Whether the copies of a catalog in a repository are ours: the newest that can be read at all opens with this root
+    /// key. `true` if there are none.
+    pub(super) async fn are_copies_ours(&self, vault: &dyn Vault) -> Result<bool> {
+        let (copy, refused) = newest_that_opens(vault, &self.sealer).await?;
+        Ok(copy.is_some() || refused.is_empty())
     }
+}
+
+async fn remove_old_copies(vault: &dyn Vault) -> Result<()> {
+    for at in superfluous(&copies(vault).await?) {
+        vault.remove(&ObjectKey::CatalogCopy(at)).await?;
+    }
+    Ok(())
 }
 
 /// SHA-256 of all rows, without what changes at every contact.
@@ -143,11 +186,14 @@ pub(super) async fn newest_copy(
     vault: &dyn Vault,
     root: &RootKey,
 ) -> Result<(Option<ReadCopy>, Vec<String>)> {
-    let sealer = Sealer::new(root)?;
+    newest_that_opens(vault, &Sealer::new(root)?).await
+}
+
+async fn newest_that_opens(vault: &dyn Vault, sealer: &Sealer) -> Result<(Option<ReadCopy>, Vec<String>)> {
     let mut refused = Vec::new();
     for at in copies(vault).await?.into_iter().rev() {
         let key = ObjectKey::CatalogCopy(at);
-        match read_copy(vault, &sealer, &key).await {
+        match read_copy(vault, sealer, &key).await {
             Ok(Some(copy)) => return Ok((Some(copy), refused)),
             Ok(None) => {}
             Err(error) if error.kind == Kind::Corrupt => {

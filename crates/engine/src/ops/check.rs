@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
@@ -26,6 +27,10 @@ pub struct Finding {
 
 /// Free bytes under which the disk counts as full.
 const LEAST_FREE_BYTES: u64 = 1 << 30;
+/// Most instances that one look tries.
+const MOST_INSTANCES: u64 = 100;
+/// Instances that are tried side by side.
+const AT_ONCE: usize = 16;
 
 /// How the service is.
 #[derive(Debug, Clone)]
@@ -39,26 +44,43 @@ impl Engine {
     pub async fn check(&self, who: &Principal) -> Result<Health> {
         let scope = who.with(Right::Operate)?;
         let mut findings = vec![self.check_catalog().await, self.check_repository().await];
+        findings.extend(self.check_copies().await);
         findings.push(self.check_policies(&scope).await?);
         findings.extend(self.check_keys().await);
-        let filter = InstanceFilter { page: Page { offset: 0, limit: 100 }, ..InstanceFilter::default() };
-        for instance in self.instances(who, filter).await?.rows {
-            let subject = format!("instance {}", instance.id);
-            let found = self.test_instance(who, &instance.id).await;
-            let allowed = match found {
-                Ok(found) => self.check_rights(&instance, &found).await.map(|()| found),
-                Err(error) => Err(error),
-            };
-            findings.push(match allowed {
-                Ok(found) => {
-                    let server = if found.facts.valkey { "valkey" } else { "redis" };
-                    let detail = format!("{server} {}", found.facts.version);
-                    Finding { subject, ok: true, detail, hint: None }
-                }
-                Err(error) => failed(subject, &error),
+        let filter =
+            InstanceFilter { page: Page { offset: 0, limit: MOST_INSTANCES }, ..InstanceFilter::default() };
+        let listed = self.instances(who, filter).await?;
+        let left = listed.total.saturating_sub(listed.rows.len() as u64);
+        // Each may take as long as its time-outs allow.
+        let checks = listed.rows.into_iter().map(|instance| self.check_instance(who, instance));
+        let found: Vec<Finding> = stream::iter(checks).buffered(AT_ONCE).collect().await;
+        findings.extend(found);
+        if left > 0 {
+            findings.push(Finding {
+                subject: "instances".to_owned(),
+                ok: true,
+                detail: format!("{left} more were not looked at"),
+                hint: Some("look at one with: keystow instance test INSTANCE".to_owned()),
             });
         }
         Ok(Health { findings })
+    }
+
+    async fn check_instance(&self, who: &Principal, instance: Instance) -> Finding {
+        let subject = format!("instance {}", instance.id);
+        let found = self.test_instance(who, &instance.id).await;
+        let allowed = match found {
+            Ok(found) => self.check_rights(&instance, &found).await.map(|()| found),
+            Err(error) => Err(error),
+        };
+        match allowed {
+            Ok(found) => {
+                let server = if found.facts.valkey { "valkey" } else { "redis" };
+                let detail = format!("{server} {}", found.facts.version);
+                Finding { subject, ok: true, detail, hint: None }
+            }
+            Err(error) => failed(subject, &error),
+        }
     }
 
     /// Whether the user of an instance may do what its backups do, at the server that would be asked first.

@@ -131,7 +131,7 @@ impl Engine {
         if !claims.admits(address) {
             return Err(DeliveryFault::Address);
         }
-        let part = self.deliverable(claims.part, now).await?.ok_or(DeliveryFault::Gone)?;
+        let part = self.deliverable(claims, now).await?.ok_or(DeliveryFault::Gone)?;
         if part.backup != claims.backup || part.account != claims.account {
             return Err(DeliveryFault::Gone);
         }
@@ -194,16 +194,45 @@ impl Engine {
         self.journal.note_delivery(&delivery.claims, &delivery.part.instance, address, from, until)
     }
 
-    async fn deliverable(&self, number: Number, now: Timestamp) -> Result<Option<Arc<Deliverable>>> {
+    async fn deliverable(&self, claims: &LinkClaims, now: Timestamp) -> Result<Option<Arc<Deliverable>>> {
+        let number = claims.part;
+        if let Some(repository) = &claims.repository {
+            let key = (number, repository.clone());
+            if let Some(part) = self.copied_parts.get(&key, now) {
+                return Ok(Some(part));
+            }
+            let opened = self.look_up(number, Some(repository)).await?;
+            return Ok(opened.map(|part| self.copied_parts.insert(key, part, now)));
+        }
         if let Some(part) = self.deliverables.get(&number, now) {
             return Ok(Some(part));
         }
-        let Some((backup, part)) = self.catalog.part(number).await? else { return Ok(None) };
-        let opened = self.open_part(backup, part).await?;
+        let opened = self.look_up(number, None).await?;
         Ok(opened.map(|part| self.deliverables.insert(number, part, now)))
     }
 
-    async fn open_part(&self, backup: Backup, part: Part) -> Result<Option<Deliverable>> {
+    async fn look_up(&self, number: Number, repository: Option<&str>) -> Result<Option<Deliverable>> {
+        match self.catalog.part(number).await? {
+            Some((backup, part)) => self.open_part(backup, part, repository).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Forgets the open parts of a backup, because it has changed.
+    pub(super) fn forget_parts(&self, backup: &Backup) {
+        for part in &backup.parts {
+            self.deliverables.forget(&part.number);
+        }
+        self.copied_parts.clear();
+    }
+
+    /// Opens a part: in the repository of that name, or wherever it is whole.
+    async fn open_part(
+        &self,
+        backup: Backup,
+        part: Part,
+        repository: Option<&str>,
+    ) -> Result<Option<Deliverable>> {
         if !matches!(backup.state, BackupState::Available | BackupState::Partial | BackupState::Quarantined) {
             return Ok(None);
         }
@@ -215,7 +244,11 @@ impl Engine {
             backup: backup.id,
             attempt: backup.attempt,
         };
-        let Some(reader) = self.parts.open(&attempt, &part.sealed).await? else {
+        let found = match repository {
+            Some(name) => self.parts.find_in(name, &attempt, &part.sealed).await?,
+            None => self.parts.find(&attempt, &part.sealed).await?,
+        };
+        let Some(reader) = found else {
             tracing::error!(backup = %backup.id, part = part.number, "a listed backup has lost its object");
             return Ok(None);
         };

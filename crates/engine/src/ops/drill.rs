@@ -266,7 +266,7 @@ impl Drill {
     /// Copies a part out of the repository. It must be, byte for byte, what was put there.
     fn fetch(&self, part: &SealedPart) -> Result<()> {
         let runtime = Handle::try_current().map_err(|error| Error::internal("no runtime", error))?;
-        let opened = self.until_cancelled(&runtime, self.store.open(&self.attempt, part))?;
+        let opened = self.until_cancelled(&runtime, self.store.find(&self.attempt, part))?;
         let reader = opened.ok_or_else(|| damaged(part, "it is missing"))?;
         let path = self.folder.join(SNAPSHOT);
         let sha256 = self.copy(&runtime, &*reader, &path, part)?;

@@ -29,7 +29,7 @@ struct Form {
 /// The form of events that this version reads and writes.
 const FORMAT: u32 = 1;
 /// No event is longer; a drill of 1,000 shards has about 200 KiB.
-const LONGEST: u64 = 4 * 1024 * 1024;
+pub(super) const LONGEST: u64 = 4 * 1024 * 1024;
 
 impl Engine {
     /// Appends what a job did to a backup. The catalog knows it as well; this is for the day when the catalog is lost.
@@ -57,6 +57,8 @@ impl Engine {
         let row = self.catalog.backup_by_id(backup.id).await?;
         if row.is_none_or(|row| !row.state.keeps_objects() && !row.state.is_active()) {
             self.vault.remove_events(&key).await?;
+        } else {
+            self.tell_copies(backup).await;
         }
         Ok(())
     }
@@ -93,7 +95,7 @@ impl Engine {
         self.event_at(&ObjectKey::Event(backup_key(backup), job)).await
     }
 
-    async fn event_at(&self, key: &ObjectKey) -> Result<Option<BackupEvent>> {
+    pub(super) async fn event_at(&self, key: &ObjectKey) -> Result<Option<BackupEvent>> {
         let Some(bytes) = self.vault.get(key, LONGEST).await? else { return Ok(None) };
         read(&bytes, key, &self.event_keys).map(Some)
     }
@@ -125,7 +127,8 @@ fn read(bytes: &[u8], key: &ObjectKey, keys: &[hmac::Key]) -> Result<BackupEvent
     serde_json::from_str(whole.event.get()).map_err(|error| damaged(&error.to_string()))
 }
 
-fn backup_key(backup: &Backup) -> BackupKey {
+/// Where a backup is in any repository.
+pub(super) fn backup_key(backup: &Backup) -> BackupKey {
     BackupKey { account: backup.account.clone(), instance: backup.instance.clone(), backup: backup.id }
 }
 

@@ -128,6 +128,10 @@ impl Engine {
                 address.parse::<AddressRange>()?;
             }
             let project = new.project.clone();
+            if project.is_some() && new.role == Some(Role::Admin) {
+                return Err(Error::invalid("an admin key cannot be bound to a project")
+                    .hint("make an operator key for the project"));
+            }
             self.store_key(NewKey { id: Some(id), ..new }, scope.account, project).await
         })
         .await

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::Engine;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Manifest, hex};
-use crate::vault::{AttemptKey, ObjectKey};
+use crate::vault::{AttemptKey, ObjectKey, Vault};
 
 /// A manifest as it is stored: `mac` is HMAC-SHA-256, in hex, of the bytes of `manifest` as they stand there.
 #[derive(Serialize, Deserialize)]
@@ -32,17 +32,36 @@ const LONGEST: u64 = 16 * 1024 * 1024;
 impl Engine {
     /// Writes the commit point of an attempt.
     pub(super) async fn write_manifest(&self, attempt: &AttemptKey, manifest: &Manifest) -> Result<()> {
+        self.write_manifest_to(&*self.vault, attempt, manifest).await
+    }
+
+    /// The same in any repository.
+    pub(super) async fn write_manifest_to(
+        &self,
+        vault: &dyn Vault,
+        attempt: &AttemptKey,
+        manifest: &Manifest,
+    ) -> Result<()> {
         let failed = |error: serde_json::Error| Error::internal("a manifest cannot be written", error);
         let text = serde_json::value::to_raw_value(manifest).map_err(failed)?;
         let mac = hmac::sign(&self.manifest_keys[0], text.get().as_bytes());
         let whole = Authenticated { manifest: &text, mac: hex(mac.as_ref()) };
         let bytes = serde_json::to_vec(&whole).map_err(failed)?;
-        self.vault.put(&ObjectKey::Manifest(attempt.clone()), Bytes::from(bytes)).await
+        vault.put(&ObjectKey::Manifest(attempt.clone()), Bytes::from(bytes)).await
     }
 
     /// Reads the commit point of an attempt; `None` if it was not reached.
     pub async fn read_manifest(&self, attempt: &AttemptKey) -> Result<Option<Manifest>> {
-        let Some(bytes) = self.vault.get(&ObjectKey::Manifest(attempt.clone()), LONGEST).await? else {
+        self.read_manifest_in(&*self.vault, attempt).await
+    }
+
+    /// The same in any repository.
+    pub(super) async fn read_manifest_in(
+        &self,
+        vault: &dyn Vault,
+        attempt: &AttemptKey,
+    ) -> Result<Option<Manifest>> {
+        let Some(bytes) = vault.get(&ObjectKey::Manifest(attempt.clone()), LONGEST).await? else {
             return Ok(None);
         };
         let damaged = |why: &str| {

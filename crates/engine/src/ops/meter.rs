@@ -45,7 +45,7 @@ impl fmt::Debug for Safe {
     }
 }
 
-const PHASES: [Phase; 7] = [
+const PHASES: [Phase; 8] = [
     Phase::Waiting,
     Phase::Connecting,
     Phase::Receiving,
@@ -53,6 +53,7 @@ const PHASES: [Phase; 7] = [
     Phase::Checking,
     Phase::Restoring,
     Phase::Loading,
+    Phase::Copying,
 ];
 
 impl Meter {

@@ -8,6 +8,7 @@ mod cancel_job;
 mod capture;
 mod catalog_copy;
 mod check;
+mod copies;
 mod deliver;
 mod drill;
 mod event;
@@ -71,6 +72,7 @@ use crate::redis::Timeouts;
 use crate::redis::programs::Programs;
 use crate::vault::Vault;
 use access_log::Journal;
+use copies::Others;
 use gates::Gates;
 use jiff::Timestamp;
 use keyring::{KeyRing, Node};
@@ -83,6 +85,7 @@ pub use access_log::DeliveryNote;
 pub use capture::ImportFile;
 pub(crate) use capture::TURN_LOST;
 pub use check::{Finding, Health};
+pub use copies::{CopySweeps, OtherRepository};
 pub use deliver::{Deliverable, Delivery, DeliveryFault};
 pub use drill::DRILLS;
 pub use gates::Passage;
@@ -131,12 +134,16 @@ pub struct Engine {
     ring: Arc<KeyRing>,
     /// The bytes of parts, whatever is stored.
     parts: Parts,
+    /// The repositories that hold copies.
+    others: Arc<Others>,
     /// Server programs that drills may use.
     programs: Arc<Programs>,
     /// Tells webhooks.
     poster: Poster,
     settings: Settings,
     deliverables: Knowledge<Number, Deliverable>,
+    /// Parts of copies, by the name of their repository.
+    copied_parts: Knowledge<(Number, String), Deliverable>,
     keys: Knowledge<String, AccessKey>,
     links: Knowledge<String, RememberedLink>,
     /// Until when an access key's links are over, by its id.
@@ -219,6 +226,8 @@ pub struct DrillSettings {
 const MOST_KNOWN: usize = 10_000;
 /// Parts known at once. Each holds a file open, and a process may open 1,024 by default.
 const MOST_OPEN: usize = 256;
+/// Parts of copies known at once.
+const MOST_COPIES_OPEN: usize = 64;
 
 impl Engine {
     /// Puts the rooms together.
@@ -245,6 +254,7 @@ impl Engine {
         Ok(Self {
             catalog,
             parts: Parts::new(vault.clone(), ring.clone()),
+            others: Arc::default(),
             ring,
             vault,
             sealer: Sealer::new(root)?,
@@ -261,6 +271,7 @@ impl Engine {
             settings,
             clock,
             deliverables: Knowledge::new(MOST_OPEN),
+            copied_parts: Knowledge::new(MOST_COPIES_OPEN),
             keys: Knowledge::new(MOST_KNOWN),
             links: Knowledge::new(MOST_KNOWN),
             key_links: Knowledge::new(MOST_KNOWN),

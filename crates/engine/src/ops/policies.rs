@@ -1,5 +1,9 @@
 //! Sets, shows and removes policies, and says what they will do.
 
+use std::cmp::Reverse;
+use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, HashMap};
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -30,6 +34,8 @@ pub struct PolicyChange {
     pub verify_every: Option<Span>,
     /// How often the newest backup is drilled; zero = never.
     pub drill_every: Option<Span>,
+    /// Other repositories that get a copy of each available backup.
+    pub copies: Option<Vec<String>>,
     /// Whether a missed fire is caught up.
     pub catch_up: Option<bool>,
     /// Whether no backups are taken.
@@ -83,6 +89,7 @@ impl PolicyChange {
         set(&mut policy.time_zone, self.time_zone);
         set(&mut policy.jitter, self.jitter);
         set(&mut policy.windows, self.windows);
+        set(&mut policy.copies, self.copies);
         set(&mut policy.catch_up, self.catch_up);
         set(&mut policy.paused, self.paused);
         let some = |span: Span| (!span.is_zero()).then_some(span);
@@ -159,6 +166,9 @@ impl Engine {
     ) -> Result<KeptPolicy> {
         let scope = who.with(Right::Operate)?;
         self.visible_instance(&scope, instance).await?;
+        for name in change.copies.iter().flatten() {
+            self.others.check(name)?;
+        }
         let found = self.catalog.policy(&scope.account, instance).await?;
         let seen = found.as_ref().map_or(0, |kept| kept.version);
         if change.version.is_some_and(|version| version != seen) {
@@ -243,27 +253,31 @@ impl Engine {
     ) -> Result<Vec<ComingBackup>> {
         let scope = who.with(Right::View)?;
         let most = most.min(MOST_COMING);
-        let policies = match instance {
+        let mut policies: Vec<KeptPolicy> = match instance {
             Some(id) => {
                 self.visible_instance(&scope, id).await?;
                 self.catalog.policy(&scope.account, id).await?.into_iter().collect()
             }
             None => self.all_policies(&scope).await?,
         };
+        policies.sort_by(|one, other| one.instance.cmp(&other.instance));
+        // The next fire of each policy; only those whose turn comes are asked for another.
+        let mut pending: BinaryHeap<Reverse<(Timestamp, usize, Timestamp)>> = BinaryHeap::new();
+        let waiting = |next: Option<Planned>, at| next.map(|next| Reverse((next.start, at, next.fire)));
+        pending.extend(policies.iter().enumerate().filter_map(|(at, kept)| waiting(kept.next, at)));
+        let mut calendars = HashMap::new();
         let mut coming = Vec::new();
-        for kept in policies {
-            let calendar = kept.policy.calendar(&kept.account, &kept.instance)?;
-            let mut next = kept.next;
-            for _ in 0..most {
-                let Some(planned) = next else { break };
-                coming.push(ComingBackup { instance: kept.instance.clone(), planned });
-                next = calendar.next(planned.fire);
-            }
+        while let Some(Reverse((start, at, fire))) = pending.pop().filter(|_| coming.len() < most) {
+            let kept = &policies[at];
+            coming.push(ComingBackup { instance: kept.instance.clone(), planned: Planned { fire, start } });
+            let calendar = match calendars.entry(at) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(kept.policy.calendar(&kept.account, &kept.instance)?),
+            };
+            pending.extend(waiting(calendar.next(fire), at));
+            // A line that rarely fires takes long to look through.
+            tokio::task::yield_now().await;
         }
-        coming.sort_by(|one, other| {
-            (one.planned.start, &one.instance).cmp(&(other.planned.start, &other.instance))
-        });
-        coming.truncate(most);
         Ok(coming)
     }
 

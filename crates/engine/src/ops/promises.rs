@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Delivery, DeliveryFault, Engine};
 use crate::error::Result;
-use crate::model::Promise;
+use crate::model::{Admission, Promise};
 
 /// How long a promise stands after this node was last seen: long enough for a restart of the database. A node that was
 /// away for longer ends its transfers, because by then the bytes may be promised to another's.
@@ -35,7 +35,7 @@ impl Promised {
 }
 
 impl Engine {
-    /// Promises bytes of a counted link to a transfer.
+    /// Promises bytes of a counted link to a transfer. `Busy` = they are promised to others, which may still break.
     pub async fn reserve_delivery(
         &self,
         delivery: &Delivery,
@@ -47,13 +47,17 @@ impl Engine {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let promised = Promised { id, made_at: Instant::now(), all: self.promises.clone() };
         let promise = Promise { id: promised.id.clone(), link, node: self.node.clone(), bytes };
-        let is_made = self.catalog.reserve_delivery(&promise, self.clock.now(), HOLD).await?;
-        if is_made { Ok(Some(promised)) } else { Err(DeliveryFault::UsedUp) }
+        match self.catalog.reserve_delivery(&promise, self.clock.now(), HOLD).await? {
+            Admission::Now => Ok(Some(promised)),
+            Admission::Later => Err(DeliveryFault::Busy),
+            Admission::Never => Err(DeliveryFault::UsedUp),
+        }
     }
 
-    /// Turns a promise into what was really sent. It may be said again where the answer is not known.
-    pub async fn settle_delivery(&self, promised: &Promised, sent: u64) -> Result<()> {
-        self.catalog.settle_delivery(&promised.id, sent).await
+    /// Turns a promise into what was really sent, the last `doubtful` bytes of it into a connection that broke. It may be
+    /// said again where the answer is not known.
+    pub async fn settle_delivery(&self, promised: &Promised, sent: u64, doubtful: u64) -> Result<()> {
+        self.catalog.settle_delivery(&promised.id, sent, doubtful).await
     }
 
     /// Holds what this node has promised, if there is something.

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Engine;
 use super::part_reader::PartReader;
+use super::parts::Parts;
 use crate::error::{Error, Kind, Result};
 use crate::model::{SealedPart, hex};
 use crate::vault::AttemptKey;
@@ -41,75 +42,78 @@ impl Engine {
             let verify =
                 repository.verify.unwrap_or(if by_default { Verify::ReadBack } else { Verify::Hash });
             if verify == Verify::ReadBack {
-                self.read_part_back(attempt, part, cancel).await?;
+                read_part_back(&self.parts, attempt, part, cancel).await?;
             }
         }
         Ok(())
     }
+}
 
-    async fn read_part_back(
-        &self,
-        attempt: &AttemptKey,
-        part: &SealedPart,
-        cancel: &CancellationToken,
-    ) -> Result<()> {
-        let decodes = part.encoding.encryption.is_none() || self.parts.can_decrypt().await;
-        let read = async {
-            if decodes {
-                self.decode_part(attempt, part, cancel).await
-            } else {
-                self.hash_part(attempt, part).await
-            }
-        };
-        tokio::select! {
-            read = read => read.map_err(|error| match error.kind {
-                // The store may be well again soon.
-                Kind::Unreachable | Kind::Cancelled => error,
-                _ => failed(part, &error),
-            }),
-            () = cancel.cancelled() => Err(Error::cancelled()),
+/// Reads a part back from the repository of `parts`, and decodes it to the same bytes.
+///
+/// # Errors
+/// `READBACK_FAILED` if it is not what was taken.
+pub(super) async fn read_part_back(
+    parts: &Parts,
+    attempt: &AttemptKey,
+    part: &SealedPart,
+    cancel: &CancellationToken,
+) -> Result<()> {
+    let decodes = part.encoding.encryption.is_none() || parts.can_decrypt().await;
+    let read = async {
+        if decodes {
+            decode_part(parts, attempt, part, cancel).await
+        } else {
+            hash_part(parts, attempt, part).await
         }
+    };
+    tokio::select! {
+        read = read => read.map_err(|error| match error.kind {
+            // The store may be well again soon.
+            Kind::Unreachable | Kind::Cancelled => error,
+            _ => failed(part, &error),
+        }),
+        () = cancel.cancelled() => Err(Error::cancelled()),
     }
+}
 
-    async fn decode_part(
-        &self,
-        attempt: &AttemptKey,
-        part: &SealedPart,
-        cancel: &CancellationToken,
-    ) -> Result<()> {
-        let object = self.parts.open(attempt, part).await?.ok_or_else(|| failed(part, &"it is missing"))?;
-        let (part, cancel) = (part.clone(), cancel.clone());
-        let read = move || {
-            let mut reader = PartReader::open(object, &part, &cancel)?;
-            let drained = io::copy(&mut reader, &mut Until(&cancel));
-            match (reader.failure(), drained) {
-                (Some(failure), _) => Err(failure),
-                (None, Err(_)) => Err(Error::cancelled()),
-                (None, Ok(_)) => Ok(()),
-            }
-        };
-        let done = tokio::task::spawn_blocking(read).await;
-        done.unwrap_or_else(|error| Err(Error::internal("reading back stopped", error)))
-    }
+async fn decode_part(
+    parts: &Parts,
+    attempt: &AttemptKey,
+    part: &SealedPart,
+    cancel: &CancellationToken,
+) -> Result<()> {
+    let object = parts.open(attempt, part).await?.ok_or_else(|| failed(part, &"it is missing"))?;
+    let (part, cancel) = (part.clone(), cancel.clone());
+    let read = move || {
+        let mut reader = PartReader::open(object, &part, &cancel)?;
+        let drained = io::copy(&mut reader, &mut Until(&cancel));
+        match (reader.failure(), drained) {
+            (Some(failure), _) => Err(failure),
+            (None, Err(_)) => Err(Error::cancelled()),
+            (None, Ok(_)) => Ok(()),
+        }
+    };
+    let done = tokio::task::spawn_blocking(read).await;
+    done.unwrap_or_else(|error| Err(Error::internal("reading back stopped", error)))
+}
 
-    /// A node that cannot decrypt still sees whether the store kept what it was given.
-    async fn hash_part(&self, attempt: &AttemptKey, part: &SealedPart) -> Result<()> {
-        let stored =
-            self.parts.open_stored(attempt, part).await?.ok_or_else(|| failed(part, &"it is missing"))?;
-        let (mut hash, mut at) = (Context::new(&SHA256), 0);
-        loop {
-            let bytes = stored.read_at(at, STEP_BYTES).await?;
-            if bytes.is_empty() {
-                break;
-            }
-            hash.update(&bytes);
-            at += bytes.len() as u64;
+/// A node that cannot decrypt still sees whether the store kept what it was given.
+async fn hash_part(parts: &Parts, attempt: &AttemptKey, part: &SealedPart) -> Result<()> {
+    let stored = parts.open_stored(attempt, part).await?.ok_or_else(|| failed(part, &"it is missing"))?;
+    let (mut hash, mut at) = (Context::new(&SHA256), 0);
+    loop {
+        let bytes = stored.read_at(at, STEP_BYTES).await?;
+        if bytes.is_empty() {
+            break;
         }
-        if at == part.stored_bytes && hex(hash.finish().as_ref()) == part.stored_sha256 {
-            return Ok(());
-        }
-        Err(failed(part, &"its SHA-256 is another one"))
+        hash.update(&bytes);
+        at += bytes.len() as u64;
     }
+    if at == part.stored_bytes && hex(hash.finish().as_ref()) == part.stored_sha256 {
+        return Ok(());
+    }
+    Err(failed(part, &"its SHA-256 is another one"))
 }
 
 fn failed(part: &SealedPart, why: &dyn std::fmt::Display) -> Error {

@@ -55,9 +55,7 @@ impl Engine {
         crash_point(CrashPoint::BackupExpired);
         self.job_written.notify_one();
         self.catalog.revoke_links_before(&backup.account, &RevocationScope::Backup(backup.id), now).await?;
-        for part in &backup.parts {
-            self.deliverables.forget(&part.number);
-        }
+        self.forget_parts(backup);
         Ok(())
     }
 
@@ -78,6 +76,7 @@ impl Engine {
         }
         let (account, instance) = (job.account.clone(), job.instance.clone());
         self.vault.remove_events(&BackupKey { account, instance, backup: job.backup }).await?;
+        self.remove_copies(job).await?;
         crash_point(CrashPoint::ObjectsRemoved);
         self.catalog.finish_job(&job.lease(), self.clock.now()).await
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::audit::Deed;
+use super::copies::Shelf;
 use super::{Engine, Meter};
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
@@ -61,18 +62,27 @@ impl Engine {
         meter.enter(Phase::Checking);
         let started = Instant::now();
         let (mut bytes, mut broken, mut first) = (0, Vec::new(), None);
-        if let Err(error) = until_cancelled(cancel, self.scrub_manifest(&backup)).await {
+        let place = Shelf { parts: self.parts.clone(), attempt: attempt(&backup) };
+        if let Err(error) = until_cancelled(cancel, self.scrub_manifest(&backup, &place)).await {
             first = Some(only_corrupt(error)?);
         }
-        let total = backup.parts.iter().map(|part| part.sealed.stored_bytes).sum();
+        let copies = self.copies_to_scrub(&backup).await?;
+        let stored: u64 = backup.parts.iter().map(|part| part.sealed.stored_bytes).sum();
+        let timing = (started, stored * (1 + copies.len() as u64));
         for part in &backup.parts {
-            let read = self.scrub_part(&backup, &part.sealed, &mut bytes, (started, total), meter, cancel);
+            let read = self.scrub_part(&place, &part.sealed, &mut bytes, timing, meter, cancel);
             let read = until_cancelled(cancel, read).await;
             if let Err(error) = read {
                 let error = only_corrupt(error)?;
                 broken.push(part.sealed.shard);
                 first.get_or_insert(error);
             }
+        }
+        let mut read = bytes;
+        let whole = self.scrub_copies(&backup, &copies, &mut read, timing, meter, cancel).await?;
+        if let (Some(error), Some(name)) = (&mut first, whole) {
+            let hint = format!("a copy in {name} is whole: keystow backup repair {}", backup.id);
+            error.hint = Some(hint.into());
         }
         // It may have been deleted under our eyes; then its objects are missing for a good reason.
         let now = self.catalog.backup_by_id(job.backup).await?;
@@ -87,9 +97,7 @@ impl Engine {
             before: before(&backup, self.clock.now()),
         };
         self.catalog.record_outcome(&job.lease(), &Outcome::Scrub(outcome.clone())).await?;
-        for part in &backup.parts {
-            self.deliverables.forget(&part.number);
-        }
+        self.forget_parts(&backup);
         if let Err(error) = self.append_event(&backup, job.number, EventKind::Scrub(outcome)).await {
             // The catalog has it; only a rebuilt one would not.
             tracing::warn!(backup = %backup.id, %error, "cannot keep what a scrub found beside its backup");
@@ -102,8 +110,8 @@ impl Engine {
     }
 
     /// The commit point, which a rebuild of the catalog needs.
-    async fn scrub_manifest(&self, backup: &Backup) -> Result<()> {
-        match self.read_manifest(&attempt(backup)).await? {
+    pub(super) async fn scrub_manifest(&self, backup: &Backup, place: &Shelf) -> Result<()> {
+        match self.read_manifest_in(place.parts.vault(), &place.attempt).await? {
             Some(manifest) if manifest.backup == backup.id => Ok(()),
             Some(_) => Err(damaged("the manifest", "it is another backup's")),
             None => Err(damaged("the manifest", "it is missing")),
@@ -111,9 +119,9 @@ impl Engine {
     }
 
     /// Reads one part as it is stored, no faster than the setting allows.
-    async fn scrub_part(
+    pub(super) async fn scrub_part(
         &self,
-        backup: &Backup,
+        place: &Shelf,
         part: &SealedPart,
         read: &mut u64,
         (started, total): (Instant, u64),
@@ -121,7 +129,7 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<()> {
         let what = format!("shard {}", part.shard);
-        let object = self.parts.open_stored(&attempt(backup), part).await?;
+        let object = place.parts.open_stored(&place.attempt, part).await?;
         let object = object.ok_or_else(|| damaged(&what, "its object is missing"))?;
         if object.size_bytes() != part.stored_bytes {
             let why = format!("it has {} bytes, not {}", object.size_bytes(), part.stored_bytes);
@@ -165,7 +173,7 @@ async fn until_cancelled(cancel: &CancellationToken, work: impl Future<Output = 
 }
 
 /// What a backup is while it is whole; of a damaged one, what the scrub that found it so has noted.
-fn before(backup: &Backup, now: Timestamp) -> Option<Whole> {
+pub(super) fn before(backup: &Backup, now: Timestamp) -> Option<Whole> {
     match backup.state {
         BackupState::Damaged => {
             let last = backup.last_scrub.as_ref()?;

@@ -50,6 +50,8 @@ pub struct LinkOrder {
     pub remember: bool,
     /// Give links to a backup that is not `available`, knowing that it is not.
     pub unverified: bool,
+    /// Deliver the copy in the repository of that name; `None` = the backup, wherever it is whole.
+    pub repository: Option<String>,
 }
 
 /// A link.
@@ -99,6 +101,9 @@ impl Engine {
         }
         check(backup, order, self.settings.longest_link)?;
         self.parts.check_readable(&backup.parts).await?;
+        if let Some(name) = &order.repository {
+            self.check_copied(backup, name).await?;
+        }
         let now = self.clock.now();
         let ends = Timestamp::from_second(now.as_second()).unwrap_or(now) + order.ttl;
         let mut links = Vec::new();
@@ -118,6 +123,7 @@ impl Engine {
                 addresses: order.addresses.clone(),
                 denied: order.denied.clone(),
                 remembered: None,
+                repository: order.repository.clone(),
             };
             for &network in &order.networks {
                 claims.network = network;
@@ -133,6 +139,17 @@ impl Engine {
         }
         self.journal.note_links(who, backup, order, &links, ends);
         Ok(links)
+    }
+
+    /// Refuses a copy that is not whole.
+    async fn check_copied(&self, backup: &Backup, name: &str) -> Result<()> {
+        let copies = self.catalog.copies(backup.id).await?;
+        if copies.iter().any(|copy| copy.repository == name && copy.is_whole()) {
+            return Ok(());
+        }
+        let message = format!("the backup {} has no whole copy in {name}", backup.id);
+        Err(Error::new(Kind::Conflict, "COPY_MISSING", message)
+            .hint(format!("make one: keystow backup copy {} --to {name}", backup.id)))
     }
 
     fn written(&self, claims: &LinkClaims, part: &Part) -> Result<IssuedLink> {
@@ -166,7 +183,7 @@ impl Engine {
             || order.deliveries.is_some()
             || order.throughput.is_limited();
         let sealed = &part.sealed;
-        if limited || !sealed.encoding.is_plain() {
+        if limited || !sealed.encoding.is_plain() || order.repository.is_some() {
             return Ok(None);
         }
         let attempt = AttemptKey {
@@ -206,6 +223,7 @@ impl Engine {
                 deliveries,
                 size_bytes: part.sealed.size_bytes,
                 sent_bytes: 0,
+                forgiven_bytes: 0,
             }),
             throughput: order.throughput,
             usage: LinkUsage::default(),

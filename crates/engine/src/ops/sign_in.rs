@@ -13,12 +13,23 @@ use crate::model::{AccessKey, Secret};
 impl Engine {
     /// Signs in with an id and a secret (HTTP Basic), from an address as far as that is known.
     pub async fn sign_in(&self, key_id: &str, presented: &[u8], from: Option<IpAddr>) -> Result<Principal> {
+        self.sign_in_with_session(key_id, presented, None, from).await
+    }
+
+    /// As [`Engine::sign_in`], with the session token of temporary credentials if one was presented.
+    pub async fn sign_in_with_session(
+        &self,
+        key_id: &str,
+        presented: &[u8],
+        session_token: Option<&[u8]>,
+        from: Option<IpAddr>,
+    ) -> Result<Principal> {
         let Some(key) = self.usable_key(key_id).await? else {
             // As much work as for a key that exists, so that time does not tell which ids do.
             let _ = Secret::new(vec![0; presented.len()]).equals(presented);
             return Err(unknown_key());
         };
-        Principal::from_secret(&self.sealer, &key, presented, from, self.clock.now())
+        Principal::from_secret(&self.sealer, &key, (presented, session_token), from, self.clock.now())
     }
 
     /// Signs in by whatever `check` does with the key's secret and session token, such as a vendor's signature.

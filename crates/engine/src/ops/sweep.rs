@@ -2,7 +2,7 @@
 
 use super::Engine;
 use crate::error::Result;
-use crate::model::{Backup, BackupState, JobState};
+use crate::model::{Backup, BackupState, JobKind, JobState};
 use crate::vault::{BackupKey, StoredAttempt};
 
 /// What a sweep did.
@@ -60,6 +60,16 @@ impl Engine {
         }
     }
 
+    /// Whether an attempt behind the one that the row named is a repair's, which writes beside what is damaged: one that
+    /// is at work, or one that has ended since, and which the row names by now.
+    async fn is_repair(&self, stored: &StoredAttempt) -> Result<bool> {
+        if self.catalog.is_at_work(stored.key.backup, JobKind::Repair).await? {
+            return Ok(true);
+        }
+        let row = self.catalog.backup_by_id(stored.key.backup).await?;
+        Ok(row.is_none_or(|row| row.attempt == stored.key.attempt))
+    }
+
     /// Removes the events of a backup whose own removal has failed.
     async fn sweep_events_away(&self, stored: &StoredAttempt) {
         let (account, instance) = (stored.key.account.clone(), stored.key.instance.clone());
@@ -73,7 +83,10 @@ impl Engine {
     async fn is_wanted(&self, backup: &Backup, stored: &StoredAttempt, alone: bool) -> Result<bool> {
         let same_place = backup.account == stored.key.account && backup.instance == stored.key.instance;
         if backup.state.keeps_objects() {
-            return Ok(!same_place || backup.attempt == stored.key.attempt);
+            if !same_place || backup.attempt == stored.key.attempt {
+                return Ok(true);
+            }
+            return Ok(!alone && stored.key.attempt > backup.attempt && self.is_repair(stored).await?);
         }
         if backup.state == BackupState::Running && !alone {
             let job = self.catalog.job(&backup.account, backup.job).await?;

@@ -65,12 +65,12 @@ impl Engine {
     async fn look_through(&self, kept: &KeptPolicy, now: Timestamp) -> Result<bool> {
         self.prune_instance(&kept.account, &kept.instance).await?;
         let backups = self.backups_of(&kept.account, &kept.instance).await?;
-        let mut has_more = false;
+        let mut has_more = self.ask_missing_copies(kept, &backups).await?;
         if let Some(every) = kept.policy.verify_every {
             let mut due: Vec<&Backup> =
                 backups.iter().filter(|backup| scrub_due(backup, every) <= now).collect();
             due.sort_by_key(|backup| scrub_due(backup, every));
-            has_more = due.len() > MOST_SCRUBS;
+            has_more |= due.len() > MOST_SCRUBS;
             for backup in due.into_iter().take(MOST_SCRUBS) {
                 unless_busy(self.ask_scrub(backup).await.map(drop))?;
             }

@@ -94,6 +94,8 @@ pub struct Vitals {
     pub repository_took: Option<Duration>,
     /// Bytes that may still be written, where the repository can tell.
     pub free_bytes: Option<u64>,
+    /// The repositories for copies, and whether each is open.
+    pub copies_up: Vec<(String, bool)>,
     /// Notices that webhooks are still to be told.
     pub notices_pending: u64,
     /// Notes of the access log that are not written yet.
@@ -131,6 +133,7 @@ impl Engine {
             catalog_took,
             repository_took: matches!(store, Ok(Ok(_))).then(|| asked.elapsed()),
             free_bytes: store.ok().and_then(Result::ok).flatten(),
+            copies_up: self.others.states(),
             notices_pending,
             access_notes: self.journal.waiting(),
             downloaded_bytes,

@@ -38,6 +38,7 @@ async fn keep_up(engine: &Engine) {
     let mut expiries_at = Instant::now();
     loop {
         told("cannot look through backups", engine.keep_up().await);
+        told("cannot look for copies to make", engine.retry_copies().await);
         if Instant::now() >= expiries_at {
             told("cannot look for expired backups", engine.remove_expired().await);
             expiries_at = Instant::now() + EXPIRIES;

@@ -1,8 +1,10 @@
 //! A worker: claims one job at a time and does it, holding the lease by heartbeats.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -78,22 +80,14 @@ async fn do_job(
         engine.tally().lease_lost();
         return end_badly(engine, job, &Error::cancelled(), true).await;
     };
-    let result = if job.deaths >= settings.most_deaths {
-        abandon(engine, job).await;
-        Err(Error::new(Kind::Internal, "WORKER_DIED", format!("given up after {} attempts", job.deaths))
-            .because("the server stopped in the middle of each")
-            .hint("look at the server's log for why it stopped"))
-    } else if job.cancel_requested {
-        // Asked while the worker before this one was dying.
-        abandon(engine, job).await;
-        Err(Error::cancelled())
-    } else {
-        // Side by side: a heartbeat that waits for the catalog must not keep the work from finishing its own write.
+    // Side by side: a heartbeat that waits for the catalog must not keep the work from finishing its own write.
+    let result = unharmed(async {
         tokio::select! {
-            result = work(engine, job, &meter, &cancel) => result,
+            result = attempt(engine, settings, job, &meter, &cancel) => result,
             never = hold_lease(engine, settings, job, claimed, &meter, &cancel) => match never {},
         }
-    };
+    })
+    .await;
     if job.kind == JobKind::TakeBackup {
         engine.tally().captured(meter.progress().bytes);
     }
@@ -114,6 +108,38 @@ async fn do_job(
     }
 }
 
+/// Goes on with a job, or ends it where that has no sense any more.
+async fn attempt(
+    engine: &Arc<Engine>,
+    settings: &WorkerSettings,
+    job: &Job,
+    meter: &Arc<Meter>,
+    cancel: &CancellationToken,
+) -> Result<()> {
+    if job.deaths >= settings.most_deaths {
+        abandon(engine, job).await;
+        let message = format!("given up after {} attempts", job.deaths);
+        return Err(Error::new(Kind::Internal, "WORKER_DIED", message)
+            .because("the server stopped in the middle of each")
+            .hint("look at the server's log for why it stopped"));
+    }
+    if job.cancel_requested {
+        // Asked while the worker before this one was dying.
+        abandon(engine, job).await;
+        return Err(Error::cancelled());
+    }
+    work(engine, job, meter, cancel).await
+}
+
+/// What comes of work; a panic in it fails that work, and not the worker, which has others to do.
+async fn unharmed(work: impl Future<Output = Result<()>>) -> Result<()> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no words");
+        Err(Error::internal("the work on the job panicked", text))
+    })
+}
+
 /// What a job that is not gone on with must not leave behind.
 async fn abandon(engine: &Arc<Engine>, job: &Job) {
     if job.kind == JobKind::Restore
@@ -130,6 +156,8 @@ async fn work(engine: &Arc<Engine>, job: &Job, meter: &Arc<Meter>, cancel: &Canc
         JobKind::Restore => engine.restore(job, meter, cancel).await,
         JobKind::Drill => engine.drill(job, meter, cancel).await,
         JobKind::Scrub => engine.scrub(job, meter, cancel).await,
+        JobKind::Copy => engine.copy_backup(job, meter, cancel).await,
+        JobKind::Repair => engine.repair(job, meter, cancel).await,
     }
 }
 
@@ -232,5 +260,20 @@ async fn end_badly(engine: &Engine, job: &Job, error: &Error, goes_on: bool) {
     {
         // The lease runs out, and the job is claimed again.
         tracing::error!(job = job.number, %error, "cannot write that a job failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_of_its_job() {
+        assert!(unharmed(async { Ok(()) }).await.is_ok());
+        let number = 7;
+        let told = unharmed(async move { panic!("part {number} is odd") }).await.unwrap_err();
+        assert_eq!((told.code, told.cause.as_deref()), ("INTERNAL", Some("part 7 is odd")));
+        let plain = unharmed(async { panic!("odd") }).await.unwrap_err();
+        assert_eq!(plain.cause.as_deref(), Some("odd"));
     }
 }

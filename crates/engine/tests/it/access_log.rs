@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use keystow_engine::model::{AccessFilter, AccessKind, AccessRecord, Backup, Network, Role, Throughput};
-use keystow_engine::ops::{DeliveryFault, IssuedLink, LinkOrder};
+use keystow_engine::model::{
+    AccessFilter, AccessKind, AccessRecord, Backup, BackupRef, Network, Role, Throughput,
+};
+use keystow_engine::ops::{DeliveryFault, IssuedLink, LinkOrder, NewKey};
 use rusqlite::Connection;
 
 use crate::fake::{primary, small_snapshot, with_length};
@@ -21,7 +23,7 @@ impl World {
     /// What is written when all notes are, oldest first.
     async fn accesses(&self, filter: AccessFilter) -> Vec<AccessRecord> {
         self.engine.write_access_log().await.unwrap();
-        let listed = self.engine.access_log(&self.admin, filter).await.unwrap();
+        let listed = self.engine.access_log(&self.admin, filter, None).await.unwrap();
         listed.rows.into_iter().rev().collect()
     }
 
@@ -120,6 +122,7 @@ async fn what_cannot_be_written_waits_and_what_is_too_much_is_counted() {
         .access_log(
             &world.admin,
             AccessFilter { kind: Some(AccessKind::Download), ..AccessFilter::default() },
+            None,
         )
         .await
         .unwrap();
@@ -173,10 +176,22 @@ async fn a_foreign_link_looks_like_a_missing_one() {
     assert_eq!(code(world.engine.revoke_link(&bound, id).await), "NOT_FOUND");
     assert_eq!(code(world.engine.revoke_key_links(&bound, world.admin.key_id()).await), "NOT_FOUND");
     world.engine.write_access_log().await.unwrap();
-    let seen = world.engine.access_log(&bound, AccessFilter::default()).await.unwrap();
+    let of = async |who, account: Option<&str>| {
+        let account = account.map(|id| id.parse().unwrap());
+        let filter = AccessFilter { account, ..AccessFilter::default() };
+        world.engine.access_log(who, filter, Some(BackupRef::Id(backup.id))).await
+    };
+    let seen = world.engine.access_log(&bound, AccessFilter::default(), None).await.unwrap();
     assert_eq!(seen.total, 0, "of its project only");
+    assert_eq!(code(of(&bound, None).await), "BACKUP_NOT_FOUND");
     let viewer = world.key(Role::Viewer, None).await;
-    assert_eq!(code(world.engine.access_log(&viewer, AccessFilter::default()).await), "ROLE_DENIED");
+    assert_eq!(code(of(&viewer, None).await), "ROLE_DENIED");
+    // An admin of another account names the one that the backup is in.
+    world.engine.add_account(&world.admin, "acme".parse().unwrap(), None).await.unwrap();
+    let account = Some("acme".parse().unwrap());
+    let admin = world.sign_in(NewKey { account, role: Some(Role::Admin), ..NewKey::default() }).await;
+    assert_eq!(code(of(&admin, None).await), "BACKUP_NOT_FOUND");
+    assert!(of(&admin, Some("default")).await.unwrap().total > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -267,6 +267,14 @@ async fn entries_that_are_missing_or_change_places_are_found() {
         assert_eq!(world.broken().await, Some(first), "{gone}");
         behind.execute_batch("DELETE FROM audit; INSERT INTO audit SELECT * FROM kept").unwrap();
     }
+    // All that the head counts is gone, but not what came behind it.
+    behind
+        .execute_batch("DELETE FROM audit; INSERT INTO audit SELECT * FROM kept WHERE sequence = 10")
+        .unwrap();
+    behind.execute_batch("UPDATE audit SET sequence = 99").unwrap();
+    let verdict = tokio::time::timeout(Duration::from_secs(20), world.broken()).await;
+    assert_eq!(verdict, Ok(Some(1)), "it comes to an end");
+    behind.execute_batch("DELETE FROM audit; INSERT INTO audit SELECT * FROM kept").unwrap();
     // Whoever also turns the head back is found by a head that was noted elsewhere.
     behind
         .execute_batch(

@@ -3,19 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
+use keystow_engine::Error;
 use keystow_engine::model::{Backup, BackupRef, BackupState};
 use keystow_engine::ops::{NewHolder, RepositorySettings};
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::codec::age::Identity;
-use keystow_engine::vault::{
-    AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault,
-};
-use keystow_engine::{Error, Result};
 
 use crate::fake;
 use crate::fake::{small_snapshot, with_length};
+use crate::harmed::{Harmed, flip};
 use crate::world::{World, code, failure_code, order, sha256};
 
 fn settings(folder: &Path) -> RepositorySettings {
@@ -101,74 +97,6 @@ async fn old_backups_open_after_the_identity_and_the_people_have_changed() {
     assert_eq!(code(world.engine.rotate_identity(&viewer).await), "ROLE_DENIED");
 }
 
-/// Flips a bit of every part that is written.
-struct Flips(Arc<dyn Vault>);
-
-struct FlippingWriter(Box<dyn ObjectWriter>, bool);
-
-impl ObjectWriter for FlippingWriter {
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let mut bytes = bytes.to_vec();
-        if let Some(last) = bytes.last_mut()
-            && !std::mem::replace(&mut self.1, true)
-        {
-            *last ^= 1;
-        }
-        self.0.write(&bytes)
-    }
-
-    fn seal(self: Box<Self>) -> Result<u64> {
-        self.0.seal()
-    }
-}
-
-#[async_trait]
-impl Vault for Flips {
-    fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>> {
-        Ok(Box::new(FlippingWriter(self.0.create(key)?, false)))
-    }
-
-    async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()> {
-        self.0.put(key, bytes).await
-    }
-
-    async fn get(&self, key: &ObjectKey, limit: u64) -> Result<Option<Vec<u8>>> {
-        self.0.get(key, limit).await
-    }
-
-    async fn open(&self, key: &ObjectKey) -> Result<Option<Arc<dyn ObjectReader>>> {
-        self.0.open(key).await
-    }
-
-    async fn attempts(&self) -> Result<Vec<StoredAttempt>> {
-        self.0.attempts().await
-    }
-
-    async fn list(&self, collection: &Collection) -> Result<Vec<ObjectKey>> {
-        self.0.list(collection).await
-    }
-
-    async fn remove(&self, key: &ObjectKey) -> Result<()> {
-        self.0.remove(key).await
-    }
-
-    async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {
-        self.0.remove_attempt(key).await
-    }
-
-    async fn remove_events(&self, key: &BackupKey) -> Result<()> {
-        self.0.remove_events(key).await
-    }
-
-    async fn sweep_unfinished(&self) -> Result<u64> {
-        self.0.sweep_unfinished().await
-    }
-
-    async fn free_bytes(&self) -> Result<Option<u64>> {
-        self.0.free_bytes().await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_keeps_other_bytes_is_found_out_before_the_backup_is_listed() {
     for remote in [false, true] {
@@ -180,7 +108,8 @@ async fn a_store_that_keeps_other_bytes_is_found_out_before_the_backup_is_listed
                 settings(folder)
             }
         };
-        let world = World::stored(Timeouts::default(), |vault| Arc::new(Flips(vault)), stored).await;
+        let world =
+            World::stored(Timeouts::default(), |vault| Arc::new(Harmed::new(vault, flip())), stored).await;
         let backup = take(&world).await;
         assert_eq!(backup.state, BackupState::Failed);
         assert_eq!(failure_code(&backup), "READBACK_FAILED");

@@ -211,13 +211,13 @@ async fn a_single_use_link_delivers_once_by_bytes() {
     }
     let first = world.engine.reserve_delivery(&delivery, size).await.unwrap().unwrap();
     let second = world.engine.reserve_delivery(&delivery, size).await;
-    assert!(matches!(second, Err(DeliveryFault::UsedUp)), "while the first is under way");
+    assert!(matches!(second, Err(DeliveryFault::Busy)), "while the first is under way");
     // The first broke in the middle; the rest may follow.
     assert!(first.stands());
-    world.engine.settle_delivery(&first, size / 2).await.unwrap();
+    world.engine.settle_delivery(&first, size / 2, 0).await.unwrap();
     world.open(&link).await.unwrap();
     let rest = world.engine.reserve_delivery(&delivery, size - size / 2).await.unwrap().unwrap();
-    world.engine.settle_delivery(&rest, size - size / 2).await.unwrap();
+    world.engine.settle_delivery(&rest, size - size / 2, 0).await.unwrap();
     assert!(matches!(world.open(&link).await, Err(DeliveryFault::UsedUp)));
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod fake;
+mod harmed;
 mod lab;
 mod proxy;
 mod world;
@@ -10,6 +11,7 @@ mod world;
 mod access_log;
 mod audit;
 mod cancel;
+mod copies;
 mod discovery;
 mod drill;
 mod encoded;

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use keystow_engine::access::Principal;
-use keystow_engine::model::{BackupFilter, BackupRef, InstanceFilter, JobFilter, Page, Role, Secret};
+use keystow_engine::model::{
+    AuditFilter, BackupFilter, BackupRef, InstanceFilter, JobFilter, Page, ProjectId, Role, Secret,
+};
 use keystow_engine::ops::{BackupOrder, LinkOrder, NewInstance, NewKey};
 
 use crate::fake::{primary, small_snapshot, with_length};
@@ -116,6 +118,24 @@ async fn a_key_bound_to_a_project_sees_its_project_only() {
     assert_eq!(code(engine.add_instance(&who, new).await), "PROJECT_DENIED");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_admin_is_bound_to_a_project() {
+    let world = World::new().await;
+    let engine = &world.engine;
+    let web: ProjectId = "web".parse().unwrap();
+    engine.add_project(&world.admin, web.clone(), None, None).await.unwrap();
+    let bound = || NewKey { role: Some(Role::Admin), project: Some(web.clone()), ..NewKey::default() };
+    assert_eq!(code(engine.create_key(&world.admin, bound()).await), "INVALID_VALUE");
+    // One that is bound all the same, as an earlier version allowed it, does not go round its project.
+    let who = world.admin.in_project(&web).unwrap();
+    assert_eq!(code(engine.create_key(&who, NewKey::default()).await), "PROJECT_DENIED");
+    assert_eq!(code(engine.keys(&who, None).await), "PROJECT_DENIED");
+    assert_eq!(code(engine.audit(&who, &AuditFilter::default()).await.map(|_| ())), "PROJECT_DENIED");
+    let other = Some("default".parse().unwrap());
+    assert!(engine.projects(&who, other.as_ref()).await.is_ok(), "its own account is not another");
+    assert_eq!(code(engine.projects(&who, Some(&"rival".parse().unwrap())).await), "PROJECT_DENIED");
+}
+
 async fn stranger(world: &World, role: Role) -> Principal {
     let account = Some("rival".parse().unwrap());
     world.sign_in(NewKey { account, role: Some(role), ..NewKey::default() }).await
@@ -174,14 +194,25 @@ async fn a_key_signs_in_with_its_own_secret_only() {
         ..NewKey::default()
     };
     let key = engine.create_key(&world.admin, made).await.unwrap();
-    engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap();
+    let session = async |secret: &[u8], token: &[u8]| {
+        engine.sign_in_with_session(&key.id, secret, Some(token), None).await
+    };
+    session(key.secret.expose(), b"token").await.unwrap();
+    assert_eq!(code(session(key.secret.expose(), b"another").await), "BAD_CREDENTIALS");
+    let without = engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap_err();
+    assert_eq!(without.code, "BAD_CREDENTIALS");
+    assert!(without.message.contains("session token"), "whoever has the secret is told what is missing");
+    let permanent = engine.create_key(&world.admin, NewKey::default()).await.unwrap();
+    let extra =
+        engine.sign_in_with_session(&permanent.id, permanent.secret.expose(), Some(b"token"), None).await;
+    assert_eq!(code(extra), "BAD_CREDENTIALS");
     for (id, secret) in [(&*key.id, "wrong"), (&*key.id, ""), ("nobody", "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE")]
     {
         assert_eq!(code(engine.sign_in(id, secret.as_bytes(), None).await), "BAD_CREDENTIALS");
     }
     let rotated = engine.rotate_key(&world.admin, &key.id, None).await.unwrap();
     assert_eq!(code(engine.sign_in(&key.id, key.secret.expose(), None).await), "BAD_CREDENTIALS");
-    engine.sign_in(&key.id, rotated.secret.expose(), None).await.unwrap();
+    session(rotated.secret.expose(), b"token").await.unwrap();
     let token = engine
         .sign_in_by(&key.id, None, |_, token| Ok::<_, keystow_engine::Error>(token.cloned()))
         .await

@@ -13,7 +13,7 @@ use keystow_engine::links::Spelling;
 use keystow_engine::model::{Backup, BackupRef, Network, Role, Throughput};
 use keystow_engine::ops::{
     BackupOrder, Delivery, DeliveryFault, DrillSettings, Engine, IssuedLink, LinkOrder, NewInstance, NewKey,
-    NewLogin, NotifySettings, RepositorySettings, Settings,
+    NewLogin, NotifySettings, OtherRepository, RepositorySettings, Settings,
 };
 use keystow_engine::redis::Timeouts;
 use keystow_engine::vault::{AttemptKey, LocalVault, ObjectKey, Vault};
@@ -95,11 +95,32 @@ impl World {
         self.engine = Arc::new(Engine::new(catalog, vault, self.clock.clone(), &root, settings).unwrap());
     }
 
+    /// Another engine in the place of this one, with repositories for copies.
+    pub(crate) async fn copy_to(&mut self, others: Vec<OtherRepository>, repository: RepositorySettings) {
+        let root = RootKey::load_or_create(&self.path("root.key")).unwrap();
+        let settings = settings(self.folder.path(), self.timeouts, repository);
+        let (catalog, vault) = (self.catalog.clone(), self.vault.clone());
+        let engine = Engine::new(catalog, vault, self.clock.clone(), &root, settings).unwrap();
+        self.engine = Arc::new(engine.with_copies(others));
+        self.engine.adopt_repository().await.unwrap();
+        self.engine.open_copies().await;
+    }
+
     /// A node on another catalog and the same repository.
     pub(crate) fn engine_on(&self, catalog: Arc<SqliteCatalog>, root: &RootKey) -> Arc<Engine> {
-        let (vault, clock) = (self.vault.clone(), self.clock.clone());
-        let settings = settings(self.folder.path(), self.timeouts, RepositorySettings::default());
-        Arc::new(Engine::new(catalog, vault, clock, root, settings).unwrap())
+        self.engine_over(catalog, self.vault.clone(), root, RepositorySettings::default())
+    }
+
+    /// A node on another catalog and another repository.
+    pub(crate) fn engine_over(
+        &self,
+        catalog: Arc<SqliteCatalog>,
+        vault: Arc<LocalVault>,
+        root: &RootKey,
+        repository: RepositorySettings,
+    ) -> Arc<Engine> {
+        let settings = settings(self.folder.path(), self.timeouts, repository);
+        Arc::new(Engine::new(catalog, vault, self.clock.clone(), root, settings).unwrap())
     }
 
     pub(crate) fn repository(&self) -> std::path::PathBuf {
@@ -113,21 +134,7 @@ impl World {
 
     /// Every file in the repository but its mark, unfinished ones and all.
     pub(crate) fn files(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut waiting = vec![self.repository()];
-        while let Some(folder) = waiting.pop() {
-            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-                if entry.file_type().unwrap().is_dir() {
-                    waiting.push(entry.path());
-                } else {
-                    found.push(entry.path().strip_prefix(self.repository()).unwrap().display().to_string());
-                }
-            }
-        }
-        // The mark is always there.
-        found.retain(|file| file != "repository.json");
-        found.sort();
-        found
+        files_in(&self.repository())
     }
 
     /// Whether the folder of a backup is there, empty or not.
@@ -236,6 +243,25 @@ impl World {
     }
 }
 
+/// Every file in a repository but its mark, unfinished ones and all.
+pub(crate) fn files_in(repository: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut waiting = vec![repository.to_owned()];
+    while let Some(folder) = waiting.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                waiting.push(entry.path());
+            } else {
+                found.push(entry.path().strip_prefix(repository).unwrap().display().to_string());
+            }
+        }
+    }
+    // The mark is always there.
+    found.retain(|file| file != "repository.json");
+    found.sort();
+    found
+}
+
 /// Where a server is that wants nothing, or whose URL says it.
 pub(crate) fn login(url: &str) -> NewLogin {
     NewLogin { url: url.to_owned(), ..NewLogin::default() }
@@ -261,6 +287,7 @@ pub(crate) fn order() -> LinkOrder {
         throughput: Throughput::default(),
         remember: false,
         unverified: false,
+        repository: None,
     }
 }
 

@@ -88,6 +88,40 @@ pub(crate) struct BackupRow {
     pub(crate) last_scrub: Option<ScrubRow>,
     /// Its parts; empty until it is sealed.
     pub(crate) parts: Vec<PartRow>,
+    /// Its copies in other repositories; only where one backup is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) copies: Vec<CopyRow>,
+}
+
+/// A backup's copy in another repository.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct CopyRow {
+    /// The repository, by its name in the configuration.
+    pub(crate) repository: String,
+    /// `queued`, `running`, `available`, `failed` or `damaged`.
+    pub(crate) state: String,
+    /// The job that made it, or is to; 0 of one that was found there.
+    pub(crate) job: u64,
+    /// Bytes as stored.
+    pub(crate) bytes: u64,
+    /// When it was asked for (RFC 3339).
+    pub(crate) asked_at: String,
+    /// When it was whole there.
+    pub(crate) stored_at: Option<String>,
+    /// When all of it was last read and found whole.
+    pub(crate) verified_at: Option<String>,
+    /// When it is tried again.
+    pub(crate) retry_at: Option<String>,
+    /// Why it is not available.
+    pub(crate) failure: Option<FailureNote>,
+}
+
+/// Where to copy a backup to.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewCopyRequest {
+    /// The repository, by its name in the configuration.
+    pub(crate) to: String,
 }
 
 /// What reading the stored bytes again found.

@@ -1,5 +1,8 @@
 //! The native API's wire types: what the server writes and the CLI reads. No behaviour.
 
+/// Header of the session token of temporary credentials.
+pub(crate) const SESSION_TOKEN_HEADER: &str = "x-keystow-session-token";
+
 mod access;
 mod audit;
 mod backup;
@@ -20,8 +23,8 @@ pub(crate) use access::{
 };
 pub(crate) use audit::{AccessList, AccessRow, AuditList, AuditRow, AuditVerdictRow, BrokenRow};
 pub(crate) use backup::{
-    BackupList, BackupRow, FailureNote, KindRow, MissingRow, NewBackupRequest, OriginRow, PartRow,
-    Protection, ScrubRow,
+    BackupList, BackupRow, CopyRow, FailureNote, KindRow, MissingRow, NewBackupRequest, NewCopyRequest,
+    OriginRow, PartRow, Protection, ScrubRow,
 };
 pub(crate) use import::{CatalogCopyRow, ImportRow, ImportedFile};
 pub(crate) use instance::{

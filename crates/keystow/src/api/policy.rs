@@ -33,6 +33,9 @@ pub(crate) struct PolicyRequest {
     /// How often the newest backup is loaded into a throw-away server; `0` = never.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) drill_every: Option<String>,
+    /// Other repositories that get a copy of each available backup, by their names in the configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) copies: Option<Vec<String>>,
     /// Whether one backup is taken late when fires were missed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) catch_up: Option<bool>,
@@ -99,6 +102,9 @@ pub(crate) struct PolicyRow {
     pub(crate) verify_every: Option<String>,
     /// How often the newest one is drilled.
     pub(crate) drill_every: Option<String>,
+    /// Other repositories that get a copy of each available backup.
+    #[serde(default)]
+    pub(crate) copies: Vec<String>,
     /// Whether a missed fire is caught up.
     pub(crate) catch_up: bool,
     /// Whether no backups are taken.

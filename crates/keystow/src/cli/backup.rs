@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
 use super::Context;
+use super::copy::{CopyArgs, RepairArgs, describe_copies};
 use super::output::{confirm, count, grid, moment, pairs, plain, size, yes_no};
 use super::span::parse_past;
 use super::wait::{wait_for_backup, wait_for_job};
@@ -43,6 +44,14 @@ pub(crate) enum BackupCommand {
     #[command(after_help = "Example:\n  keystow backup scrub 1042 --wait\n\n\
         A backup that is not what was sealed becomes 'damaged': it is not handed out any more. Exit code 7.")]
     Scrub(ScrubArgs),
+    /// Copy a backup into another repository, and prove it there
+    #[command(after_help = "Example:\n  keystow backup copy 1042 --to far-away --wait\n\n\
+        The repository is one of the configuration: [copies.far-away]. A policy does it by itself:\n  \
+        keystow policy set prod-cache --copy far-away")]
+    Copy(CopyArgs),
+    /// Bring a damaged backup back from a copy that is whole
+    #[command(after_help = "Example:\n  keystow backup repair 1042 --wait")]
+    Repair(RepairArgs),
 }
 
 /// Flags of `backup create`.
@@ -142,6 +151,8 @@ pub(super) async fn run(command: BackupCommand, context: &Context) -> Result<(),
         BackupCommand::Create(args) => create(args, context).await?,
         BackupCommand::Prune(args) => prune(args, context).await?,
         BackupCommand::Scrub(args) => scrub(args, context).await?,
+        BackupCommand::Copy(args) => super::copy::copy(args, context).await?,
+        BackupCommand::Repair(args) => super::copy::repair(args, context).await?,
         BackupCommand::List(args) => {
             let rows = client.list::<BackupList>(&["backups"], &args.filter(), args.limit).await?;
             output.value(&rows, |rows| tabulate(rows))?;
@@ -330,6 +341,7 @@ fn describe(row: &BackupRow) -> String {
     for warning in row.origin.iter().flat_map(|origin| &origin.warnings) {
         text.push_str(&pairs([("warning", Some(warning.clone()))]));
     }
+    text.push_str(&describe_copies(&row.copies));
     for part in &row.parts {
         text.push('\n');
         text.push_str(&describe_part(part));

@@ -7,6 +7,7 @@ mod backup;
 mod catalog;
 mod completions;
 mod config;
+mod copy;
 mod diff;
 mod doctor;
 mod drill;
@@ -65,6 +66,7 @@ Examples:
 Environment of the client:
   KEYSTOW_SERVER                                         address of the service
   KEYSTOW_ACCESS_KEY_ID, KEYSTOW_ACCESS_KEY_SECRET       who calls
+  KEYSTOW_SESSION_TOKEN                                  its session token, if it is temporary
   KEYSTOW_DATA_DIR                                       where admin.key is, if neither is set [./keystow-data]
 
 Exit codes (take any other for a failure):

@@ -13,6 +13,7 @@ Examples:
   keystow policy set prod-cache --cron \"0 */6 * * *\" --window 22:00-06:00
   keystow policy set prod-cache --keep-within 0 --keep-daily 7 --keep-weekly 4 --keep-monthly 12
   keystow policy set prod-cache --verify-every 7d --drill-every 30d
+  keystow policy set prod-cache --copy far-away
   keystow policy set prod-cache --pause
 
 What is not named stays as it is. An instance without a policy gets the usual one first: a backup a day, kept for 7 days.
@@ -72,6 +73,12 @@ pub(crate) struct SetArgs {
     /// How often the newest backup is loaded into a throw-away server, such as 30d; 0 = never
     #[arg(long, value_name = "TIME")]
     drill_every: Option<String>,
+    /// Repository of the configuration ([copies.NAME]) that gets a copy of each available backup; may be given several times
+    #[arg(long, value_name = "NAME")]
+    copy: Vec<String>,
+    /// Make no copies any more; those that are there stay
+    #[arg(long, conflicts_with = "copy")]
+    no_copy: bool,
     /// Refuse if it is another version by now
     #[arg(long, value_name = "N")]
     version_seen: Option<u64>,
@@ -187,6 +194,7 @@ impl SetArgs {
             },
             verify_every: self.verify_every,
             drill_every: self.drill_every,
+            copies: list(self.copy, self.no_copy),
             catch_up: self.catch_up,
             paused: if self.pause || self.resume { Some(self.pause) } else { None },
         }
@@ -215,6 +223,7 @@ fn describe(row: &PolicyRow) -> String {
         ("kept", Some(keep(&row.keep))),
         ("read again", Some(row.verify_every.as_ref().map_or_else(never, |every| format!("every {every}")))),
         ("drilled", Some(row.drill_every.as_ref().map_or_else(never, |every| format!("every {every}")))),
+        ("copied to", (!row.copies.is_empty()).then(|| row.copies.join(", "))),
         ("version", Some(format!("{}, {} by {}", row.version, moment(&row.changed_at), row.changed_by))),
     ]);
     let cells: Vec<_> = row

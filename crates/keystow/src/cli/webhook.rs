@@ -19,7 +19,7 @@ Examples:
   keystow webhook add https://alerts.example.com/keystow --event backup.failed --event instance.too_old --instance prod-cache
 
 Events: backup.failed, backup.quarantined, backup.partial, backup.damaged, backup.restored_whole, backup.too_small,
-instance.too_old, instance.recovered, drill.failed, webhook.test
+instance.too_old, instance.recovered, drill.failed, copy.failed, webhook.test
 
 Each notice is signed; docs/operate/webhooks.md shows how a receiver checks that.";
 

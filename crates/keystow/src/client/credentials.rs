@@ -20,6 +20,8 @@ struct Environment {
     id: Option<String>,
     #[arg(long, env = "KEYSTOW_ACCESS_KEY_SECRET", value_parser = NonEmptyStringValueParser::new())]
     secret: Option<String>,
+    #[arg(long, env = "KEYSTOW_SESSION_TOKEN", value_parser = NonEmptyStringValueParser::new())]
+    session_token: Option<String>,
     #[arg(long, env = "KEYSTOW_DATA_DIR", default_value = DEFAULT_DATA_DIR)]
     data_dir: PathBuf,
 }
@@ -27,7 +29,8 @@ struct Environment {
 impl Environment {
     fn read() -> Result<Self, Failure> {
         Self::try_parse_from(std::iter::empty::<&str>()).map_err(|_| {
-            Failure::usage("KEYSTOW_ACCESS_KEY_ID, KEYSTOW_ACCESS_KEY_SECRET or KEYSTOW_DATA_DIR is empty")
+            let names = "KEYSTOW_ACCESS_KEY_ID, KEYSTOW_ACCESS_KEY_SECRET, KEYSTOW_SESSION_TOKEN";
+            Failure::usage(format!("{names} or KEYSTOW_DATA_DIR is empty"))
                 .hint("unset it, or give it a value")
         })
     }
@@ -47,6 +50,8 @@ pub(crate) fn secret() -> Result<Option<String>, Failure> {
 pub(super) struct Credentials {
     pub(super) id: String,
     pub(super) secret: String,
+    /// Of temporary credentials.
+    pub(super) session_token: Option<String>,
 }
 
 impl Credentials {
@@ -54,7 +59,7 @@ impl Credentials {
     pub(super) fn find() -> Result<Self, Failure> {
         let environment = Environment::read()?;
         match (environment.id, environment.secret) {
-            (Some(id), Some(secret)) => Ok(Self { id, secret }),
+            (Some(id), Some(secret)) => Ok(Self { id, secret, session_token: environment.session_token }),
             (None, None) => Self::from_file(&environment.data_dir.join("admin.key")),
             (Some(_), None) => Err(half("KEYSTOW_ACCESS_KEY_SECRET")),
             (None, Some(_)) => Err(half("KEYSTOW_ACCESS_KEY_ID")),
@@ -85,7 +90,7 @@ impl Credentials {
             Failure::new(Exit::Integrity, "KEY_DAMAGED", format!("{shown} is not an access key file"))
                 .hint("set KEYSTOW_ACCESS_KEY_ID and KEYSTOW_ACCESS_KEY_SECRET")
         })?;
-        Ok(Self { id: key.access_key_id, secret: key.secret })
+        Ok(Self { id: key.access_key_id, secret: key.secret, session_token: None })
     }
 }
 

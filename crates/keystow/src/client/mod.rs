@@ -13,7 +13,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::api::Problem;
+use crate::api::{Problem, SESSION_TOKEN_HEADER};
 use crate::failure::{Exit, Failure};
 use credentials::Credentials;
 pub(crate) use credentials::{data_dir, secret};
@@ -167,7 +167,12 @@ impl Client {
     }
 
     fn signed(&self, method: Method, url: Url) -> RequestBuilder {
-        self.http.request(method, url).basic_auth(&self.credentials.id, Some(&self.credentials.secret))
+        let Credentials { id, secret, session_token } = &self.credentials;
+        let request = self.http.request(method, url).basic_auth(id, Some(secret));
+        match session_token {
+            Some(token) => request.header(SESSION_TOKEN_HEADER, token),
+            None => request,
+        }
     }
 
     fn url(&self, path: &[&str]) -> Result<Url, Failure> {

@@ -34,8 +34,13 @@ impl fmt::Display for Origin {
 }
 
 /// Variables that belong to the client.
-const CLIENT_VARIABLES: [&str; 4] =
-    ["KEYSTOW_SERVER", "KEYSTOW_ACCESS_KEY_ID", "KEYSTOW_ACCESS_KEY_SECRET", "KEYSTOW_DATA_DIR"];
+const CLIENT_VARIABLES: [&str; 5] = [
+    "KEYSTOW_SERVER",
+    "KEYSTOW_ACCESS_KEY_ID",
+    "KEYSTOW_ACCESS_KEY_SECRET",
+    "KEYSTOW_SESSION_TOKEN",
+    "KEYSTOW_DATA_DIR",
+];
 
 /// The values, each with its origin. A later layer wins.
 pub(crate) struct Layers(BTreeMap<String, Given>);

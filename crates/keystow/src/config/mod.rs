@@ -3,6 +3,7 @@
 //! Flag > `KEYSTOW_*` environment > file > default. Every setting is one line of [`SETTINGS`]; an unknown name is an
 //! error with the nearest known one.
 
+mod copies;
 mod layers;
 mod naming;
 mod notify;
@@ -22,6 +23,7 @@ use keystow_engine::model::{NodeRole, Secret};
 use keystow_engine::{Error, Kind, Result};
 use serde::Deserialize;
 
+pub(crate) use copies::CopiesConfig;
 pub(crate) use layers::Layers;
 pub(crate) use naming::{DialectConfig, NetworkConfig, RegionConfig};
 pub(crate) use notify::Notify;
@@ -41,6 +43,9 @@ pub(crate) struct Config {
     pub(crate) tls: Tls,
     pub(crate) catalog: Catalog,
     pub(crate) repository: Repository,
+    /// By the operator's name for the repository.
+    #[serde(default)]
+    pub(crate) copies: BTreeMap<String, CopiesConfig>,
     pub(crate) links: Links,
     pub(crate) limits: Limits,
     pub(crate) source: Source,
@@ -255,6 +260,7 @@ impl Config {
         }
         self.root_key_source()?;
         self.repository.check(self.links.mode)?;
+        self.copies.iter().try_for_each(|(name, copies)| copies.check(name))?;
         naming::check(self)?;
         self.notify.check()?;
         if self.roles.is_empty() {

@@ -61,9 +61,10 @@ pub(crate) enum Verify {
     Hash,
 }
 
+/// Where credentials come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum CredentialSource {
+pub(super) enum CredentialSource {
     Keys,
     Chain,
 }
@@ -85,30 +86,60 @@ impl Repository {
             }
             return Ok(());
         }
+        self.login().check()
+    }
+
+    fn login(&self) -> StoreLogin<'_> {
+        StoreLogin {
+            section: "repository",
+            credentials: self.credentials,
+            access_key_id: &self.access_key_id,
+            secret_file: &self.secret_file,
+            session_token_file: &self.session_token_file,
+        }
+    }
+}
+
+/// Who we are at an object store, as one section of the configuration says.
+pub(super) struct StoreLogin<'a> {
+    /// The section's name, for messages.
+    pub(super) section: &'a str,
+    pub(super) credentials: CredentialSource,
+    pub(super) access_key_id: &'a str,
+    pub(super) secret_file: &'a str,
+    pub(super) session_token_file: &'a str,
+}
+
+impl StoreLogin<'_> {
+    /// Refuses what does not go together.
+    pub(super) fn check(&self) -> Result<()> {
+        let section = self.section;
         let has_keys = !self.access_key_id.is_empty() && !self.secret_file.is_empty();
         match self.credentials {
-            CredentialSource::Keys if !has_keys => Err(invalid(
-                "an object store needs repository.access_key_id and repository.secret_file",
-            )
-            .hint(
-                "or repository.credentials = \"chain\", for the provider's own environment, profile or role",
-            )),
+            CredentialSource::Keys if !has_keys => Err(invalid(format!(
+                "an object store needs {section}.access_key_id and {section}.secret_file",
+            ))
+            .hint(format!(
+                "or {section}.credentials = \"chain\", for the provider's own environment, profile or role"
+            ))),
             CredentialSource::Chain if has_keys => {
-                Err(invalid("repository.credentials = \"chain\" and an access key are both set"))
+                Err(invalid(format!("{section}.credentials = \"chain\" and an access key are both set")))
             }
             _ => Ok(()),
         }
     }
 
-    fn credentials(&self) -> Result<Credentials> {
+    /// Reads the secrets.
+    pub(super) fn read(&self) -> Result<Credentials> {
+        let secret = |name: &str, place: &str| secret(&format!("{}.{name}", self.section), place);
         Ok(match self.credentials {
             CredentialSource::Chain => Credentials::Chain,
             CredentialSource::Keys => Credentials::Keys {
-                id: self.access_key_id.clone(),
-                secret: secret("repository.secret_file", &self.secret_file)?,
-                session_token: match self.session_token_file.as_str() {
+                id: self.access_key_id.to_owned(),
+                secret: secret("secret_file", self.secret_file)?,
+                session_token: match self.session_token_file {
                     "" => None,
-                    place => Some(secret("repository.session_token_file", place)?),
+                    place => Some(secret("session_token_file", place)?),
                 },
             },
         })
@@ -135,7 +166,7 @@ impl Config {
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Ok(Arc::new(ObjectVault::open(StoreOptions {
             url: repository.url.clone(),
-            credentials: repository.credentials()?,
+            credentials: repository.login().read()?,
             direct_links: self.links.mode == LinkMode::Direct,
             public_endpoint: given(&repository.public_endpoint),
             intranet_endpoint: given(&repository.intranet_endpoint),

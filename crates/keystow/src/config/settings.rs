@@ -156,6 +156,17 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "false",
         "this node holds no identity: it takes encrypted backups and cannot read them",
     ),
+    setting(
+        "copies.*.url",
+        r#""""#,
+        "another repository, for copies of backups: file:///path, s3://… and the same for oss, cos, obs",
+    ),
+    setting("copies.*.region", r#""""#, "the region that it is in; empty = none that anybody asks for"),
+    setting("copies.*.credentials", r#""keys""#, "as repository.credentials"),
+    setting("copies.*.access_key_id", r#""""#, "as repository.access_key_id"),
+    setting("copies.*.secret_file", r#""""#, "as repository.secret_file"),
+    setting("copies.*.session_token_file", r#""""#, "as repository.session_token_file"),
+    setting("copies.*.spool", r#""64MiB""#, "as repository.spool"),
     setting("links.public_url", r#""""#, "base of public links; empty = http(s)://<listen.download>"),
     setting("links.intranet_url", r#""""#, "base of intranet links; empty = http(s)://<listen.intranet>"),
     setting(

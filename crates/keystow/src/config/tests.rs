@@ -53,9 +53,14 @@ fn an_unknown_key_names_the_nearest_one() {
 #[test]
 fn the_clients_variables_are_no_configuration() {
     let mut layers = Layers::new();
-    for name in
-        ["KEYSTOW_SERVER", "KEYSTOW_ACCESS_KEY_ID", "KEYSTOW_ACCESS_KEY_SECRET", "KEYSTOW_DATA_DIR", "HOME"]
-    {
+    for name in [
+        "KEYSTOW_SERVER",
+        "KEYSTOW_ACCESS_KEY_ID",
+        "KEYSTOW_ACCESS_KEY_SECRET",
+        "KEYSTOW_SESSION_TOKEN",
+        "KEYSTOW_DATA_DIR",
+        "HOME",
+    ] {
         layers.add_environment(env(name, "x")).unwrap();
     }
     assert!(layers.add_environment(env("KEYSTOW_NONSENSE", "x")).is_err());

@@ -137,6 +137,7 @@ fn stores(registry: &mut Registry, vitals: &Vitals) {
     let none = ["queued", "running"].map(|state| (labels(JobKind::TakeBackup.as_str(), state), 0.0));
     let jobs = vitals.catalog.jobs.iter().map(|(kind, state, count)| (labels(kind, state), float(*count)));
     gauges(registry, "jobs", "Jobs that wait or are under way", none.into_iter().chain(jobs));
+    copies(registry, vitals);
     let took = vitals.catalog_took.as_secs_f64();
     gauge(registry, "catalog_answer_seconds", "Time that the catalog took for these numbers", took);
     let up = f64::from(u8::from(vitals.repository_took.is_some()));
@@ -152,6 +153,20 @@ fn stores(registry: &mut Registry, vitals: &Vitals) {
     gauge(registry, "webhook_pending", "Notices that webhooks are still to be told", pending);
     let waiting = float(vitals.access_notes as u64);
     gauge(registry, "access_log_waiting", "Records of the access log that wait to be written", waiting);
+}
+
+/// Copies of backups that are not where they should be, by repository; 0 where all is well.
+fn copies(registry: &mut Registry, vitals: &Vitals) {
+    let labels = |name: &str, state: &str| vec![("repository", name.to_owned()), ("state", state.to_owned())];
+    let states = ["queued", "running", "failed", "damaged"];
+    let none = vitals.copies_up.iter().flat_map(|(name, _)| states.map(|state| (labels(name, state), 0.0)));
+    let found = vitals.catalog.copies.iter().map(|(name, state, count)| (labels(name, state), float(*count)));
+    gauges(registry, "copies", "Copies of backups that are not available", none.chain(found));
+    let up = vitals
+        .copies_up
+        .iter()
+        .map(|(name, up)| (vec![("repository", name.clone())], f64::from(u8::from(*up))));
+    gauges(registry, "copies_up", "Whether a repository for copies is open", up);
 }
 
 /// What this node has counted since it started.

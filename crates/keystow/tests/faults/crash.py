@@ -14,12 +14,15 @@ import sys
 import time
 
 from kill9 import INSTANCE, KEYS, Trial
-from lab import ROOT, Lab, LabError, wait_until
+from lab import ROOT, Lab, LabError, sha256, wait_until
 
 SOURCE = ROOT / "crates" / "engine" / "src" / "crash.rs"
 OF_FIRES = ("policy-due", "policy-fired")
 OF_RESTORES = ("restore-noted", "restore-under-way", "restore-ended")
 OF_REMOVALS = ("backup-expired", "manifest-removed", "objects-removed")
+OF_COPIES = ("copy-part-sealed", "copy-proven", "copy-manifest-written", "copy-complete", "copy-sealed")
+OF_REPAIRS = OF_COPIES[:3]
+FAR = "far"
 
 
 def steps():
@@ -34,6 +37,10 @@ class Crashes(Trial):
         super().__init__(lab, random.Random(0))
         self.lab = lab
         self.digest = self.redis.digest()
+        # Another repository, for copies; the server knows it from its next start on.
+        self.far = lab.dir("far") / "repository"
+        self.environment = {f"KEYSTOW_COPIES__{FAR.upper()}__URL": f"file://{self.far}"}
+        self.keystow.environment = dict(self.environment)
 
     def crash_at(self, step):
         """One end at a step, one start, all the checks."""
@@ -44,15 +51,17 @@ class Crashes(Trial):
             self.crash_in_restore(step)
         elif step in OF_REMOVALS:
             self.crash_in_removal(step)
+        elif step in OF_COPIES:
+            self.crash_in_copy(step)
         else:
             self.crash_in_backup(step)
         self.check_debris()
 
     def end_at(self, step):
         """Start the server so that it will end itself."""
-        self.keystow.environment = {"CRASH_AT": step}
+        self.keystow.environment = self.environment | {"CRASH_AT": step}
         self.keystow.start()
-        self.keystow.environment = {}
+        self.keystow.environment = dict(self.environment)
 
     def start_again(self, step):
         """Wait until the server has ended itself, look at what is there, and start it."""
@@ -141,6 +150,57 @@ class Crashes(Trial):
             self.checked.pop(row["id"])
             self.expect(self.keystow.run("fetch", row["id"], "-o", self.copy).returncode != 0,
                         f"an expired backup is not handed out: {step}")
+
+    def crash_in_copy(self, step):
+        """The copy is made anew, or was finished; what is half of one is gone."""
+        self.slow_source(0)
+        self.keystow.start()
+        row = self.back_up()
+        self.check_backup(row)
+        # A repair goes the same way back.
+        in_repair = self.figures[step] % 2 == 1 and step in OF_REPAIRS
+        if in_repair:
+            self.keystow.json("backup", "copy", row["id"], "--to", FAR, "--wait")
+            self.lose(row)
+        self.keystow.stop()
+        self.end_at(step)
+        if in_repair:
+            self.keystow.json("backup", "repair", row["id"])
+        else:
+            self.keystow.json("backup", "copy", row["id"], "--to", FAR)
+        self.start_again(step)
+        if in_repair:
+            self.figures["in a repair"] += 1
+            self.check_backup(self.keystow.json("backup", "show", row["id"]))
+        copy, = self.keystow.json("backup", "show", row["id"])["copies"]
+        self.figures[f"then copy {copy['state']}"] += 1
+        self.expect(copy["state"] == "available", f"a copy is made in the end: {step}: {copy}")
+        part, = row["parts"]
+        attempts = [path for path in self.far.rglob(f"{row['id']}/*") if path.name != "events"]
+        self.expect(len(attempts) == 1, f"one attempt of a copy is left: {step}: {attempts}")
+        for attempt in attempts:
+            names = sorted(path.name for path in attempt.iterdir())
+            self.expect(names == ["0.rdb", "manifest.json"], f"a copy is whole: {step}: {names}")
+            self.expect(sha256(attempt / "0.rdb") == part["sha256"], f"a copy is the same bytes: {step}")
+        self.check_repair(row)
+        self.keystow.cli("backup", "delete", row["id"], "--yes")
+        self.settle()
+        self.checked.pop(row["id"])
+        self.expect(not list(self.far.rglob(f"{row['id']}/*/*")), f"a removed backup has no copy: {step}")
+
+    def check_repair(self, row):
+        """What the first repository loses comes back from the copy."""
+        self.lose(row)
+        self.keystow.json("backup", "repair", row["id"], "--wait")
+        self.check_backup(self.keystow.json("backup", "show", row["id"]))
+
+    def lose(self, row):
+        """The first repository loses the backup's bytes, and notices."""
+        lost, = self.repository.rglob(f"{row['id']}/*/0.rdb")
+        lost.unlink()
+        self.keystow.run("backup", "scrub", row["id"], "--wait")
+        state = self.keystow.json("backup", "show", row["id"])["state"]
+        self.expect(state == "damaged", f"a scrub finds what is lost: {state}")
 
 
 def main():

@@ -1,7 +1,12 @@
 //! What a download endpoint answers to every kind of client.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::process::Command;
+use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::net::{AddressFamily, SocketType, connect, socket};
 use serde_json::Value;
 
 use crate::lab::{Redis, Server, get, request, target};
@@ -137,6 +142,52 @@ fn a_single_use_link_survives_a_look_and_a_resume_but_no_second_delivery() {
     assert_eq!(get(&url, &[("Range", "bytes=1000-")]).status, 206);
     crate::lab::until("the account of it", || (get(&url, &[]).status == 403).then_some(()));
     assert!(get(&url, &[]).text().contains("all its deliveries"));
+}
+
+/// A client that takes in little beyond what it reads.
+fn narrow_client(port: u16) -> TcpStream {
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    set_socket_recv_buffer_size(&socket, 16 * 1024).unwrap();
+    connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)).unwrap();
+    socket.into()
+}
+
+#[test]
+fn a_single_use_link_survives_connections_that_break() {
+    let world = World::new();
+    let url = world.link(&["--once"]);
+    let (port, path) = target(&url);
+    // Whoever ends with something unread sends a reset.
+    for _ in 0..2 {
+        let mut client = narrow_client(port);
+        write!(client, "GET {path} HTTP/1.1\r\nHost: x\r\nRange: bytes=0-59999\r\n\r\n").unwrap();
+        client.peek(&mut [0]).unwrap();
+    }
+    let ask = |range: &str| {
+        let settled = || Some(get(&url, &[("Range", range)])).filter(|reply| reply.status != 503);
+        crate::lab::until("the break to be seen", settled).status
+    };
+    assert_eq!(ask("bytes=0-0"), 206);
+    let mut client = narrow_client(port);
+    write!(client, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut had = vec![0; 200_000];
+    client.read_exact(&mut had).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    drop(client);
+    assert_eq!(ask("bytes=198000-"), 206, "the rest, with what the connection took with it");
+    crate::lab::until("the account of it", || (get(&url, &[]).status == 403).then_some(()));
+}
+
+#[test]
+fn a_second_download_waits_for_what_becomes_of_the_first() {
+    let world = World::new();
+    let url = world.link(&["--once", "--rate", "1000"]);
+    let (port, path) = target(&url);
+    let mut first = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(first, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    first.peek(&mut [0]).unwrap();
+    let second = get(&url, &[]);
+    assert_eq!((second.status, second.header("retry-after")), (503, "1"));
 }
 
 #[test]

@@ -85,9 +85,14 @@ fn named(text: &str) -> BTreeSet<String> {
 #[test]
 fn the_examples_and_the_page_name_metrics_that_exist() {
     let redis = Redis::start(&[]);
-    let server = Server::start();
+    // What a repository for copies has to tell is there where there is one.
+    let folder = tempfile::tempdir().unwrap();
+    let far = format!("file://{}", folder.path().join("far").display());
+    let server = Server::start_with(&[("KEYSTOW_COPIES__FAR__URL", &far)]);
     server.backup_of(&redis, "crs-1");
     let text = metrics(&server);
+    assert_eq!(value(&text, "keystow_copies_up{repository=\"far\"}"), Some(1.0), "{text}");
+    assert_eq!(value(&text, "keystow_copies{repository=\"far\",state=\"failed\"}"), Some(0.0), "{text}");
     let told: BTreeSet<String> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE "))

@@ -24,6 +24,8 @@ pub(super) struct GroupBackup {
     pub(super) redis_version: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) src_region_name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) dst_region_name: String,
 }
 
 /// A row of `DescribeUMemBackup`.

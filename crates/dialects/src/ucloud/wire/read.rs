@@ -113,6 +113,7 @@ fn group_backup(row: GroupBackup) -> BackupRow {
         instance: row.group_id,
         instance_name: row.group_name,
         region: row.src_region_name,
+        copy_region: row.dst_region_name,
         zone: row.zone,
         state: match row.state.as_str() {
             "Backuping" => BackupState::Running,

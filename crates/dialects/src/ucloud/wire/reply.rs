@@ -163,6 +163,7 @@ fn group_backup(row: &BackupRow) -> GroupBackup {
         memory_size: row.memory_bytes.div_ceil(GIGABYTE),
         redis_version: short_version(&row.version).to_owned(),
         src_region_name: row.region.clone(),
+        dst_region_name: row.copy_region.clone(),
     }
 }
 

@@ -4,7 +4,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::model::{
-    DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Page, Promise, RememberedLink,
+    Admission, DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Page, Promise, RememberedLink,
     RevocationScope, Throughput,
 };
 
@@ -19,6 +19,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     promises_to_dead_transfers_are_forgotten(&fixture(open).await).await;
     promises_of_a_lost_node_are_free_again(&fixture(open).await).await;
     a_promise_is_settled_once(&fixture(open).await).await;
+    what_a_broken_connection_held_back_is_forgiven(&fixture(open).await).await;
 }
 
 fn link(name: &str, backup: &Backup, deliveries: Option<u32>) -> RememberedLink {
@@ -34,7 +35,12 @@ fn link(name: &str, backup: &Backup, deliveries: Option<u32>) -> RememberedLink 
         expires_at: at(50),
         revoked_at: None,
         addresses: vec!["10.0.0.0/8".to_owned()],
-        budget: deliveries.map(|deliveries| DeliveryBudget { deliveries, size_bytes: 1000, sent_bytes: 0 }),
+        budget: deliveries.map(|deliveries| DeliveryBudget {
+            deliveries,
+            size_bytes: 1000,
+            sent_bytes: 0,
+            forgiven_bytes: 0,
+        }),
         throughput: Throughput {
             bytes_per_second: deliveries.map(|_| 5_000_000_000),
             connections: deliveries,
@@ -116,7 +122,7 @@ async fn promise(
     link: &str,
     bytes: u64,
     second: i64,
-) -> Result<bool, Error> {
+) -> Result<Admission, Error> {
     let (id, link, node) = (id.to_owned(), link.to_owned(), "a".to_owned());
     catalog.reserve_delivery(&Promise { id, link, node, bytes }, at(second), HOLD).await
 }
@@ -125,17 +131,33 @@ async fn a_budget_counts_what_was_sent(catalog: &Fixture) {
     let backup = catalog.available(acme(), "crs-1", 0, 1).await;
     catalog.remember_link(&link("lnk-1", &backup, Some(1))).await.unwrap();
     let sent = async || catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap().sent_bytes;
-    assert!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap());
-    assert!(!promise(&**catalog, "2", "lnk-1", 1000, 6).await.unwrap(), "promised already");
-    catalog.settle_delivery("1", 400).await.unwrap();
+    assert_eq!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap(), Admission::Now);
+    assert_eq!(
+        promise(&**catalog, "2", "lnk-1", 1000, 6).await.unwrap(),
+        Admission::Later,
+        "promised already"
+    );
+    catalog.settle_delivery("1", 400, 0).await.unwrap();
     assert_eq!(sent().await, 400);
-    assert!(promise(&**catalog, "3", "lnk-1", 600, 6).await.unwrap(), "the rest after a broken transfer");
-    catalog.settle_delivery("3", 600).await.unwrap();
-    assert!(!promise(&**catalog, "4", "lnk-1", 1, 6).await.unwrap(), "used up");
+    assert_eq!(
+        promise(&**catalog, "3", "lnk-1", 600, 6).await.unwrap(),
+        Admission::Now,
+        "the rest after a broken transfer"
+    );
+    catalog.settle_delivery("3", 600, 0).await.unwrap();
+    assert_eq!(promise(&**catalog, "4", "lnk-1", 1, 6).await.unwrap(), Admission::Never, "used up");
     assert!(is_missing(&promise(&**catalog, "5", "lnk-9", 1, 6).await.unwrap_err()));
     catalog.remember_link(&link("lnk-2", &backup, None)).await.unwrap();
-    assert!(promise(&**catalog, "6", "lnk-2", u64::MAX / 4, 6).await.unwrap(), "no budget, no limit");
-    assert!(promise(&**catalog, "7", "lnk-2", u64::MAX / 4, 6).await.unwrap(), "no budget, no limit");
+    assert_eq!(
+        promise(&**catalog, "6", "lnk-2", u64::MAX / 4, 6).await.unwrap(),
+        Admission::Now,
+        "no budget, no limit"
+    );
+    assert_eq!(
+        promise(&**catalog, "7", "lnk-2", u64::MAX / 4, 6).await.unwrap(),
+        Admission::Now,
+        "no budget, no limit"
+    );
 }
 
 async fn concurrent_reservations_never_exceed_the_budget(catalog: &Fixture) {
@@ -146,47 +168,81 @@ async fn concurrent_reservations_never_exceed_the_budget(catalog: &Fixture) {
         let catalog = catalog.catalog.clone();
         asking.spawn(async move { promise(&*catalog, &number.to_string(), "lnk-1", 1000, 6).await.unwrap() });
     }
-    assert_eq!(asking.join_all().await.into_iter().filter(|admitted| *admitted).count(), 3);
+    assert_eq!(
+        asking.join_all().await.into_iter().filter(|admission| *admission == Admission::Now).count(),
+        3
+    );
 }
 
 async fn promises_to_dead_transfers_are_forgotten(catalog: &Fixture) {
     let backup = catalog.available(acme(), "crs-1", 0, 1).await;
     catalog.remember_link(&link("lnk-1", &backup, Some(1))).await.unwrap();
-    assert!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap());
+    assert_eq!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap(), Admission::Now);
     catalog.surrender_leases().await.unwrap();
-    assert!(promise(&**catalog, "2", "lnk-1", 1000, 6).await.unwrap());
+    assert_eq!(promise(&**catalog, "2", "lnk-1", 1000, 6).await.unwrap(), Admission::Now);
 }
 
 async fn promises_of_a_lost_node_are_free_again(catalog: &Fixture) {
     let backup = catalog.available(acme(), "crs-1", 0, 1).await;
     catalog.remember_link(&link("lnk-1", &backup, Some(1))).await.unwrap();
-    assert!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap());
+    assert_eq!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap(), Admission::Now);
     catalog.hold_promises("a", at(20), HOLD).await.unwrap();
     catalog.hold_promises("b", at(40), HOLD).await.unwrap();
-    assert!(!promise(&**catalog, "2", "lnk-1", 1000, 50).await.unwrap(), "its node was seen");
-    assert!(promise(&**catalog, "3", "lnk-1", 1000, 51).await.unwrap(), "its node is lost");
+    assert_eq!(
+        promise(&**catalog, "2", "lnk-1", 1000, 50).await.unwrap(),
+        Admission::Later,
+        "its node was seen"
+    );
+    assert_eq!(
+        promise(&**catalog, "3", "lnk-1", 1000, 51).await.unwrap(),
+        Admission::Now,
+        "its node is lost"
+    );
     // It was only away: what it has sent counts, and what is promised to the other stays promised.
-    catalog.settle_delivery("1", 10).await.unwrap();
+    catalog.settle_delivery("1", 10, 0).await.unwrap();
     assert_eq!(catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap().sent_bytes, 10);
-    assert!(!promise(&**catalog, "4", "lnk-1", 990, 52).await.unwrap());
+    assert_eq!(promise(&**catalog, "4", "lnk-1", 990, 52).await.unwrap(), Admission::Later);
     // Nobody ever settles it, and in the end nobody remembers it.
     catalog.hold_promises("b", at(100_000), HOLD).await.unwrap();
-    catalog.settle_delivery("3", 10).await.unwrap();
+    catalog.settle_delivery("3", 10, 0).await.unwrap();
     assert_eq!(catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap().sent_bytes, 10);
 }
 
 async fn a_promise_is_settled_once(catalog: &Fixture) {
     let backup = catalog.available(acme(), "crs-1", 0, 1).await;
     catalog.remember_link(&link("lnk-1", &backup, Some(2))).await.unwrap();
-    assert!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap());
-    assert!(promise(&**catalog, "2", "lnk-1", 1000, 6).await.unwrap());
+    assert_eq!(promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap(), Admission::Now);
+    assert_eq!(promise(&**catalog, "2", "lnk-1", 1000, 6).await.unwrap(), Admission::Now);
     // The answer was lost, and it is said again.
     for _ in 0..2 {
-        catalog.settle_delivery("1", 700).await.unwrap();
+        catalog.settle_delivery("1", 700, 0).await.unwrap();
     }
     assert_eq!(catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap().sent_bytes, 700);
-    assert!(promise(&**catalog, "3", "lnk-1", 300, 6).await.unwrap());
-    assert!(!promise(&**catalog, "4", "lnk-1", 1000, 6).await.unwrap(), "the second is still promised");
+    assert_eq!(promise(&**catalog, "3", "lnk-1", 300, 6).await.unwrap(), Admission::Now);
+    assert_eq!(
+        promise(&**catalog, "4", "lnk-1", 1000, 6).await.unwrap(),
+        Admission::Later,
+        "the second is still promised"
+    );
+}
+
+async fn what_a_broken_connection_held_back_is_forgiven(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    catalog.remember_link(&link("lnk-1", &backup, Some(1))).await.unwrap();
+    let counted = async || {
+        let budget = catalog.link("lnk-1").await.unwrap().unwrap().budget.unwrap();
+        (budget.sent_bytes, budget.forgiven_bytes)
+    };
+    promise(&**catalog, "1", "lnk-1", 1000, 6).await.unwrap();
+    catalog.settle_delivery("1", 700, 300).await.unwrap();
+    assert_eq!(counted().await, (400, 300));
+    // No more than was sent, and half of a delivery in all.
+    promise(&**catalog, "2", "lnk-1", 600, 6).await.unwrap();
+    catalog.settle_delivery("2", 50, 9000).await.unwrap();
+    assert_eq!(counted().await, (400, 350));
+    promise(&**catalog, "3", "lnk-1", 600, 6).await.unwrap();
+    catalog.settle_delivery("3", 600, 9000).await.unwrap();
+    assert_eq!(counted().await, (850, 500));
 }
 
 async fn a_restriction_is_kept_by_account_and_region(catalog: &Fixture) {

@@ -4,6 +4,7 @@
 mod access_log;
 mod accounts;
 mod audit;
+mod backup_copies;
 mod backups;
 mod copies;
 mod debts;
@@ -40,6 +41,7 @@ pub(super) async fn run(open: impl AsyncFn() -> Arc<dyn Catalog>) {
     nonces::run(&open).await;
     debts::run(&open).await;
     policies::run(&open).await;
+    backup_copies::run(&open).await;
     copies::run(&open).await;
     audit::run(&open).await;
     access_log::run(&open).await;

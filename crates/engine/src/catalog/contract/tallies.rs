@@ -10,7 +10,7 @@ use crate::model::{
 };
 
 /// Histories, and steps of each.
-const HISTORIES: u64 = 3;
+const HISTORIES: u64 = 2;
 const STEPS: i64 = 90;
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
@@ -19,7 +19,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
         let mut history = History::begin(fixture(open).await, seed).await;
         for second in 1..=STEPS {
             history.step(second).await;
-            if second % 30 == 0 {
+            if second % 45 == 0 {
                 seen.append(&mut history.check().await);
             }
         }

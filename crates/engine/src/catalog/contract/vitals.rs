@@ -33,5 +33,9 @@ async fn the_newest_good_backup_of_each_instance_is_told(catalog: &Fixture) {
     assert_eq!((own.instances.len(), own.jobs.len()), (2, 1));
     assert_eq!(own.jobs[0], ("take_backup".to_owned(), "running".to_owned(), 1));
     let web = catalog.vitals(Some(&acme()), Some(&id("web"))).await.unwrap();
-    assert_eq!(web.instances.len(), 1);
+    assert_eq!((web.instances.len(), &web.jobs), (1, &own.jobs));
+    catalog.request(acme(), "crs-2", 10).await;
+    let web = catalog.vitals(Some(&acme()), Some(&id("web"))).await.unwrap();
+    assert_eq!(web.jobs, own.jobs, "not what waits beyond the project");
+    assert!(catalog.vitals(Some(&acme()), Some(&id("shop"))).await.unwrap().jobs.is_empty());
 }

@@ -21,7 +21,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     what_was_told_is_pruned(&fixture(open).await).await;
 }
 
-fn webhook(account: AccountId, name: &str, kinds: &[NoticeKind]) -> Webhook {
+pub(super) fn webhook(account: AccountId, name: &str, kinds: &[NoticeKind]) -> Webhook {
     Webhook {
         id: name.to_owned(),
         account,

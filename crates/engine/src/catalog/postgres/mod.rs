@@ -75,7 +75,9 @@ pub(super) const CHANGES: &[Change] = &[
     (11, "backups by start", include_str!("../migrations/postgres/0011_backups_by_start.sql")),
     (12, "tallies by place", include_str!("../migrations/postgres/0012_tallies_by_place.sql")),
     (13, "webhooks", include_str!("../migrations/postgres/0013_webhooks.sql")),
+    (14, "copies of backups", include_str!("../migrations/postgres/0014_copies_of_backups.sql")),
     (15, "promises", include_str!("../migrations/postgres/0015_promises.sql")),
+    (16, "forgiven", include_str!("../migrations/postgres/0016_forgiven.sql")),
 ];
 
 /// How long a call waits for a connection: long enough for a restart of the server, short enough for a client.

@@ -122,6 +122,17 @@ fn matching(
     if let Some(mode) = filter.mode {
         query.push(" AND b.mode = ").push_bind(mode.as_str());
     }
+    if !filter.copied_to.is_empty() {
+        query.push(
+            " AND EXISTS (SELECT 1 FROM backup_copy c WHERE c.backup = b.id AND c.state = 'available' \
+             AND c.repository IN (",
+        );
+        let mut names = query.separated(", ");
+        for name in &filter.copied_to {
+            names.push_bind(name.clone());
+        }
+        query.push("))");
+    }
     place::within(&mut query, "b.", &filter.place);
     query
 }

@@ -6,17 +6,21 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    IS_SHARED, Store, access_log, accounts, audit, backup_list, backups, copies, debts, instances, job_list,
-    jobs, links, nodes, nonces, notes, outcomes, policies, promises, sealed, tally, vitals,
+    IS_SHARED, Store, access_log, accounts, audit, backup_copies, backup_list, backups, copies, debts,
+    instances, job_list, jobs, links, nodes, nonces, notes, outcomes, policies, promises, sealed, tally,
+    vitals,
 };
-use crate::catalog::{AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedSecret};
+use crate::catalog::{
+    AttemptOutcome, Catalog, CopiedRow, CopiedRows, SealedBackup, SealedCopy, SealedSecret,
+};
 use crate::error::Result;
 use crate::model::{
-    AccessFilter, AccessKey, AccessRecord, Account, AccountId, AuditChain, AuditEntry, AuditFacts,
-    AuditFilter, AuditHead, Backup, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt, Fire,
-    FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter, KeptPolicy, Lease,
-    LinkRestriction, Listed, ListedJob, NewBackup, NewJob, Node, Number, Outcome, Page, Part, Progress,
-    Project, ProjectId, Promise, RememberedLink, RevocationScope, SeenNode, ServerFacts,
+    AccessFilter, AccessKey, AccessRecord, Account, AccountId, Admission, AuditChain, AuditEntry, AuditFacts,
+    AuditFilter, AuditHead, Backup, BackupCopy, BackupFilter, BackupId, BackupRef, CatalogVitals, Debt,
+    Failure, Fire, FireOutcome, Firing, Instance, InstanceFilter, InstanceId, Job, JobFilter, JobKind,
+    KeptPolicy, Lease, LinkRestriction, Listed, ListedJob, NewBackup, NewCopy, NewJob, Node, Number, Outcome,
+    Page, Part, Progress, Project, ProjectId, Promise, RememberedLink, RevocationScope, ScrubOutcome,
+    SeenNode, ServerFacts,
 };
 
 #[async_trait]
@@ -289,6 +293,60 @@ impl Catalog for Store {
         job_list::list(self, account, filter).await
     }
 
+    async fn request_copy(&self, new: &NewCopy, now: Timestamp) -> Result<Job> {
+        backup_copies::request(self, new, now).await
+    }
+
+    async fn begin_copy(&self, lease: &Lease, repository: &str) -> Result<u32> {
+        backup_copies::begin(self, lease, repository).await
+    }
+
+    async fn seal_copy(&self, lease: &Lease, sealed: &SealedCopy, now: Timestamp) -> Result<()> {
+        backup_copies::seal(self, lease, sealed, now).await
+    }
+
+    async fn copies(&self, backup: BackupId) -> Result<Vec<BackupCopy>> {
+        backup_copies::of_backup(self, backup).await
+    }
+
+    async fn copies_of(&self, account: &AccountId, instance: &InstanceId) -> Result<Vec<BackupCopy>> {
+        backup_copies::of_instance(self, account, instance).await
+    }
+
+    async fn due_copies(&self, repositories: &[String], now: Timestamp, most: u64) -> Result<Vec<NewCopy>> {
+        backup_copies::due(self, repositories, now, most).await
+    }
+
+    async fn hasten_copies(&self, repository: &str, now: Timestamp) -> Result<()> {
+        backup_copies::hasten(self, repository, now).await
+    }
+
+    async fn judge_copy(&self, copy: &BackupCopy, failure: Option<&Failure>, now: Timestamp) -> Result<()> {
+        backup_copies::judge(self, copy, failure, now).await
+    }
+
+    async fn adopt_copy(&self, copy: &BackupCopy) -> Result<()> {
+        backup_copies::adopt(self, copy).await
+    }
+
+    async fn forget_copy(&self, backup: BackupId, repository: &str) -> Result<()> {
+        backup_copies::forget(self, backup, repository).await
+    }
+
+    async fn seal_repair(
+        &self,
+        lease: &Lease,
+        attempt: u32,
+        found: &ScrubOutcome,
+        now: Timestamp,
+    ) -> Result<()> {
+        backup_copies::seal_repair(self, lease, attempt, found, now).await
+    }
+
+    async fn is_at_work(&self, backup: BackupId, kind: JobKind) -> Result<bool> {
+        backup_copies::is_at_work(self, backup, kind).await
+    }
+
     async fn copied_rows(&self, now: Timestamp) -> Result<CopiedRows> {
         copies::read(self, now).await
     }
@@ -368,7 +426,7 @@ impl Catalog for Store {
         links::set_restriction(self, account, region, restriction).await
     }
 
-    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<bool> {
+    async fn reserve_delivery(&self, promise: &Promise, now: Timestamp, hold: Duration) -> Result<Admission> {
         promises::reserve(self, promise, now, hold).await
     }
 
@@ -376,8 +434,8 @@ impl Catalog for Store {
         promises::hold(self, node, now, hold).await
     }
 
-    async fn settle_delivery(&self, promise: &str, sent: u64) -> Result<()> {
-        promises::settle(self, promise, sent).await
+    async fn settle_delivery(&self, promise: &str, sent: u64, doubtful: u64) -> Result<()> {
+        promises::settle(self, promise, sent, doubtful).await
     }
 
     async fn append_audit(&self, facts: &AuditFacts, chain: &AuditChain) -> Result<AuditHead> {

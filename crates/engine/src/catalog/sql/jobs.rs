@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use sqlx::{AssertSqlSafe, Transaction};
 
-use super::{Db, Store, failed, length, next_number, now_at, outcomes, rows};
-use crate::catalog::{conflict, lease_lost, not_found};
+use super::{Db, Store, backup_copies, failed, length, next_number, now_at, outcomes, rows};
+use crate::catalog::{AttemptOutcome, conflict, lease_lost, not_found};
 use crate::error::Result;
 use crate::model::{
     AccountId, BackupState, Failure, Job, JobKind, JobState, Lease, NewJob, Number, Progress, micros,
@@ -212,6 +212,9 @@ pub(super) async fn cancel(
     .map_err(|error| failed(&error))?
     .ok_or_else(|| conflict(format!("the job {number} has ended already")))?;
     let job = rows::job(&row)?;
+    if job.state == JobState::Cancelled {
+        backup_copies::give_up(&mut tx, &job, &AttemptOutcome::Cancelled, None, now).await?;
+    }
     if job.state == JobState::Cancelled && job.kind == JobKind::TakeBackup {
         let failure = Failure {
             code: "CANCELLED".to_owned(),

@@ -8,6 +8,7 @@
 mod access_log;
 mod accounts;
 mod audit;
+mod backup_copies;
 mod backup_list;
 mod backups;
 mod calls;

@@ -156,6 +156,7 @@ pub(super) async fn failed_job(
     let kind = match job.kind {
         JobKind::TakeBackup if !again => NoticeKind::BackupFailed,
         JobKind::Drill => NoticeKind::DrillFailed,
+        JobKind::Copy if !again => NoticeKind::CopyFailed,
         _ => return Ok(()),
     };
     let Some(backup) = backup_of(tx, job).await? else { return Ok(()) };

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::Transaction;
 
-use super::{Db, Store, failed, notices, policies, rows};
+use super::{Db, Store, backup_copies, failed, notices, policies, rows};
 use crate::catalog::{AttemptOutcome, SealedBackup, lease_lost};
 use crate::error::Result;
 use crate::model::{
@@ -46,6 +46,7 @@ pub(super) async fn seal(
             .map_err(|error| failed(&error))?;
     }
     policies::learn(&mut tx, &job, true, now).await?;
+    backup_copies::ask_by_policy(&mut tx, &job, sealed.state, now).await?;
     notices::sealed(&mut tx, &job, sealed, now).await?;
     tx.commit().await.map_err(|error| failed(&error))
 }
@@ -66,12 +67,13 @@ pub(super) async fn fail(
         AttemptOutcome::HandedBack => ("queued", None, BackupState::Queued),
     };
     let job = end(&mut tx, lease, state, failure, now).await?;
+    let mut again = backup_copies::give_up(&mut tx, &job, outcome, failure, now).await?;
     if job.kind == JobKind::TakeBackup {
         let ended = (backup == BackupState::Failed).then_some(now);
         set_backup(&mut tx, &job, backup, failure, ended).await?;
     }
     if let AttemptOutcome::Failed(why) = outcome {
-        let again = job.kind == JobKind::TakeBackup && policies::learn(&mut tx, &job, false, now).await?;
+        again |= job.kind == JobKind::TakeBackup && policies::learn(&mut tx, &job, false, now).await?;
         notices::failed_job(&mut tx, &job, why, again, now).await?;
     }
     tx.commit().await.map_err(|error| failed(&error))
@@ -111,7 +113,11 @@ pub(super) async fn record(catalog: &Store, lease: &Lease, outcome: &Outcome) ->
 }
 
 /// A broken backup is `damaged` from now on; one that is found whole again is what it was before.
-async fn record_scrub(tx: &mut Transaction<'_, Db>, job: &Job, scrub: &ScrubOutcome) -> Result<()> {
+pub(super) async fn record_scrub(
+    tx: &mut Transaction<'_, Db>,
+    job: &Job,
+    scrub: &ScrubOutcome,
+) -> Result<()> {
     notices::scrubbed(tx, job, scrub).await?;
     sqlx::query("UPDATE backup SET last_scrub = $2 WHERE id = $1")
         .bind(job.backup.to_string())
@@ -139,7 +145,7 @@ async fn record_scrub(tx: &mut Transaction<'_, Db>, job: &Job, scrub: &ScrubOutc
 }
 
 /// Ends a job in one of its last states, or in `queued`, if the lease still holds.
-async fn end(
+pub(super) async fn end(
     tx: &mut Transaction<'_, Db>,
     lease: &Lease,
     state: &'static str,

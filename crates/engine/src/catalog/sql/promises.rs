@@ -8,7 +8,7 @@ use sqlx::AssertSqlSafe;
 use super::{Store, failed, length, now_at, rows};
 use crate::catalog::not_found;
 use crate::error::Result;
-use crate::model::{Promise, micros};
+use crate::model::{Admission, Promise, micros};
 
 /// How long a promise that nobody has settled is remembered, in microseconds: a day. A node that was away for long may
 /// still say what it has sent.
@@ -19,7 +19,7 @@ pub(super) async fn reserve(
     promise: &Promise,
     now: Timestamp,
     hold: Duration,
-) -> Result<bool> {
+) -> Result<Admission> {
     let mut tx = catalog.write().await?;
     let row = sqlx::query("SELECT * FROM link WHERE id = $1")
         .bind(&promise.link)
@@ -27,7 +27,7 @@ pub(super) async fn reserve(
         .await
         .map_err(|error| failed(&error))?
         .ok_or_else(|| not_found("link", &promise.link))?;
-    let Some(budget) = rows::link(&row)?.budget else { return Ok(true) };
+    let Some(budget) = rows::link(&row)?.budget else { return Ok(Admission::Now) };
     let promised: i64 = sqlx::query_scalar(AssertSqlSafe(format!(
         "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM promise WHERE link = $1 AND until >= {}",
         now_at("$2")
@@ -37,8 +37,9 @@ pub(super) async fn reserve(
     .fetch_one(&mut *tx)
     .await
     .map_err(|error| failed(&error))?;
-    if !budget.admits(promise.bytes, rows::number(promised)) {
-        return Ok(false);
+    let admission = budget.admits(promise.bytes, rows::number(promised));
+    if admission != Admission::Now {
+        return Ok(admission);
     }
     sqlx::query(AssertSqlSafe(format!(
         "INSERT INTO promise (id, link, node, bytes, until) VALUES ($1, $2, $3, $4, {} + $6)",
@@ -54,7 +55,7 @@ pub(super) async fn reserve(
     .await
     .map_err(|error| failed(&error))?;
     tx.commit().await.map_err(|error| failed(&error))?;
-    Ok(true)
+    Ok(Admission::Now)
 }
 
 pub(super) async fn hold(catalog: &Store, node: &str, now: Timestamp, hold: Duration) -> Result<()> {
@@ -74,7 +75,7 @@ pub(super) async fn hold(catalog: &Store, node: &str, now: Timestamp, hold: Dura
     Ok(())
 }
 
-pub(super) async fn settle(catalog: &Store, promise: &str, sent: u64) -> Result<()> {
+pub(super) async fn settle(catalog: &Store, promise: &str, sent: u64, doubtful: u64) -> Result<()> {
     let mut tx = catalog.write().await?;
     let link: Option<String> = sqlx::query_scalar("DELETE FROM promise WHERE id = $1 RETURNING link")
         .bind(promise)
@@ -83,9 +84,19 @@ pub(super) async fn settle(catalog: &Store, promise: &str, sent: u64) -> Result<
         .map_err(|error| failed(&error))?;
     // The answer to the first word may have been lost.
     let Some(link) = link else { return Ok(()) };
-    sqlx::query("UPDATE link SET sent_bytes = sent_bytes + $2 WHERE id = $1")
+    let row = sqlx::query("SELECT * FROM link WHERE id = $1")
+        .bind(&link)
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(|error| failed(&error))?;
+    let budget = row.as_ref().map(rows::link).transpose()?.and_then(|link| link.budget);
+    let forgiven = budget.map_or(0, |budget| budget.forgives(doubtful.min(sent)));
+    let words =
+        "UPDATE link SET sent_bytes = sent_bytes + $2, forgiven_bytes = forgiven_bytes + $3 WHERE id = $1";
+    sqlx::query(words)
         .bind(link)
-        .bind(rows::signed(sent))
+        .bind(rows::signed(sent - forgiven))
+        .bind(rows::signed(forgiven))
         .execute(&mut *tx)
         .await
         .map_err(|error| failed(&error))?;

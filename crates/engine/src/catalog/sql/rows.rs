@@ -11,9 +11,10 @@ use sqlx::Row as _;
 use super::{Row, failed};
 use crate::error::{Error, Result};
 use crate::model::{
-    AccessKey, AccessRecord, Account, AccountId, AuditEntry, AuditFacts, Backup, Debt, DeliveryBudget, Fire,
-    FireOutcome, Instance, InstanceId, InstanceVitals, Job, JobKind, JobState, KeptPolicy, LinkUsage,
-    ListedJob, Node, Number, Planned, Project, RememberedLink, SeenNode, Throughput,
+    AccessKey, AccessRecord, Account, AccountId, AuditEntry, AuditFacts, Backup, BackupCopy, CopyState, Debt,
+    DeliveryBudget, Fire, FireOutcome, Instance, InstanceId, InstanceVitals, Job, JobKind, JobState,
+    KeptPolicy, LinkUsage, ListedJob, NewCopy, Node, Number, Planned, Project, RememberedLink, SeenNode,
+    Throughput,
 };
 pub(super) use webhooks::{watched_instance, webhook, webhook_delivery};
 
@@ -268,6 +269,39 @@ pub(super) fn node(row: &impl Columns) -> Result<SeenNode> {
     })
 }
 
+pub(super) fn copy(row: &impl Columns) -> Result<BackupCopy> {
+    Ok(BackupCopy {
+        backup: parsed(row, "backup")?,
+        account: parsed(row, "account")?,
+        repository: owned(row, "repository")?,
+        state: word::<CopyState>(row, "state")?,
+        job: unsigned(row, "job")?,
+        tried: small(row, "tried")?,
+        attempt: small(row, "attempt")?,
+        bytes: unsigned(row, "bytes")?,
+        asked_at: moment(row, "asked_at")?,
+        stored_at: moment_option(row, "stored_at")?,
+        verified_at: moment_option(row, "verified_at")?,
+        retry_at: moment_option(row, "retry_at")?,
+        failure: json_option(row, "failure")?,
+    })
+}
+
+/// A copy to be asked for again, with the column `instance` of its backup.
+pub(super) fn new_copy(row: &impl Columns) -> Result<NewCopy> {
+    Ok(NewCopy {
+        account: parsed(row, "account")?,
+        backup: parsed(row, "backup")?,
+        instance: parsed(row, "instance")?,
+        repository: owned(row, "repository")?,
+    })
+}
+
+/// Repository, state and number of some copies.
+pub(super) fn copy_count(row: &impl Columns) -> Result<(String, String, u64)> {
+    Ok((owned(row, "repository")?, owned(row, "state")?, unsigned(row, "copies")?))
+}
+
 /// A job with the columns `instance_name`, `project` and `mode` of its backup.
 pub(super) fn listed_job(row: &impl Columns) -> Result<ListedJob> {
     Ok(ListedJob {
@@ -328,6 +362,7 @@ pub(super) fn link(row: &impl Columns) -> Result<RememberedLink> {
             deliveries: deliveries.try_into().map_err(|error| damaged("deliveries", error))?,
             size_bytes: unsigned(row, "size_bytes")?,
             sent_bytes: unsigned(row, "sent_bytes")?,
+            forgiven_bytes: unsigned(row, "forgiven_bytes")?,
         }),
     };
     Ok(RememberedLink {

@@ -83,7 +83,7 @@ pub(super) fn of_backups(filter: &BackupFilter) -> Option<Kinds<'_>> {
     let BackupFilter { search: None, backup: None, job: None, since: None, until: None, .. } = filter else {
         return None;
     };
-    (filter.unit == Unit::Set).then(|| Kinds {
+    (filter.unit == Unit::Set && filter.copied_to.is_empty()).then(|| Kinds {
         tally: "backup_tally",
         counts: "backups",
         project: filter.project.as_ref(),

@@ -2,7 +2,7 @@
 
 use sqlx::QueryBuilder;
 
-use super::{Store, failed, rows};
+use super::{Store, backup_copies, failed, rows};
 use crate::error::Result;
 use crate::model::{AccountId, CatalogVitals, ProjectId};
 
@@ -27,15 +27,20 @@ pub(super) async fn all(
     query.push(" ORDER BY i.account, i.id");
     let instances = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
     let mut query = QueryBuilder::new(
-        "SELECT kind, state, COUNT(*) AS jobs FROM job WHERE state IN ('queued', 'running')",
+        "SELECT j.kind, j.state, COUNT(*) AS jobs FROM job j WHERE j.state IN ('queued', 'running')",
     );
     if let Some(account) = account {
-        query.push(" AND account = ").push_bind(account.as_str().to_owned());
+        query.push(" AND j.account = ").push_bind(account.as_str().to_owned());
     }
-    query.push(" GROUP BY kind, state ORDER BY kind, state");
+    if let Some(project) = project {
+        query.push(" AND EXISTS (SELECT 1 FROM backup b WHERE b.id = j.backup AND b.project = ");
+        query.push_bind(project.as_str().to_owned()).push(")");
+    }
+    query.push(" GROUP BY j.kind, j.state ORDER BY j.kind, j.state");
     let jobs = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
     Ok(CatalogVitals {
         instances: instances.iter().map(rows::vitals).collect::<Result<_>>()?,
         jobs: jobs.iter().map(rows::job_count).collect::<Result<_>>()?,
+        copies: backup_copies::counts(catalog, account, project).await?,
     })
 }

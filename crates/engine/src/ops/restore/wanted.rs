@@ -66,7 +66,7 @@ impl Parts<'_> {
             backup: self.backup.id,
             attempt: self.backup.attempt,
         };
-        let opened = self.cancel.run_until_cancelled(self.store.open(&attempt, &part.sealed));
+        let opened = self.cancel.run_until_cancelled(self.store.find(&attempt, &part.sealed));
         let opened = self.runtime.block_on(opened).ok_or_else(Error::cancelled)?;
         let object = opened?.ok_or_else(|| {
             Error::new(

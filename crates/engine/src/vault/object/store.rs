@@ -342,16 +342,23 @@ mod tests {
 
     #[test]
     fn every_store_gets_a_client() {
-        let keys = Credentials::Keys {
+        let keys = |session_token| Credentials::Keys {
             id: "AK".to_owned(),
             secret: Secret::new("SK"),
-            session_token: Some(Secret::new("T")),
+            session_token,
         };
-        for url in
-            ["s3://b?region=x&addressing=virtual", "oss://b?region=x", "cos://b?region=x", "obs://b?region=x"]
-        {
+        let token = || Some(Secret::new("T"));
+        for (url, keys) in [
+            ("s3://b?region=x&addressing=virtual", keys(token())),
+            ("oss://b?region=x", keys(token())),
+            ("cos://b?region=x", keys(token())),
+            ("obs://b?region=x", keys(None)),
+        ] {
             let client = Place::parse(url).unwrap().client(&keys).unwrap();
             assert!(client.info().capability().write_can_multi, "{url}");
         }
+        let refused = Place::parse("obs://b?region=x").unwrap().client(&keys(token()));
+        assert_eq!(refused.unwrap_err().code, "CONFIG_INVALID", "its client cannot send one");
+        assert!(Place::parse("oss://b?region=x&addressing=path").is_err());
     }
 }

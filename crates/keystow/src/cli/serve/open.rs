@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use keystow_engine::access::RootKey;
 use keystow_engine::catalog::{Catalog, PostgresCatalog, SqliteCatalog};
@@ -50,6 +51,9 @@ impl OpenCatalog {
     }
 }
 
+/// How long the start of the service waits for repositories of copies; what comes later is opened when it comes.
+const COPIES_PATIENCE: Duration = Duration::from_secs(5);
+
 /// The engine over catalog and repository, which is adopted if it is new.
 pub(super) async fn open(config: &Config) -> Result<(Arc<Engine>, OpenCatalog)> {
     let catalog = OpenCatalog::open(config).await?;
@@ -58,10 +62,11 @@ pub(super) async fn open(config: &Config) -> Result<(Arc<Engine>, OpenCatalog)> 
     let root = root_key(config, &*facts).await?;
     let work_dir = work_dir(config)?;
     let vault = config.open_vault(&work_dir)?;
+    let copies = config.copies(&work_dir);
     let settings = settings(config, work_dir);
-    let engine = Arc::new(Engine::new(facts, vault, Clock::system(), &root, settings)?);
+    let engine = Engine::new(facts, vault, Clock::system(), &root, settings)?.with_copies(copies);
     engine.adopt_repository().await?;
-    Ok((engine, catalog))
+    Ok((Arc::new(engine), catalog))
 }
 
 /// The root key, made at the first run only: a catalog that holds something has one already.
@@ -110,9 +115,13 @@ fn work_dir(config: &Config) -> Result<PathBuf> {
 /// Gives back the jobs of a server that died, and removes what it left half done. Safe because of the lock, where the
 /// catalog is this node's own. With others beside it, leases run out by themselves, and the sweep waits for its turn.
 pub(super) async fn recover(engine: &Engine, catalog: &OpenCatalog) -> Result<()> {
+    if tokio::time::timeout(COPIES_PATIENCE, engine.open_copies()).await.is_err() {
+        tracing::warn!("a repository for copies does not answer yet; the service begins without it");
+    }
     if catalog.is_shared() {
         return Ok(());
     }
+    engine.sweep_copies_alone().await;
     let jobs = catalog.shared().surrender_leases().await?;
     let swept = engine.sweep(true).await?;
     if jobs > 0 || swept.unfinished > 0 || swept.attempts > 0 {

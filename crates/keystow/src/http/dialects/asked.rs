@@ -2,6 +2,7 @@
 
 mod account;
 mod backups;
+mod copies;
 mod instances;
 mod jobs;
 mod links;
@@ -85,18 +86,23 @@ impl<'a> Asking<'a> {
         )
     }
 
+    /// An instance that the caller sees, wherever it is.
+    async fn instance_anywhere(&self, id: &str) -> Result<Arc<Instance>, Refused> {
+        let missing = || Refused::Fault(Fault::NoSuchInstance(short(id)));
+        let parsed: InstanceId = id.parse().map_err(|_| missing())?;
+        match self.engine().instance(self.who, &parsed).await {
+            Err(error) if error.code == "INSTANCE_NOT_FOUND" => {
+                let foreign = self.engine().is_in_another_project(self.who, &parsed).await?;
+                Err(if foreign { Fault::InstanceDenied.into() } else { missing() })
+            }
+            found => Ok(found?),
+        }
+    }
+
     /// An instance that the caller sees in the place asked for.
     async fn instance(&self, id: &str) -> Result<Arc<Instance>, Refused> {
         let missing = || Refused::Fault(Fault::NoSuchInstance(short(id)));
-        let parsed: InstanceId = id.parse().map_err(|_| missing())?;
-        let instance = match self.engine().instance(self.who, &parsed).await {
-            Ok(instance) => instance,
-            Err(error) if error.code == "INSTANCE_NOT_FOUND" => {
-                let foreign = self.engine().is_in_another_project(self.who, &parsed).await?;
-                return Err(if foreign { Fault::InstanceDenied.into() } else { missing() });
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let instance = self.instance_anywhere(id).await?;
         let there =
             self.holds(instance.region.as_ref(), instance.zone.as_ref(), instance.replica_zone.as_ref());
         if there { Ok(instance) } else { Err(missing()) }

@@ -128,6 +128,7 @@ pub(super) fn backup(backup: &Backup, unit: Unit, asked: Option<&str>) -> Backup
         started_at: backup.started_at.unwrap_or(backup.created_at).into(),
         ended_at: backup.ended_at.map(Into::into),
         expires_at: backup.expires_at.map(Into::into),
+        copy_region: String::new(),
         parts: match backup.state {
             BackupState::Available => backup.parts.iter().map(|part| bare(backup, part)).collect(),
             _ => Vec::new(),
@@ -176,8 +177,10 @@ pub(super) fn job(listed: &ListedJob) -> JobRow {
         kind: match job.kind {
             JobKind::TakeBackup => ShownKind::Backup,
             JobKind::RemoveBackup => ShownKind::RemoveBackup,
-            // No vendor has drills or scrubs; they are never listed to one.
-            JobKind::Restore | JobKind::Drill | JobKind::Scrub => ShownKind::Restore,
+            // No vendor has the others; they are never listed to one.
+            JobKind::Restore | JobKind::Drill | JobKind::Scrub | JobKind::Copy | JobKind::Repair => {
+                ShownKind::Restore
+            }
         },
         state: match job.state {
             JobState::Queued => ShownJob::Waiting,

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::request::Request;
-use super::transfer::Peer;
+use super::transfer::{Peer, Settlement};
 use super::{Downloads, Payload, conditions};
 use crate::http::accept::{Limits, Serve};
 use crate::http::entrance::{Connection, Socket};
@@ -22,6 +23,8 @@ use crate::http::patience::Waiting;
 
 /// Longest request line and headers.
 const LONGEST_HEAD: usize = 16 * 1024;
+/// How long a peer is waited for that gives no sign of having a counted transfer.
+const SIGN_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Serve for Downloads {
     async fn serve(self, connection: Connection, limits: Limits, stop: CancellationToken) {
@@ -61,18 +64,40 @@ impl Downloads {
             let answer = self.answer(&request, who(&request)).await;
             let keep = request.keep_alive && !stop.is_cancelled();
             write_head(&mut head, answer.status, &answer.headers, keep, dates.at(self.engine.clock().now()));
+            let mut counted = None;
             match answer.payload {
                 Payload::Nothing => to.write(&head).await?,
                 Payload::Bytes(bytes) => {
                     head.extend_from_slice(&bytes);
                     to.write(&head).await?;
                 }
-                Payload::Transfer(transfer) => transfer.send(to, &mut head).await?,
+                Payload::Transfer(transfer) => counted = transfer.send(to, &mut head).await?,
+            }
+            if let Some(settlement) = counted {
+                if !keep {
+                    to.finish().await;
+                }
+                has_arrived(settlement, to, &mut pending).await?;
             }
             if !keep {
                 return Ok(());
             }
         }
+    }
+}
+
+/// Settles a counted transfer that was written whole. What the kernel took may still be lost: the peer's next request or
+/// its orderly end shows that it was not, and so, after a moment, does silence.
+async fn has_arrived(mut settlement: Settlement, to: &mut Peer, pending: &mut Vec<u8>) -> io::Result<()> {
+    if !pending.is_empty() {
+        return Ok(());
+    }
+    match timeout(SIGN_TIMEOUT, fill(&mut to.socket, pending)).await {
+        Ok(Err(error)) => {
+            settlement.broken(to);
+            Err(error)
+        }
+        Ok(Ok(_)) | Err(_) => Ok(()),
     }
 }
 

@@ -24,6 +24,12 @@ const STORE_BYTES: u64 = 128 * 1024;
 /// Bytes that are encrypted at a time: eight records.
 const PIECE_BYTES: u64 = 128 * 1024;
 
+/// What part of a counted file may be in a send buffer, where nobody knows whether it will arrive: one sixteenth, which
+/// Linux doubles. A few broken connections are forgiven that.
+const SHARE_IN_DOUBT: u64 = 16;
+/// What a send buffer grows to by Linux's usual limits, in bytes.
+const USUAL_BUFFER: u64 = 4 * 1024 * 1024;
+
 /// A stretch of a part on its way.
 pub(super) struct Transfer {
     pub(super) part: Arc<Deliverable>,
@@ -38,8 +44,19 @@ pub(super) struct Transfer {
 
 impl Transfer {
     /// Sends the headers and then the bytes. An error leaves the connection short of what the headers promised, so
-    /// it must be closed.
-    pub(super) async fn send(mut self, to: &mut Peer, head: &mut Vec<u8>) -> io::Result<()> {
+    /// it must be closed. Gives what is to be settled once it shows that the bytes arrived.
+    pub(super) async fn send(mut self, to: &mut Peer, head: &mut Vec<u8>) -> io::Result<Option<Settlement>> {
+        let sent = self.send_all(to, head).await;
+        if let (Err(_), Some(settlement)) = (&sent, &mut self.settlement) {
+            settlement.broken(to);
+        }
+        sent.map(|()| self.settlement)
+    }
+
+    async fn send_all(&mut self, to: &mut Peer, head: &mut Vec<u8>) -> io::Result<()> {
+        if self.settlement.is_some() {
+            to.narrow(self.part.size_bytes / SHARE_IN_DOUBT);
+        }
         if self.until - self.at <= SMALL_BYTES && self.passage.is_free() {
             let added = self.append(head)?;
             self.sent(added);
@@ -221,13 +238,41 @@ impl Peer {
         matches!(self.socket, Socket::Tls(_))
     }
 
-    fn cork(&self, cork: bool) {
-        let socket = match &self.socket {
+    /// Ends our side of the connection; the other one may go on.
+    pub(super) async fn finish(&mut self) {
+        let ended = match &mut self.socket {
+            Socket::Plain(socket) => self.idle.on(socket.shutdown()).await,
+            Socket::Tls(socket) => self.idle.on(socket.shutdown()).await,
+        };
+        // Whoever looks for the other end's answer sees that it is gone.
+        let _ = ended;
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match &self.socket {
             Socket::Plain(socket) => socket,
             Socket::Tls(socket) => socket.get_ref().0.socket(),
-        };
+        }
+    }
+
+    /// The most that was written and may not have arrived, in bytes.
+    fn doubtful(&self) -> u64 {
+        // How much of it was acknowledged cannot be asked for without unsafe code.
+        rustix::net::sockopt::socket_send_buffer_size(self.tcp()).map_or(0, |bytes| bytes as u64)
+    }
+
+    /// Makes the send buffer smaller for good, if the usual one may hold more than that.
+    fn narrow(&self, bytes: u64) {
+        if bytes < USUAL_BUFFER {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            // A socket without it is forgiven no more than any other.
+            let _ = rustix::net::sockopt::set_socket_send_buffer_size(self.tcp(), bytes);
+        }
+    }
+
+    fn cork(&self, cork: bool) {
         // A socket without it only sends more packets.
-        let _ = rustix::net::sockopt::set_tcp_cork(socket, cork);
+        let _ = rustix::net::sockopt::set_tcp_cork(self.tcp(), cork);
     }
 }
 
@@ -251,11 +296,18 @@ pub(super) struct Settlement {
     /// Until it is dropped.
     promised: Option<Promised>,
     sent: u64,
+    /// The last bytes of that which may never have arrived.
+    doubtful: u64,
 }
 
 impl Settlement {
     pub(super) fn new(engine: &Arc<Engine>, promised: Promised) -> Self {
-        Self { engine: engine.clone(), promised: Some(promised), sent: 0 }
+        Self { engine: engine.clone(), promised: Some(promised), sent: 0, doubtful: 0 }
+    }
+
+    /// Its connection broke.
+    pub(super) fn broken(&mut self, to: &Peer) {
+        self.doubtful = to.doubtful();
     }
 
     /// Whether the rest is still promised to this transfer.
@@ -266,13 +318,13 @@ impl Settlement {
 
 impl Drop for Settlement {
     fn drop(&mut self) {
-        let (engine, sent) = (self.engine.clone(), self.sent);
+        let (engine, sent, doubtful) = (self.engine.clone(), self.sent, self.doubtful);
         let Some(promised) = self.promised.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         runtime.spawn(async move {
             // A catalog that is away for a moment must not leave the promise standing.
             for pause in [1, 2, 4, 8, 16, 32, 0] {
-                match engine.settle_delivery(&promised, sent).await {
+                match engine.settle_delivery(&promised, sent, doubtful).await {
                     Ok(()) => return,
                     Err(error) if error.worth_retrying() && pause > 0 => {
                         tokio::time::sleep(std::time::Duration::from_secs(pause)).await;

@@ -138,15 +138,12 @@ async fn access(
     Caller(who): Caller,
     Asked(search): Asked<AccessSearch>,
 ) -> Answer<Json<AccessList>> {
-    let backup = match &search.backup {
-        Some(backup) => Some(native.engine.backup(&who, backup.parse::<BackupRef>()?).await?.id),
-        None => None,
-    };
+    let backup = search.backup.as_deref().map(str::parse::<BackupRef>).transpose()?;
     let filter = AccessFilter {
         account: search.account.as_deref().map(str::parse).transpose()?,
         since: moment(search.since)?,
         until: moment(search.until)?,
-        backup,
+        backup: None,
         instance: search.instance.as_deref().map(str::parse).transpose()?,
         link: search.link,
         access_key: search.key,
@@ -154,6 +151,6 @@ async fn access(
         project: None,
         page: page(search.offset, search.limit),
     };
-    let listed = native.engine.access_log(&who, filter).await?;
+    let listed = native.engine.access_log(&who, filter, backup).await?;
     Ok(Json(AccessList { total: listed.total, records: listed.rows.iter().map(rows::access).collect() }))
 }

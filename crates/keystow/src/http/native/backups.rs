@@ -101,7 +101,9 @@ async fn show(
     Caller(who): Caller,
     Named(which): Named<BackupRef>,
 ) -> Answer<Json<BackupRow>> {
-    Ok(Json(rows::backup(&native.engine.backup(&who, which).await?)))
+    let row = rows::backup(&native.engine.backup(&who, which).await?);
+    let copies = native.engine.copies(&who, which).await?;
+    Ok(Json(BackupRow { copies: copies.iter().map(rows::copy).collect(), ..row }))
 }
 
 /// Deletes a backup: its links end now, its bytes are removed by a job.

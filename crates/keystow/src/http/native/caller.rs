@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::Native;
 use super::problem::Refusal;
+use crate::api::SESSION_TOKEN_HEADER;
 use crate::http::client::Client;
 
 /// A caller that has signed in. A handler that takes none cannot reach the engine's verbs.
@@ -28,7 +29,9 @@ impl FromRequestParts<Native> for Caller {
                 .hint("send the access key id and secret as HTTP Basic")
         })?;
         let address = parts.extensions.get::<Client>().map(|client| client.address.ip());
-        Ok(Self(state.engine.sign_in(&id, &secret, address).await?.calling(address, "native")))
+        let token = parts.headers.get(SESSION_TOKEN_HEADER).map(http::HeaderValue::as_bytes);
+        let who = state.engine.sign_in_with_session(&id, &secret, token, address).await?;
+        Ok(Self(who.calling(address, "native")))
     }
 }
 

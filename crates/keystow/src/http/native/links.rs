@@ -51,6 +51,7 @@ async fn create(
         throughput: Throughput { bytes_per_second: new.bytes_per_second, connections: new.connections },
         remember: true,
         unverified: new.unverified,
+        repository: None,
     };
     let (_, links) = native.engine.share_backup(&who, new.backup.parse()?, &order).await?;
     Ok((StatusCode::CREATED, Json(IssuedLinks { links: links.iter().map(rows::link).collect() })))

@@ -4,6 +4,7 @@ mod access;
 mod audit;
 mod backups;
 pub(super) mod caller;
+mod copies;
 mod imports;
 mod instances;
 mod jobs;
@@ -56,6 +57,7 @@ fn routes() -> OpenApiRouter<Native> {
         .merge(policies::routes())
         .merge(imports::routes())
         .merge(backups::routes())
+        .merge(copies::routes())
         .merge(links::routes())
         .merge(restores::routes())
         .merge(jobs::routes())

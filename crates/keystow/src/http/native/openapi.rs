@@ -14,7 +14,10 @@ fn document() -> OpenApi {
         Some("Backups of Redis and Valkey: instances, backups, links, jobs, access keys.".to_owned());
     document.info = info;
     document.servers = Some(vec![Server::new("/api/v1")]);
-    let basic = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Basic).build());
+    let basic = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some(
+        "Temporary credentials also send their session token, in X-Keystow-Session-Token.",
+    ));
+    let basic = SecurityScheme::Http(basic.build());
     document.components.get_or_insert_default().add_security_scheme("access_key", basic);
     document
 }

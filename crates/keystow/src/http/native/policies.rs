@@ -121,6 +121,7 @@ fn change(asked: PolicyRequest) -> Result<PolicyChange, Error> {
         },
         verify_every: span(asked.verify_every)?,
         drill_every: span(asked.drill_every)?,
+        copies: asked.copies,
         catch_up: asked.catch_up,
         paused: asked.paused,
     })

@@ -8,12 +8,13 @@ mod webhook;
 
 use jiff::Timestamp;
 use keystow_engine::model::{
-    AccessKey, Account, Backup, BackupOrigin, Failure, Job, Part, Project, RememberedLink, ServerFacts,
+    AccessKey, Account, Backup, BackupCopy, BackupOrigin, Failure, Job, Part, Project, RememberedLink,
+    ServerFacts,
 };
 use keystow_engine::ops::IssuedLink;
 
 use crate::api::{
-    AccountRow, BackupRow, FailureNote, JobRow, KeyRow, KindRow, LinkRow, LinkUsageRow, MissingRow,
+    AccountRow, BackupRow, CopyRow, FailureNote, JobRow, KeyRow, KindRow, LinkRow, LinkUsageRow, MissingRow,
     OriginRow, PartRow, ProgressRow, ProjectRow, RememberedLinkRow,
 };
 pub(super) use audit::{access, audit, verdict};
@@ -116,6 +117,21 @@ pub(super) fn backup(backup: &Backup) -> BackupRow {
         last_drill: backup.last_drill.as_ref().map(restore::drill),
         last_scrub: backup.last_scrub.as_ref().map(policy::scrub),
         parts: backup.parts.iter().map(part).collect(),
+        copies: Vec::new(),
+    }
+}
+
+pub(super) fn copy(copy: &BackupCopy) -> CopyRow {
+    CopyRow {
+        repository: copy.repository.clone(),
+        state: copy.state.as_str().to_owned(),
+        job: copy.job,
+        bytes: copy.bytes,
+        asked_at: moment(copy.asked_at),
+        stored_at: copy.stored_at.map(moment),
+        verified_at: copy.verified_at.map(moment),
+        retry_at: copy.retry_at.map(moment),
+        failure: copy.failure.as_ref().map(failure),
     }
 }
 

@@ -22,10 +22,14 @@ type Orders = HashMap<Option<String>, LinkOrder>;
 
 impl Asking<'_> {
     pub(super) async fn backups(&self, call: ListBackups) -> Result<Reply, Refused> {
-        let instance = self.named_instance(call.instance.as_ref()).await?;
         let nothing = Reply::Backups { total: 0, full_bytes: 0, rows: Vec::new() };
-        if call.copies.is_some() {
-            // No repository of another region holds copies yet.
+        let copies = call.copies.map(|end| self.copies(end));
+        let instance = match (&call.instance, &copies) {
+            // The copies that a region keeps are of instances elsewhere.
+            (Some(id), Some(_)) => Some(self.instance_anywhere(id).await?),
+            (id, _) => self.named_instance(id.as_ref()).await?,
+        };
+        if copies.as_ref().is_some_and(|copies| copies.repositories.is_empty()) {
             return Ok(nothing);
         }
         let backup = match call.backup.as_deref().map(str::parse::<BackupRef>) {
@@ -43,7 +47,8 @@ impl Asking<'_> {
             instance: id,
             instance_search: call.instance_search,
             search: call.search,
-            place: self.place.clone(),
+            place: copies.as_ref().map_or_else(|| self.place.clone(), |copies| copies.place.clone()),
+            copied_to: copies.as_ref().map(|copies| copies.repositories.clone()).unwrap_or_default(),
             backup,
             job: call.job,
             since: moment(call.since),
@@ -64,6 +69,9 @@ impl Asking<'_> {
         let mut rows = Vec::new();
         for backup in &listed.rows {
             let mut row = told::backup(backup, call.unit, self.region.as_deref());
+            if let Some(copies) = &copies {
+                (row.region, row.copy_region) = self.regions_of(copies, backup).await?;
+            }
             if linked && backup.state == BackupState::Available {
                 match self.usual_links(backup, &mut orders).await {
                     Ok(links) => row.parts = links,

@@ -31,13 +31,13 @@ impl Asking<'_> {
         if rules.is_some_and(|rules| rules.cluster_only) && !is_cluster(instance.as_deref(), &backup) {
             return Err(Fault::ClusterOnly.into());
         }
-        if call.other_region {
-            // No repository of another region holds copies yet.
-            return Err(Fault::NoSuchBackup(short(&call.backup)).into());
-        }
+        let repository = match call.other_region {
+            true => Some(self.copy_elsewhere(&backup).await?),
+            false => None,
+        };
         let shard = call.shard.as_deref().map(|node| shard(&backup, node)).transpose()?;
         let order = self.order(&backup, call.networks, call.limit, call.ttl).await?;
-        let order = LinkOrder { shard, ..order };
+        let order = LinkOrder { shard, repository, ..order };
         let links =
             self.engine().issue_links(self.who, &backup, &order).await.map_err(|error| match error.code {
                 "BACKUP_NOT_AVAILABLE" => Refused::Fault(Fault::BackupNotReady(short(&call.backup))),
@@ -73,6 +73,7 @@ impl Asking<'_> {
             throughput: Throughput::default(),
             remember: false,
             unverified: false,
+            repository: None,
         })
     }
 

@@ -27,6 +27,7 @@ pub(in super::super) fn policy(kept: &KeptPolicy, fires: &[Fire]) -> PolicyRow {
         },
         verify_every: policy.verify_every.as_ref().map(text),
         drill_every: policy.drill_every.as_ref().map(text),
+        copies: policy.copies.clone(),
         catch_up: policy.catch_up,
         paused: policy.paused,
         changed_at: moment(kept.changed_at),
