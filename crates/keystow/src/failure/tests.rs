@@ -90,7 +90,8 @@ fn errors_of(text: &str) -> Vec<(Kind, String)> {
         let (name, rest) = piece.split_once(',')?;
         let (code, _) = rest.trim_start().strip_prefix('"')?.split_once('"')?;
         let kind = kinds.iter().find(|(known, _)| *known == name)?.1;
-        Some((kind, code.to_owned()))
+        let is_code = code.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        is_code.then(|| (kind, code.to_owned()))
     });
     pieces.collect()
 }

@@ -30,6 +30,9 @@ const SHARE_IN_DOUBT: u64 = 16;
 /// What a send buffer grows to by Linux's usual limits, in bytes.
 const USUAL_BUFFER: u64 = 4 * 1024 * 1024;
 
+/// The longest segment that Linux makes of what is written, in bytes.
+const SEGMENT_BYTES: u64 = 64 * 1024;
+
 /// A stretch of a part on its way.
 pub(super) struct Transfer {
     pub(super) part: Arc<Deliverable>,
@@ -258,13 +261,16 @@ impl Peer {
     /// The most that was written and may not have arrived, in bytes.
     fn doubtful(&self) -> u64 {
         // How much of it was acknowledged cannot be asked for without unsafe code.
-        rustix::net::sockopt::socket_send_buffer_size(self.tcp()).map_or(0, |bytes| bytes as u64)
+        let buffer = rustix::net::sockopt::socket_send_buffer_size(self.tcp());
+        // The last segment may go beyond it.
+        buffer.map_or(0, |bytes| bytes as u64 + SEGMENT_BYTES)
     }
 
     /// Makes the send buffer smaller for good, if the usual one may hold more than that.
     fn narrow(&self, bytes: u64) {
         if bytes < USUAL_BUFFER {
-            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            // Less than a segment would make it slow.
+            let bytes = usize::try_from(bytes.max(SEGMENT_BYTES)).unwrap_or(usize::MAX);
             // A socket without it is forgiven no more than any other.
             let _ = rustix::net::sockopt::set_socket_send_buffer_size(self.tcp(), bytes);
         }
