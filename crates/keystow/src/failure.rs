@@ -182,6 +182,7 @@ fn exit_of_code(code: &str) -> Option<Exit> {
         | "NOT_FOUND"
         | "REPOSITORY_EMPTY"
         | "REPOSITORY_MISSING"
+        | "BUCKET_FILE_MISSING"
         | "SENTINEL_UNKNOWN_SERVICE" => Exit::NotFound,
         "QUARANTINED"
         | "SNAPSHOT_CORRUPT"

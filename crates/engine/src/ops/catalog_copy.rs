@@ -1,5 +1,7 @@
 //! Copies of the catalog in the repository: what manifests do not tell, sealed under the root key.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -113,7 +115,9 @@ impl Engine {
         copied: &CopiedRows,
         digest: &str,
     ) -> Result<Timestamp> {
-        let at = self.clock.now();
+        // The newest is the one with the highest name, also after a clock was ahead for a while.
+        let newest = copies(vault).await?.last().map(|newest| *newest + Duration::from_micros(1));
+        let at = newest.map_or_else(|| self.clock.now(), |newest| newest.max(self.clock.now()));
         let failed = |error: serde_json::Error| Error::internal("the catalog cannot be copied", error);
         let head = Head { format: FORMAT, at, last_number: copied.last_number };
         let mut lines = serde_json::to_vec(&head).map_err(failed)?;

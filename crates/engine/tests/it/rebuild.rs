@@ -50,6 +50,20 @@ impl Loss {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_by_a_clock_that_was_ahead_does_not_hide_later_ones() {
+    let loss = before_the_loss().await;
+    let world = &loss.world;
+    let first = world.engine.copy_catalog(&world.admin).await.unwrap();
+    let ahead = first + std::time::Duration::from_hours(24 * 365);
+    let sealed = world.vault.get(&ObjectKey::CatalogCopy(first), 1 << 20).await.unwrap().unwrap();
+    world.vault.put(&ObjectKey::CatalogCopy(ahead), sealed.into()).await.unwrap();
+    let key = world.engine.create_key(&world.admin, NewKey::default()).await.unwrap();
+    assert!(world.engine.copy_catalog_if_due().await.unwrap().unwrap() > ahead);
+    let (engine, ..) = loss.rebuild("rebuilt.db", loss.root()).await;
+    engine.sign_in(&key.id, key.secret.expose(), None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn everything_that_was_available_is_there_again_and_its_links_open() {
     let loss = before_the_loss().await;
     let (world, backup) = (&loss.world, &loss.backup);

@@ -159,6 +159,9 @@ class Nodes(unittest.TestCase):
             others = ", ".join(columns)
             self.postgres.sql(f"INSERT INTO {table} ({key}, {others}) SELECT 'f-' || n, {others} "
                               f"FROM {table}, generate_series(1, {FIRES - 1}) AS n WHERE {key} = 'f-0'")
+        # The disk is not on trial here.
+        self.postgres.sql("ALTER SYSTEM SET synchronous_commit = off")
+        self.postgres.sql("SELECT pg_reload_conf()")
         nodes = self.second("--roles", "scheduler"), self.second("--roles", "scheduler")
         self.postgres.sql("UPDATE policy SET next_fire = keystow_now(0), next_at = keystow_now(0)")
         wait_until(lambda: self.postgres.sql("SELECT COUNT(*) FROM policy WHERE next_at <= keystow_now(0)") == ["0"],
