@@ -104,7 +104,7 @@ impl Parts {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(backup = %attempt.backup, from = copy.repository, %error, "no copy")
+                    tracing::warn!(backup = %attempt.backup, from = copy.repository, %error, "no copy");
                 }
             }
         }

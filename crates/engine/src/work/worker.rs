@@ -83,7 +83,8 @@ async fn do_job(
     // Side by side: a heartbeat that waits for the catalog must not keep the work from finishing its own write.
     let result = unharmed(async {
         tokio::select! {
-            result = attempt(engine, settings, job, &meter, &cancel) => result,
+            // Boxed: what a job holds on its way is large.
+            result = Box::pin(attempt(engine, settings, job, &meter, &cancel)) => result,
             never = hold_lease(engine, settings, job, claimed, &meter, &cancel) => match never {},
         }
     })

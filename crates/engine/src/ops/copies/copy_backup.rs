@@ -113,7 +113,7 @@ impl Engine {
             }
             // The sweep will see.
             Err(error) => {
-                tracing::warn!(backup = %to.attempt.backup, %error, "cannot tell whether a copy is kept")
+                tracing::warn!(backup = %to.attempt.backup, %error, "cannot tell whether a copy is kept");
             }
         }
     }

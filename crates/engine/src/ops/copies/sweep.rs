@@ -31,7 +31,7 @@ impl Engine {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!(repository = name, %error, "cannot sweep a repository of copies")
+                    tracing::warn!(repository = name, %error, "cannot sweep a repository of copies");
                 }
             }
         }
@@ -53,7 +53,7 @@ impl Engine {
                 Ok(0) => {}
                 Ok(attempts) => tracing::info!(repository = name, attempts, "removed what was of no use"),
                 Err(error) => {
-                    tracing::warn!(repository = name, %error, "cannot sweep a repository of copies")
+                    tracing::warn!(repository = name, %error, "cannot sweep a repository of copies");
                 }
             }
         }
