@@ -159,6 +159,7 @@ fn exit_of_kind(kind: Kind) -> Exit {
 }
 
 /// The exit code of a stable code, where that says more than the HTTP status it came with.
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn exit_of_code(code: &str) -> Option<Exit> {
     Some(match code {
         "SOURCE_AUTH"

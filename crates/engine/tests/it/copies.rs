@@ -218,9 +218,11 @@ async fn copies_wait_for_a_repository_that_is_away() {
     let mut world = World::new().await;
     let (path, is_there) = (world.path(FAR), Arc::new(AtomicBool::new(false)));
     let there = is_there.clone();
-    let far = opened_by(FAR, move || match there.load(Ordering::Relaxed) {
-        true => Ok(Arc::new(LocalVault::open(&path)?)),
-        false => Err(Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", "nobody is there")),
+    let far = opened_by(FAR, move || {
+        if there.load(Ordering::Relaxed) {
+            return Ok(Arc::new(LocalVault::open(&path)?));
+        }
+        Err(Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", "nobody is there"))
     });
     world.copy_to(vec![far], RepositorySettings::default()).await;
     let backup = take(&world).await;

@@ -31,10 +31,7 @@ impl Asking<'_> {
         if rules.is_some_and(|rules| rules.cluster_only) && !is_cluster(instance.as_deref(), &backup) {
             return Err(Fault::ClusterOnly.into());
         }
-        let repository = match call.other_region {
-            true => Some(self.copy_elsewhere(&backup).await?),
-            false => None,
-        };
+        let repository = if call.other_region { Some(self.copy_elsewhere(&backup).await?) } else { None };
         let shard = call.shard.as_deref().map(|node| shard(&backup, node)).transpose()?;
         let order = self.order(&backup, call.networks, call.limit, call.ttl).await?;
         let order = LinkOrder { shard, repository, ..order };
