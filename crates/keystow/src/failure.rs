@@ -158,85 +158,107 @@ fn exit_of_kind(kind: Kind) -> Exit {
     }
 }
 
+/// Stable codes that say more than the HTTP status they come with.
+const CODES: [(Exit, &[&str]); 9] = [
+    (
+        Exit::Auth,
+        &[
+            "SOURCE_AUTH",
+            "SOURCE_DENIED",
+            "TARGET_AUTH",
+            "TARGET_DENIED",
+            "BAD_CREDENTIALS",
+            "BAD_TOKEN",
+            "SESSION_OVER",
+            "NO_CREDENTIALS",
+            "ROLE_DENIED",
+            "PROJECT_DENIED",
+            "ADDRESS_DENIED",
+            "REPOSITORY_DENIED",
+            "SOURCE_CONFIG_DENIED",
+            "FUNCTIONS_DENIED",
+        ],
+    ),
+    (
+        Exit::NotFound,
+        &[
+            "INSTANCE_GONE",
+            "INSTANCE_NOT_FOUND",
+            "BACKUP_NOT_FOUND",
+            "POLICY_NOT_FOUND",
+            "NOT_FOUND",
+            "REPOSITORY_EMPTY",
+            "REPOSITORY_MISSING",
+            "BUCKET_FILE_MISSING",
+            "SENTINEL_UNKNOWN_SERVICE",
+        ],
+    ),
+    (
+        Exit::Integrity,
+        &[
+            "QUARANTINED",
+            "SNAPSHOT_CORRUPT",
+            "TRANSFER_MISMATCH",
+            "READBACK_FAILED",
+            "OBJECT_DAMAGED",
+            "OBJECT_CHANGED",
+            "OBJECT_TOO_LARGE",
+            "REPOSITORY_DAMAGED",
+            "KEYS_DAMAGED",
+            "IDENTITY_DAMAGED",
+            "MANIFEST_DAMAGED",
+            "EVENT_DAMAGED",
+            "SECRET_UNREADABLE",
+            "ROOT_KEY_DAMAGED",
+            "ROOT_KEY_WRONG",
+            "COPY_DAMAGED",
+            "IMPORT_MISMATCH",
+            "DRILL_FAILED",
+            "DRILL_MISMATCH",
+            "DRILL_MODULES_MISSING",
+            "RESTORE_UNSOUND",
+        ],
+    ),
+    (
+        Exit::Unreachable,
+        &[
+            "SOURCE_UNREACHABLE",
+            "SOURCE_CLOSED",
+            "SOURCE_LOST",
+            "SOURCE_SILENT",
+            "SOURCE_LOADING",
+            "SOURCE_BUSY",
+            "SOURCE_REPLICA_STALE",
+            "SENTINEL_NO_PRIMARY",
+            "SHARD_UNREACHABLE",
+            "CLUSTER_UNREACHABLE",
+            "TRANSFER_TRUNCATED",
+            "REPOSITORY_UNREACHABLE",
+            "IMPORT_CUT",
+            "CATALOG_UNREACHABLE",
+            "NOT_READY",
+            "TARGET_UNREACHABLE",
+            "TARGET_LOST",
+            "TARGET_SILENT",
+            "TARGET_BUSY",
+            "DRILL_INTERRUPTED",
+            "RESTORE_CLUSTER_DOWN",
+            "RESTORE_NOT_FOLLOWED",
+        ],
+    ),
+    (Exit::NoSpace, &["DISK_FULL", "SPACE_GUARD", "REPOSITORY_FULL", "TARGET_FULL"]),
+    (Exit::NotInitialised, &["NOT_INITIALISED"]),
+    (Exit::Partial, &["RESTORE_INCOMPLETE", "RESTORE_HALF_DONE"]),
+    (Exit::Failure, &["RESTORE_PORT", "RESTORE_STRANGER"]),
+    (Exit::Conflict, &["DRILL_NO_SERVER", "BACKUP_NOT_AVAILABLE", "COPY_MISSING"]),
+];
+
 /// The exit code of a stable code, where that says more than the HTTP status it came with.
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn exit_of_code(code: &str) -> Option<Exit> {
-    Some(match code {
-        "SOURCE_AUTH"
-        | "SOURCE_DENIED"
-        | "TARGET_AUTH"
-        | "TARGET_DENIED"
-        | "BAD_CREDENTIALS"
-        | "BAD_TOKEN"
-        | "SESSION_OVER"
-        | "NO_CREDENTIALS"
-        | "ROLE_DENIED"
-        | "PROJECT_DENIED"
-        | "ADDRESS_DENIED"
-        | "REPOSITORY_DENIED"
-        | "SOURCE_CONFIG_DENIED"
-        | "FUNCTIONS_DENIED" => Exit::Auth,
-        "INSTANCE_GONE"
-        | "INSTANCE_NOT_FOUND"
-        | "BACKUP_NOT_FOUND"
-        | "POLICY_NOT_FOUND"
-        | "NOT_FOUND"
-        | "REPOSITORY_EMPTY"
-        | "REPOSITORY_MISSING"
-        | "BUCKET_FILE_MISSING"
-        | "SENTINEL_UNKNOWN_SERVICE" => Exit::NotFound,
-        "QUARANTINED"
-        | "SNAPSHOT_CORRUPT"
-        | "TRANSFER_MISMATCH"
-        | "READBACK_FAILED"
-        | "OBJECT_DAMAGED"
-        | "OBJECT_CHANGED"
-        | "OBJECT_TOO_LARGE"
-        | "REPOSITORY_DAMAGED"
-        | "KEYS_DAMAGED"
-        | "IDENTITY_DAMAGED"
-        | "MANIFEST_DAMAGED"
-        | "EVENT_DAMAGED"
-        | "SECRET_UNREADABLE"
-        | "ROOT_KEY_DAMAGED"
-        | "ROOT_KEY_WRONG"
-        | "COPY_DAMAGED"
-        | "IMPORT_MISMATCH"
-        | "DRILL_FAILED"
-        | "DRILL_MISMATCH"
-        | "DRILL_MODULES_MISSING"
-        | "RESTORE_UNSOUND" => Exit::Integrity,
-        "SOURCE_UNREACHABLE"
-        | "SOURCE_CLOSED"
-        | "SOURCE_LOST"
-        | "SOURCE_SILENT"
-        | "SOURCE_LOADING"
-        | "SOURCE_BUSY"
-        | "SOURCE_REPLICA_STALE"
-        | "SENTINEL_NO_PRIMARY"
-        | "SHARD_UNREACHABLE"
-        | "CLUSTER_UNREACHABLE"
-        | "TRANSFER_TRUNCATED"
-        | "REPOSITORY_UNREACHABLE"
-        | "IMPORT_CUT"
-        | "CATALOG_UNREACHABLE"
-        | "NOT_READY"
-        | "TARGET_UNREACHABLE"
-        | "TARGET_LOST"
-        | "TARGET_SILENT"
-        | "TARGET_BUSY"
-        | "DRILL_INTERRUPTED"
-        | "RESTORE_CLUSTER_DOWN"
-        | "RESTORE_NOT_FOLLOWED" => Exit::Unreachable,
-        "DISK_FULL" | "SPACE_GUARD" | "REPOSITORY_FULL" | "TARGET_FULL" => Exit::NoSpace,
-        "NOT_INITIALISED" => Exit::NotInitialised,
-        "RESTORE_INCOMPLETE" | "RESTORE_HALF_DONE" => Exit::Partial,
-        "RESTORE_PORT" | "RESTORE_STRANGER" => Exit::Failure,
-        "DRILL_NO_SERVER" | "BACKUP_NOT_AVAILABLE" | "COPY_MISSING" => Exit::Conflict,
-        _ if code.starts_with("RESTORE_") => Exit::Conflict,
-        _ if code.starts_with("RDB_") => Exit::Integrity,
-        _ => return None,
-    })
+    let listed = CODES.iter().find(|(_, codes)| codes.contains(&code)).map(|(exit, _)| *exit);
+    listed
+        .or_else(|| code.starts_with("RESTORE_").then_some(Exit::Conflict))
+        .or_else(|| code.starts_with("RDB_").then_some(Exit::Integrity))
 }
 
 /// The exit code of an HTTP status whose code says nothing more.

@@ -220,9 +220,10 @@ async fn copies_wait_for_a_repository_that_is_away() {
     let there = is_there.clone();
     let far = opened_by(FAR, move || {
         if there.load(Ordering::Relaxed) {
-            return Ok(Arc::new(LocalVault::open(&path)?));
+            Ok(Arc::new(LocalVault::open(&path)?))
+        } else {
+            Err(Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", "nobody is there"))
         }
-        Err(Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", "nobody is there"))
     });
     world.copy_to(vec![far], RepositorySettings::default()).await;
     let backup = take(&world).await;
