@@ -11,17 +11,14 @@ BENCH ?= all
 tool_python = PYTHONPATH=$(CURDIR)/tools $(CURDIR)/.tools/py/bin/python -B
 
 .DEFAULT_GOAL := help
-.PHONY: help build programs release test lint unit sdk servers nodes stores matrix faults demo bench fuzz setup clean
+.PHONY: help build release test lint unit sdk servers nodes stores matrix faults demo bench fuzz setup clean
 
 help: ## List the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build: ## Build the debug program
-	$(CARGO) build --quiet --package keystow
-
-programs: build # And those that stand in for others in the tests
-	@$(CARGO) build --quiet --package keystow-engine --example s3_server
-	@$(CARGO) build --quiet --package keystow-rdb --example relabel_payload --example restore_commands
+# The whole workspace, as its tests are built: alone, each would be built with other features, and all below it anew.
+build: ## Build the debug program, and those that stand in for others in the tests
+	@$(CARGO) build --quiet --workspace --bins --examples
 
 release: ## Build the release program
 	$(CARGO) build --quiet --release --package keystow
@@ -29,7 +26,6 @@ release: ## Build the release program
 test: ## Install what is missing, then lint and run every test
 	@tools/setup.sh rust redis postgres servers sdk
 	@$(MAKE) --no-print-directory lint unit
-	@$(MAKE) --no-print-directory programs
 	@echo '==> two suites at a time'
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target sdk faults servers stores nodes matrix \
 		JOBS=20 MATRIX=quick CRASHES=1 KILLS=6 FAULTS=12 NODE_KILLS=2 RESTARTS=1 STORE_BACKUPS=3
@@ -50,19 +46,19 @@ sdk: build ## Run the vendors' unmodified SDKs against the program
 	@cd crates/keystow/tests/sdk && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> the SDK tests passed"
 
-servers: programs ## Load relabelled files into Redis and Valkey servers of many versions
+servers: build ## Load relabelled files into Redis and Valkey servers of many versions
 	@tools/setup.sh redis servers sdk
 	@echo '==> servers of many versions'
 	@cd crates/keystow/tests/servers && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> every server loads what was relabelled for it"
 
-nodes: programs ## Share one PostgreSQL between two nodes, kill one, restart the database (JOBS backups)
+nodes: build ## Share one PostgreSQL between two nodes, kill one, restart the database (JOBS backups)
 	@tools/setup.sh redis postgres sdk
 	@echo '==> several nodes'
 	@cd crates/keystow/tests/nodes && JOBS=$(JOBS) KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> the nodes share what they know and what they do"
 
-stores: programs ## Keep backups in S3 servers, through their faults too
+stores: build ## Keep backups in S3 servers, through their faults too
 	@tools/setup.sh redis sdk
 	@echo '==> object stores'
 	@cd crates/keystow/tests/stores && KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
@@ -74,7 +70,7 @@ matrix: build ## Back up and restore between servers of all versions and topolog
 	@cd crates/keystow/tests/matrix && MATRIX=$(MATRIX) KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) -m unittest discover
 	@echo "==> what went in came out"
 
-faults: programs ## Kill, crash, fill and cut off servers, nodes, disks, stores (FULL=1 for hours of it; KILLS, … as in run.py)
+faults: build ## Kill, crash, fill and cut off servers, nodes, disks, stores (FULL=1 for hours of it; KILLS, … as in run.py)
 	@tools/setup.sh redis postgres servers sdk
 	@echo '==> faults'
 	@KEYSTOW_BIN=$(KEYSTOW_BIN) $(tool_python) crates/keystow/tests/faults/run.py
