@@ -117,9 +117,11 @@ async fn a_store_that_hangs_holds_up_nobody_who_asks_to_stop() {
         writing.spawn_blocking(move || {
             let mut writer = vault.create(&part()).unwrap();
             writer.stop_with(&cancel);
-            told.blocking_send(()).unwrap();
             if seals {
                 writer.write(b"all of it").unwrap();
+            }
+            told.blocking_send(()).unwrap();
+            if seals {
                 return writer.seal().unwrap_err().code;
             }
             loop {

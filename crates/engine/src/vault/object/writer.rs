@@ -23,6 +23,8 @@ const PARTS_OF_A_SIZE: usize = 1000;
 const PARALLEL: usize = 2;
 /// How long a dropped writer waits for its upload to be aborted.
 const ABORT_PATIENCE: Duration = Duration::from_secs(3);
+/// How long the request that is on the way is waited for when the caller gives up.
+const LAST_REQUEST: Duration = Duration::from_secs(2);
 /// How often a writer that waits for the end of its upload looks whether it is to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -132,12 +134,7 @@ impl Upload {
             .writer_options(&self.path, options)
             .await
             .map_err(|error| self.failed("begin", &error))?;
-        // A store that hangs must not hold up whoever gave up.
-        let sent = self.left.run_until_cancelled(self.send(&mut writer)).await;
-        let done = sent.unwrap_or_else(|| {
-            self.spool.close();
-            Err(Error::cancelled())
-        });
+        let done = self.send_or_leave(&mut writer).await;
         let failure = done.as_ref().err();
         if failure.is_none_or(|error| error.kind != Kind::Cancelled) {
             self.inner.breaker.learn(failure);
@@ -152,6 +149,21 @@ impl Upload {
             );
         }
         done
+    }
+
+    /// Sends the object, until the caller gives up.
+    async fn send_or_leave(&self, writer: &mut opendal::Writer) -> Result<u64> {
+        let mut send = std::pin::pin!(self.send(writer));
+        if let Some(sent) = self.left.run_until_cancelled(send.as_mut()).await {
+            return sent;
+        }
+        self.spool.close();
+        // Cut off, it might begin an upload whose name nobody learns; but a store that hangs holds up nobody.
+        if let Ok(Ok(_)) = tokio::time::timeout(LAST_REQUEST, send).await {
+            // It was the last one, and now the object is there, for nobody.
+            let _ = self.inner.small.delete(&self.path).await;
+        }
+        Err(Error::cancelled())
     }
 
     async fn send(&self, writer: &mut opendal::Writer) -> Result<u64> {
