@@ -223,13 +223,20 @@ fn nameless(access_key: &str, expires: &str, packed: &str, mac: &[u8]) -> String
 fn named(query: &str) -> Option<String> {
     let text = decoded(first_piece(query));
     let text = String::from_utf8(from_base64(text.trim_end())?).ok()?;
-    let mut fields = text.split('\n').map(|field| utf8_percent_encode(field, UNRESERVED));
+    let fields: [&str; 4] = text.split('\n').collect::<Vec<_>>().try_into().ok()?;
+    // Nobody rewrites what is inside of base64: there is one way to write a link, not some.
+    let is_as_written =
+        |field: &str| field.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if !fields[2..].iter().all(|field| is_as_written(field)) {
+        return None;
+    }
     let names = Spelling::Crs.names();
-    let query = [names.access_key, names.expires, names.claims, names.signature]
-        .map(|name| fields.next().map(|field| format!("{name}={field}")));
-    let query: Option<Vec<_>> = query.into_iter().collect();
-    fields.next().is_none().then_some(())?;
-    query.map(|pairs| pairs.join("&"))
+    let names = [names.access_key, names.expires, names.claims, names.signature];
+    let pairs = names
+        .iter()
+        .zip(fields)
+        .map(|(name, field)| format!("{name}={}", utf8_percent_encode(field, UNRESERVED)));
+    Some(pairs.collect::<Vec<_>>().join("&"))
 }
 
 fn second(value: i64) -> Result<Timestamp, LinkFault> {

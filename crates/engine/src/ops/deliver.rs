@@ -238,12 +238,7 @@ impl Engine {
         }
         let scopes = [RevocationScope::Backup(backup.id), RevocationScope::Instance(backup.instance.clone())];
         let links_from = self.catalog.links_revoked_before(&backup.account, &scopes).await?;
-        let attempt = AttemptKey {
-            account: backup.account.clone(),
-            instance: backup.instance.clone(),
-            backup: backup.id,
-            attempt: backup.attempt,
-        };
+        let attempt = AttemptKey::of(&backup);
         let found = match repository {
             Some(name) => self.parts.find_in(name, &attempt, &part.sealed).await?,
             None => self.parts.find(&attempt, &part.sealed).await?,

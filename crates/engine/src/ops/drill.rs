@@ -18,8 +18,8 @@ use super::{Engine, Meter};
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Backup, BackupRef, DrillOrder, DrillOutcome, DrilledPart, EventKind, Failure, Job, JobKind, NewJob,
-    Order, Outcome, Part, Phase, Right, SealedPart, hex,
+    Backup, BackupRef, DrillOrder, DrillOutcome, DrilledPart, EventKind, Failure, Job, JobKind, Order,
+    Outcome, Part, Phase, Right, SealedPart, hex,
 };
 use crate::ops::parts::Parts;
 use crate::redis::programs::{Program, Wanted};
@@ -85,17 +85,8 @@ impl Engine {
         loadable(backup)?;
         self.parts.check_readable(&backup.parts).await?;
         self.program_for(backup, server.clone()).await?;
-        let new = NewJob {
-            account: backup.account.clone(),
-            backup: backup.id,
-            instance: backup.instance.clone(),
-            kind: JobKind::Drill,
-            order: Some(Order::Drill(DrillOrder { server })),
-            target,
-        };
-        let job = self.catalog.request_job(&new, self.clock.now()).await?;
-        self.job_written.notify_one();
-        Ok(job)
+        let order = Order::Drill(DrillOrder { server });
+        self.request_job(backup, JobKind::Drill, Some(order), target).await
     }
 
     /// Does one attempt of a drill. What it finds becomes the backup's last drill; that no server could be tried says
@@ -106,8 +97,7 @@ impl Engine {
         meter: &Arc<Meter>,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let backup = self.catalog.backup_by_id(job.backup).await?;
-        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
+        let backup = self.backup_of(job).await?;
         loadable(&backup)?;
         let wanted = match &job.order {
             Some(Order::Drill(order)) => order.server.clone(),
@@ -117,12 +107,7 @@ impl Engine {
         let server = program.shown();
         let drill = Drill {
             store: self.parts.clone(),
-            attempt: AttemptKey {
-                account: backup.account.clone(),
-                instance: backup.instance.clone(),
-                backup: backup.id,
-                attempt: backup.attempt,
-            },
+            attempt: AttemptKey::of(&backup),
             program,
             folder: self.settings.work_dir.join(DRILLS).join(format!("{}-{}", job.number, job.attempt)),
             timeout: self.settings.drill.timeout,

@@ -34,7 +34,7 @@ pub(super) const LONGEST: u64 = 4 * 1024 * 1024;
 impl Engine {
     /// Appends what a job did to a backup. The catalog knows it as well; this is for the day when the catalog is lost.
     pub(super) async fn append_event(&self, backup: &Backup, job: Number, what: EventKind) -> Result<()> {
-        let key = backup_key(backup);
+        let key = BackupKey::of(backup);
         let event = BackupEvent {
             format: FORMAT,
             backup: backup.id,
@@ -92,7 +92,7 @@ impl Engine {
 
     /// Reads what a job did to a backup; `None` if it did nothing that is kept.
     pub async fn read_event(&self, backup: &Backup, job: Number) -> Result<Option<BackupEvent>> {
-        self.event_at(&ObjectKey::Event(backup_key(backup), job)).await
+        self.event_at(&ObjectKey::Event(BackupKey::of(backup), job)).await
     }
 
     pub(super) async fn event_at(&self, key: &ObjectKey) -> Result<Option<BackupEvent>> {
@@ -128,10 +128,6 @@ fn read(bytes: &[u8], key: &ObjectKey, keys: &[hmac::Key]) -> Result<BackupEvent
 }
 
 /// Where a backup is in any repository.
-pub(super) fn backup_key(backup: &Backup) -> BackupKey {
-    BackupKey { account: backup.account.clone(), instance: backup.instance.clone(), backup: backup.id }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,12 +84,7 @@ impl Engine {
         let backup = self.new_row(&instance, order).await?;
         let size = order.files.iter().fold(0u64, |sum, file| sum.saturating_add(file.size_bytes));
         self.guard_space(&backup, size).await?;
-        let attempt = AttemptKey {
-            account: instance.account.clone(),
-            instance: instance.id.clone(),
-            backup: backup.id,
-            attempt: backup.attempt,
-        };
+        let attempt = AttemptKey::of(&backup);
         let taken = match self.take_in(&attempt, order, pieces).await {
             Ok(set) => self.keep(&instance, backup, &attempt, order, &set).await,
             Err(error) => Err(error),

@@ -16,6 +16,7 @@ mod fire;
 mod gates;
 mod import;
 mod instances;
+mod jobs;
 mod keyring;
 mod keys;
 mod knowledge;

@@ -16,7 +16,7 @@ use crate::model::{
     Account, AccountId, Backup, BackupEvent, BackupState, EventKind, Failure, InstanceId, Manifest, Part,
     Role, ScrubOutcome, Whole,
 };
-use crate::vault::{AttemptKey, BackupKey, ObjectKey, StoredAttempt, Vault};
+use crate::vault::{AttemptKey, ObjectKey, StoredAttempt, Vault};
 
 /// The note that says how far a rebuild is.
 const NOTE: &str = "rebuild";
@@ -194,9 +194,7 @@ impl Engine {
         }
         let Some((key, manifest)) = best else { return Ok(Found { backup: None, rebuilt }) };
         let mut backup = row_of(manifest);
-        let events =
-            BackupKey { account: key.account.clone(), instance: key.instance.clone(), backup: key.backup };
-        let (events, damaged) = self.events(&events).await?;
+        let (events, damaged) = self.events(&key.backup_key()).await?;
         rebuilt.damaged_events = damaged;
         for event in events {
             happen(&mut backup, event);

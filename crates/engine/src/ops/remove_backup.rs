@@ -9,7 +9,7 @@ use crate::access::Principal;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::Result;
 use crate::model::{Backup, BackupRef, EventKind, Job, Number, RevocationScope, Right};
-use crate::vault::{AttemptKey, BackupKey};
+use crate::vault::BackupKey;
 
 impl Engine {
     /// Keeps a backup whatever retention says, or no longer.
@@ -70,12 +70,11 @@ impl Engine {
             }
             None => 0,
         };
+        let backup = BackupKey::of_job(job);
         for attempt in 1..=taken {
-            let (account, instance) = (job.account.clone(), job.instance.clone());
-            self.vault.remove_attempt(&AttemptKey { account, instance, backup: job.backup, attempt }).await?;
+            self.vault.remove_attempt(&backup.attempt(attempt)).await?;
         }
-        let (account, instance) = (job.account.clone(), job.instance.clone());
-        self.vault.remove_events(&BackupKey { account, instance, backup: job.backup }).await?;
+        self.vault.remove_events(&backup).await?;
         self.remove_copies(job).await?;
         crash_point(CrashPoint::ObjectsRemoved);
         self.catalog.finish_job(&job.lease(), self.clock.now()).await

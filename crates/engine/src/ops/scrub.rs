@@ -13,8 +13,8 @@ use super::{Engine, Meter};
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Backup, BackupRef, BackupState, EventKind, Failure, Job, JobKind, NewJob, Outcome, Phase, Right,
-    ScrubOutcome, SealedPart, Whole, hex,
+    Backup, BackupRef, BackupState, EventKind, Failure, Job, JobKind, Outcome, Phase, Right, ScrubOutcome,
+    SealedPart, Whole, hex,
 };
 use crate::vault::AttemptKey;
 
@@ -35,17 +35,7 @@ impl Engine {
     /// As [`Engine::request_scrub`], for a policy. `CONFLICT` while another scrub of the backup waits or runs.
     pub(super) async fn ask_scrub(&self, backup: &Backup) -> Result<Job> {
         readable(backup)?;
-        let new = NewJob {
-            account: backup.account.clone(),
-            backup: backup.id,
-            instance: backup.instance.clone(),
-            kind: JobKind::Scrub,
-            order: None,
-            target: Some(format!("scrub:{}", backup.id)),
-        };
-        let job = self.catalog.request_job(&new, self.clock.now()).await?;
-        self.job_written.notify_one();
-        Ok(job)
+        self.request_job(backup, JobKind::Scrub, None, Some(format!("scrub:{}", backup.id))).await
     }
 
     /// Does one attempt of a scrub. A backup that is broken is `damaged` from then on, and its links are over; one that
@@ -56,13 +46,12 @@ impl Engine {
         meter: &Arc<Meter>,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let backup = self.catalog.backup_by_id(job.backup).await?;
-        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
+        let backup = self.backup_of(job).await?;
         readable(&backup)?;
         meter.enter(Phase::Checking);
         let started = Instant::now();
         let (mut bytes, mut broken, mut first) = (0, Vec::new(), None);
-        let place = Shelf { parts: self.parts.clone(), attempt: attempt(&backup) };
+        let place = Shelf { parts: self.parts.clone(), attempt: AttemptKey::of(&backup) };
         if let Err(error) = until_cancelled(cancel, self.scrub_manifest(&backup, &place)).await {
             first = Some(only_corrupt(error)?);
         }
@@ -196,15 +185,6 @@ fn readable(backup: &Backup) -> Result<()> {
     let message = format!("backup {} is {}; there is nothing to read", backup.id, backup.state);
     Err(Error::new(Kind::Conflict, "BACKUP_NOT_AVAILABLE", message)
         .hint("choose another one: keystow backup list"))
-}
-
-fn attempt(backup: &Backup) -> AttemptKey {
-    AttemptKey {
-        account: backup.account.clone(),
-        instance: backup.instance.clone(),
-        backup: backup.id,
-        attempt: backup.attempt,
-    }
 }
 
 fn damaged(what: &str, why: &str) -> Error {

@@ -186,12 +186,7 @@ impl Engine {
         if limited || !sealed.encoding.is_plain() || order.repository.is_some() {
             return Ok(None);
         }
-        let attempt = AttemptKey {
-            account: backup.account.clone(),
-            instance: backup.instance.clone(),
-            backup: backup.id,
-            attempt: backup.attempt,
-        };
+        let attempt = AttemptKey::of(backup);
         let key = ObjectKey::Part(attempt, sealed.shard, sealed.encoding);
         self.vault.presigned(&key, network, order.ttl, &sealed.file_name).await
     }

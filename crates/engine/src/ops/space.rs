@@ -76,9 +76,7 @@ impl Engine {
         instance: &crate::model::InstanceId,
     ) -> Result<()> {
         for backup in self.prune_instance(account, instance).await? {
-            let (account, instance) = (backup.account.clone(), backup.instance.clone());
-            let attempt = AttemptKey { account, instance, backup: backup.id, attempt: backup.attempt };
-            self.vault.remove_attempt(&attempt).await?;
+            self.vault.remove_attempt(&AttemptKey::of(&backup)).await?;
         }
         Ok(())
     }

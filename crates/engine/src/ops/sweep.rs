@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::error::Result;
 use crate::model::{Backup, BackupState, JobKind, JobState};
-use crate::vault::{BackupKey, StoredAttempt};
+use crate::vault::StoredAttempt;
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,9 +72,7 @@ impl Engine {
 
     /// Removes the events of a backup whose own removal has failed.
     async fn sweep_events_away(&self, stored: &StoredAttempt) {
-        let (account, instance) = (stored.key.account.clone(), stored.key.instance.clone());
-        let backup = BackupKey { account, instance, backup: stored.key.backup };
-        if let Err(error) = self.vault.remove_events(&backup).await {
+        if let Err(error) = self.vault.remove_events(&stored.key.backup_key()).await {
             tracing::warn!(backup = %stored.key.backup, %error, "cannot remove what is of no use");
         }
     }

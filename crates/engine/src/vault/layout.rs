@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::model::{AccountId, BackupId, Encoding, InstanceId};
+use crate::model::{AccountId, Backup, BackupId, Encoding, InstanceId, Job};
 
 /// One attempt of one backup. Two workers can never write the same one, since the attempt is the job's fence.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -19,6 +19,18 @@ pub struct AttemptKey {
     pub attempt: u32,
 }
 
+impl AttemptKey {
+    /// The attempt at a backup that its row names.
+    pub fn of(backup: &Backup) -> Self {
+        BackupKey::of(backup).attempt(backup.attempt)
+    }
+
+    /// The backup.
+    pub fn backup_key(&self) -> BackupKey {
+        BackupKey { account: self.account.clone(), instance: self.instance.clone(), backup: self.backup }
+    }
+}
+
 /// One backup, whatever its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct BackupKey {
@@ -28,6 +40,24 @@ pub struct BackupKey {
     pub instance: InstanceId,
     /// The backup.
     pub backup: BackupId,
+}
+
+impl BackupKey {
+    /// The backup of a row.
+    pub fn of(backup: &Backup) -> Self {
+        Self { account: backup.account.clone(), instance: backup.instance.clone(), backup: backup.id }
+    }
+
+    /// The backup that a job is about.
+    pub fn of_job(job: &Job) -> Self {
+        Self { account: job.account.clone(), instance: job.instance.clone(), backup: job.backup }
+    }
+
+    /// An attempt at it.
+    pub fn attempt(&self, attempt: u32) -> AttemptKey {
+        let Self { account, instance, backup } = self.clone();
+        AttemptKey { account, instance, backup, attempt }
+    }
 }
 
 /// The name of an object.

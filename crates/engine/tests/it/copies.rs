@@ -16,7 +16,7 @@ use keystow_engine::vault::{LocalVault, Vault};
 use keystow_engine::{Error, Kind, Result};
 
 use crate::fake::{self, small_snapshot, with_length};
-use crate::harmed::{Harmed, flip};
+use crate::harmed::{Harmed, Moment, flip};
 use crate::world::{ANYWHERE, World, code, eventually, failure_code, files_in, order, split};
 
 const FAR: &str = "far";
@@ -245,7 +245,7 @@ async fn copies_wait_for_a_repository_that_is_away() {
 
 /// A world whose repository for copies harms what is written.
 async fn harmed_world(
-    harm: impl Fn(&mut Vec<u8>, bool) -> Result<()> + Send + Sync + Clone + 'static,
+    harm: impl Fn(&mut Vec<u8>, Moment) -> Result<()> + Send + Sync + Clone + 'static,
 ) -> (World, Backup) {
     let mut world = World::new().await;
     let path = world.path(FAR);
@@ -273,7 +273,7 @@ async fn what_cannot_be_kept_there_is_no_copy_and_leaves_nothing() {
     assert!(failed.retry_at.is_some());
     nothing_is_left(&world);
 
-    let (world, backup) = harmed_world(|bytes, is_first| flip()(bytes, is_first)).await;
+    let (world, backup) = harmed_world(|bytes, moment| flip()(bytes, moment)).await;
     let failed = copy(&world, &backup).await;
     assert_eq!((failed.state, failed.failure.unwrap().code.as_str()), (CopyState::Failed, "READBACK_FAILED"));
     nothing_is_left(&world);

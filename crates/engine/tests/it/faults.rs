@@ -3,16 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
 use keystow_engine::model::{Backup, BackupState};
 use keystow_engine::redis::Timeouts;
-use keystow_engine::vault::{
-    AttemptKey, BackupKey, Collection, ObjectKey, ObjectReader, ObjectWriter, StoredAttempt, Vault,
-};
-use keystow_engine::{Error, Result};
 
 use crate::fake::{self, full_resync, small_snapshot, summed, with_length};
+use crate::harmed::Harmed;
 use crate::lab::{Server, fill_with_strings};
 use crate::proxy::{self, Harm};
 use crate::world::{World, attempt, code, failure_code, order};
@@ -262,97 +257,13 @@ async fn bytes_behind_the_end_mark_are_no_proper_end() {
     }
 }
 
-/// A vault on a disk that is full after so many bytes, in all.
-struct Full {
-    inner: Arc<dyn Vault>,
-    left: Arc<Mutex<u64>>,
-    /// Whether only sealing fails, as when the disk fills up in between.
-    at_seal: bool,
-}
-
-struct FullWriter {
-    inner: Box<dyn ObjectWriter>,
-    left: Arc<Mutex<u64>>,
-    at_seal: bool,
-}
-
-fn full() -> Error {
-    // ENOSPC
-    Error::io("cannot write the object", &std::io::Error::from_raw_os_error(28))
-}
-
-impl ObjectWriter for FullWriter {
-    fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if !self.at_seal {
-            let mut left = self.left.lock().unwrap();
-            *left = left.checked_sub(bytes.len() as u64).ok_or_else(full)?;
-        }
-        self.inner.write(bytes)
-    }
-
-    fn seal(self: Box<Self>) -> Result<u64> {
-        if self.at_seal && *self.left.lock().unwrap() == 0 { Err(full()) } else { self.inner.seal() }
-    }
-}
-
-#[async_trait]
-impl Vault for Full {
-    fn create(&self, key: &ObjectKey) -> Result<Box<dyn ObjectWriter>> {
-        let inner = self.inner.create(key)?;
-        Ok(Box::new(FullWriter { inner, left: self.left.clone(), at_seal: self.at_seal }))
-    }
-
-    async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()> {
-        let mut writer = self.create(key)?;
-        writer.write(&bytes)?;
-        writer.seal().map(drop)
-    }
-
-    async fn get(&self, key: &ObjectKey, limit: u64) -> Result<Option<Vec<u8>>> {
-        self.inner.get(key, limit).await
-    }
-
-    async fn open(&self, key: &ObjectKey) -> Result<Option<Arc<dyn ObjectReader>>> {
-        self.inner.open(key).await
-    }
-
-    async fn attempts(&self) -> Result<Vec<StoredAttempt>> {
-        self.inner.attempts().await
-    }
-
-    async fn list(&self, collection: &Collection) -> Result<Vec<ObjectKey>> {
-        self.inner.list(collection).await
-    }
-
-    async fn remove(&self, key: &ObjectKey) -> Result<()> {
-        self.inner.remove(key).await
-    }
-
-    async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {
-        self.inner.remove_attempt(key).await
-    }
-
-    async fn remove_events(&self, key: &BackupKey) -> Result<()> {
-        self.inner.remove_events(key).await
-    }
-
-    async fn sweep_unfinished(&self) -> Result<u64> {
-        self.inner.sweep_unfinished().await
-    }
-
-    async fn free_bytes(&self) -> Result<Option<u64>> {
-        self.inner.free_bytes().await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_fails_the_backup_and_space_heals_it() {
     let server = source(&[]);
     for (room, at_seal) in [(0, false), (SIZE / 2, false), (0, true)] {
         let left = Arc::new(Mutex::new(room));
         let timeouts = Timeouts::default();
-        let world =
-            World::with(timeouts, |inner| Arc::new(Full { inner, left: left.clone(), at_seal })).await;
+        let world = World::with(timeouts, |inner| Arc::new(Harmed::full(inner, left.clone(), at_seal))).await;
         world.add("crs-1", &server.url()).await.unwrap();
         let backup = world.take("crs-1").await;
         assert_nothing_kept(&world, &backup, &["DISK_FULL"]);
@@ -367,8 +278,7 @@ async fn a_disk_that_is_full_for_the_manifest_leaves_no_part_either() {
     let payload = small_snapshot();
     // Room for the part, not for its manifest.
     let left = Arc::new(Mutex::new(payload.len() as u64 + 10));
-    let world =
-        World::with(Timeouts::default(), |inner| Arc::new(Full { inner, left, at_seal: false })).await;
+    let world = World::with(Timeouts::default(), |inner| Arc::new(Harmed::full(inner, left, false))).await;
     world.add("crs-1", &fake::primary(with_length(&payload))).await.unwrap();
     let backup = world.take("crs-1").await;
     assert_nothing_kept(&world, &backup, &["DISK_FULL"]);

@@ -80,9 +80,12 @@ class Crashes(Trial):
         self.slow_source(0)
         self.keystow.start()
         self.keystow.cli("policy", "set", INSTANCE, "--resume", "--cron", "0 3 1 1 *", "--keep-last", "1000")
-        fires = lambda: self.keystow.json("policy", "show", INSTANCE).get("fires", [])
+        known = set()  # The policy shows its last fires, not all of them.
+        fires = lambda: [fire for fire in self.keystow.json("policy", "show", INSTANCE).get("fires", [])
+                         if fire["at"] not in known]
         taken = lambda: [row for row in self.keystow.json("backup", "list") if row["mode"] == "automated"]
-        before = len(fires()), len(taken())
+        known.update(fire["at"] for fire in fires())
+        before = len(taken())
         self.keystow.stop()
         self.end_at(step)
         # Whoever looks next finds it due.
@@ -90,9 +93,9 @@ class Crashes(Trial):
             now = time.time_ns() // 1000
             catalog.execute("UPDATE policy SET next_fire = ?, next_at = ?", (now, now))
         self.start_again(step)
-        wait_until(lambda: len(fires()) > before[0], 30, "the policy to fire")
+        wait_until(fires, 30, "the policy to fire")
         self.settle()
-        self.expect((len(fires()), len(taken())) == (before[0] + 1, before[1] + 1), f"one fire, one backup: {step}")
+        self.expect((len(fires()), len(taken())) == (1, before + 1), f"one fire, one backup: {step}")
         newest = max(taken(), key=lambda row: row["number"])
         self.expect(fires()[0]["backup"] == newest["id"], f"the fire names its backup: {step}")
         self.check_backup(newest)

@@ -12,10 +12,10 @@ use super::super::{Engine, Meter};
 use super::others::put_once;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Backup, EventKind, Phase, SealedPart};
-use crate::ops::event::{self, backup_key};
+use crate::model::{Backup, EventKind, Manifest, Phase, SealedPart};
+use crate::ops::event;
 use crate::ops::part_reader::PartReader;
-use crate::vault::{AttemptKey, Collection, ObjectKey, Vault};
+use crate::vault::{AttemptKey, BackupKey, Collection, ObjectKey, Vault};
 
 /// Bytes that are written at once.
 const CHUNK_BYTES: usize = 1024 * 1024;
@@ -55,10 +55,7 @@ impl Engine {
         crash_point(CrashPoint::CopyProven);
         let manifest = self.read_manifest_in(from.parts.vault(), &from.attempt).await?;
         let mut manifest = manifest.ok_or_else(|| lost("the manifest"))?;
-        let hashes = manifest.parts.iter().map(|part| &part.sealed.stored_sha256);
-        if manifest.backup != backup.id
-            || hashes.ne(backup.parts.iter().map(|part| &part.sealed.stored_sha256))
-        {
+        if !tells_of(&manifest, backup) {
             return Err(lost("the manifest").because("it tells of other parts"));
         }
         manifest.attempt = to.attempt.attempt;
@@ -70,7 +67,7 @@ impl Engine {
     /// Brings what happened to a backup to where its copy is. What scrubs found is of the repository's own bytes, and
     /// stays.
     pub(super) async fn bring_events(&self, backup: &Backup, vault: &dyn Vault) -> Result<()> {
-        let events = Collection::Events(backup_key(backup));
+        let events = Collection::Events(BackupKey::of(backup));
         let there = vault.list(&events).await?;
         for key in self.vault.list(&events).await? {
             if there.contains(&key) {
@@ -103,6 +100,12 @@ impl Engine {
             tracing::warn!(backup = %backup.id, %error, "a copy does not know yet what has happened to its backup");
         }
     }
+}
+
+/// Whether a manifest is of these parts of this backup.
+pub(super) fn tells_of(manifest: &Manifest, backup: &Backup) -> bool {
+    let hashes = manifest.parts.iter().map(|part| &part.sealed.stored_sha256);
+    manifest.backup == backup.id && hashes.eq(backup.parts.iter().map(|part| &part.sealed.stored_sha256))
 }
 
 /// Carries one part, checking size and SHA-256 of the stored bytes on the way.
@@ -146,14 +149,4 @@ async fn carry_part(
 fn lost(what: &str) -> Error {
     Error::new(Kind::Corrupt, "OBJECT_DAMAGED", format!("{what} of the backup is not in its repository"))
         .hint("read it again, to see what is left: keystow backup scrub")
-}
-
-/// Where a backup is in a repository, as that attempt.
-pub(super) fn attempt_of(backup: &Backup, attempt: u32) -> AttemptKey {
-    AttemptKey {
-        account: backup.account.clone(),
-        instance: backup.instance.clone(),
-        backup: backup.id,
-        attempt,
-    }
 }

@@ -8,13 +8,12 @@ use tokio_util::sync::CancellationToken;
 use super::super::audit::Deed;
 use super::super::{Engine, Meter};
 use super::Shelf;
-use super::carry::attempt_of;
 use crate::access::Principal;
 use crate::catalog::SealedCopy;
 use crate::crash::{CrashPoint, crash_point};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, BackupCopy, BackupRef, BackupState, Job, NewCopy, Order, Right};
-use crate::vault::Vault;
+use crate::vault::{AttemptKey, BackupKey, Vault};
 
 /// Attempts before the one that succeeded whose remains are looked for. What is older, the sweep finds.
 const LOOK_BACK: u32 = 3;
@@ -62,13 +61,12 @@ impl Engine {
         let Some(Order::Copy(order)) = &job.order else {
             return Err(Error::internal("a job does not say where to", job.number));
         };
-        let backup = self.catalog.backup_by_id(job.backup).await?;
-        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
+        let backup = self.backup_of(job).await?;
         copyable(&backup)?;
         let vault = self.others.vault(&order.to)?;
         room_for(&backup, &order.to, &*vault).await?;
         let number = self.catalog.begin_copy(&job.lease(), &order.to).await?;
-        let to = Shelf { parts: self.parts.at(vault), attempt: attempt_of(&backup, number) };
+        let to = Shelf { parts: self.parts.at(vault), attempt: BackupKey::of(&backup).attempt(number) };
         // A store that hangs holds up nobody who asks to stop.
         let copied =
             cancel.run_until_cancelled(self.copy_to(&backup, job, &order.to, &to, meter, cancel)).await;
@@ -79,7 +77,7 @@ impl Engine {
         }
         crash_point(CrashPoint::CopySealed);
         for older in number.saturating_sub(LOOK_BACK).max(1)..number {
-            remove(&Shelf { attempt: attempt_of(&backup, older), ..to.clone() }).await;
+            remove(&Shelf { attempt: BackupKey::of(&backup).attempt(older), ..to.clone() }).await;
         }
         Ok(())
     }
@@ -94,7 +92,7 @@ impl Engine {
         cancel: &CancellationToken,
     ) -> Result<()> {
         self.bring_keys(name).await?;
-        let from = Shelf { parts: self.parts.clone(), attempt: attempt_of(backup, backup.attempt) };
+        let from = Shelf { parts: self.parts.clone(), attempt: AttemptKey::of(backup) };
         let bytes = self.carry(backup, (&from, to), meter, cancel).await?;
         self.bring_events(backup, to.parts.vault()).await?;
         crash_point(CrashPoint::CopyComplete);
@@ -104,7 +102,12 @@ impl Engine {
 
     /// Nothing half-written stays, unless the row names the attempt after all, as when only the answer was lost.
     async fn remove_failed_copy(&self, name: &str, to: &Shelf) {
-        match self.catalog.copies(to.attempt.backup).await {
+        let copies = async {
+            // Whatever was under way has ended then.
+            self.catalog.settled_backup(to.attempt.backup).await?;
+            self.catalog.copies(to.attempt.backup).await
+        };
+        match copies.await {
             Ok(copies) => {
                 let number = to.attempt.attempt;
                 if !copies.iter().any(|copy| copy.repository == *name && copy.attempt == number) {
@@ -146,13 +149,11 @@ impl Engine {
 }
 
 async fn remove_copy(job: &Job, tried: u32, vault: &dyn Vault) -> Result<()> {
-    use crate::vault::{AttemptKey, BackupKey};
-    let (account, instance, backup) = (&job.account, &job.instance, job.backup);
+    let backup = BackupKey::of_job(job);
     for attempt in 1..=tried {
-        let (account, instance) = (account.clone(), instance.clone());
-        vault.remove_attempt(&AttemptKey { account, instance, backup, attempt }).await?;
+        vault.remove_attempt(&backup.attempt(attempt)).await?;
     }
-    vault.remove_events(&BackupKey { account: account.clone(), instance: instance.clone(), backup }).await
+    vault.remove_events(&backup).await
 }
 
 /// Removes an attempt of which nothing is needed.

@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::super::audit::Deed;
 use super::super::{Engine, Meter};
 use super::Shelf;
-use super::carry::attempt_of;
 use super::copy_backup::remove;
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Backup, BackupCopy, BackupRef, BackupState, EventKind, Job, JobKind, NewJob, Right, ScrubOutcome,
+    Backup, BackupCopy, BackupRef, BackupState, EventKind, Job, JobKind, Right, ScrubOutcome,
 };
+use crate::vault::{AttemptKey, BackupKey};
 
 impl Engine {
     /// Adds the job that brings a backup back from a copy.
@@ -25,17 +25,8 @@ impl Engine {
             if !self.catalog.copies(backup.id).await?.iter().any(BackupCopy::is_whole) {
                 return Err(no_copy(&backup));
             }
-            let new = NewJob {
-                account: backup.account,
-                backup: backup.id,
-                instance: backup.instance,
-                kind: JobKind::Repair,
-                order: None,
-                target: Some(format!("repair:{}", backup.id)),
-            };
-            let job = self.catalog.request_job(&new, self.clock.now()).await?;
-            self.job_written.notify_one();
-            Ok(job)
+            let target = format!("repair:{}", backup.id);
+            self.request_job(&backup, JobKind::Repair, None, Some(target)).await
         })
         .await
     }
@@ -48,8 +39,7 @@ impl Engine {
         meter: &Arc<Meter>,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let backup = self.catalog.backup_by_id(job.backup).await?;
-        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
+        let backup = self.backup_of(job).await?;
         if !backup.state.keeps_objects() {
             let message = format!("backup {} is {}; there is nothing to repair", backup.id, backup.state);
             return Err(Error::new(Kind::Conflict, "BACKUP_NOT_AVAILABLE", message));
@@ -58,8 +48,10 @@ impl Engine {
         for copy in self.catalog.copies(backup.id).await?.into_iter().filter(BackupCopy::is_whole) {
             let tried = match self.others.vault(&copy.repository) {
                 Ok(vault) => {
-                    let from =
-                        Shelf { parts: self.parts.at(vault), attempt: attempt_of(&backup, copy.attempt) };
+                    let from = Shelf {
+                        parts: self.parts.at(vault),
+                        attempt: BackupKey::of(&backup).attempt(copy.attempt),
+                    };
                     self.repair_from(&backup, job, &from, meter, cancel).await
                 }
                 Err(error) => Err(error),
@@ -87,7 +79,7 @@ impl Engine {
         let started = Instant::now();
         // The job's fence: no two workers write the same objects.
         let number = backup.attempt + job.attempt;
-        let to = Shelf { parts: self.parts.clone(), attempt: attempt_of(backup, number) };
+        let to = Shelf { parts: self.parts.clone(), attempt: BackupKey::of(backup).attempt(number) };
         let repaired = async {
             let bytes = self.carry(backup, (from, &to), meter, cancel).await?;
             let found = ScrubOutcome {
@@ -118,7 +110,7 @@ impl Engine {
         {
             tracing::warn!(backup = %backup.id, %error, "cannot keep beside a backup that it was repaired");
         }
-        remove(&Shelf { attempt: attempt_of(backup, backup.attempt), ..to }).await;
+        remove(&Shelf { attempt: AttemptKey::of(backup), ..to }).await;
         Ok(())
     }
 }

@@ -7,9 +7,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{Engine, Meter};
 use super::Shelf;
-use super::carry::attempt_of;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Backup, BackupCopy, CopyState, Failure};
+use crate::vault::BackupKey;
 
 impl Engine {
     /// The copies of a backup that can be read again, each with where it is. One whose repository is away waits for the
@@ -22,7 +22,8 @@ impl Engine {
         for copy in self.catalog.copies(backup.id).await?.into_iter().filter(there) {
             match self.others.vault(&copy.repository) {
                 Ok(vault) => {
-                    let (parts, attempt) = (self.parts.at(vault), attempt_of(backup, copy.attempt));
+                    let (parts, attempt) =
+                        (self.parts.at(vault), BackupKey::of(backup).attempt(copy.attempt));
                     found.push((copy, Shelf { parts, attempt }));
                 }
                 Err(error) => {

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::super::Engine;
+use super::carry::tells_of;
 use crate::error::Result;
 use crate::model::{Backup, BackupCopy, CopyState};
-use crate::vault::{BackupKey, StoredAttempt, Vault};
+use crate::vault::{StoredAttempt, Vault};
 
 /// How often each is swept.
 const PERIOD_SECONDS: i64 = 3600;
@@ -97,8 +98,7 @@ impl Engine {
         if backup.state.keeps_objects() {
             return Ok(());
         }
-        let (account, instance) = (stored.key.account.clone(), stored.key.instance.clone());
-        vault.remove_events(&BackupKey { account, instance, backup: backup.id }).await?;
+        vault.remove_events(&stored.key.backup_key()).await?;
         self.catalog.forget_copy(backup.id, name).await
     }
 
@@ -122,11 +122,7 @@ impl Engine {
         }
         // One that cannot be believed is none; but nobody has said that it may go.
         let Ok(Some(manifest)) = self.read_manifest_in(vault, &stored.key).await else { return Ok(true) };
-        let hashes = manifest.parts.iter().map(|part| &part.sealed.stored_sha256);
-        if manifest.backup != backup.id
-            || manifest.attempt != number
-            || hashes.ne(backup.parts.iter().map(|part| &part.sealed.stored_sha256))
-        {
+        if manifest.attempt != number || !tells_of(&manifest, backup) {
             return Ok(true);
         }
         let copy = BackupCopy {

@@ -26,8 +26,8 @@ use super::{Engine, Meter};
 use crate::access::{Principal, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    Backup, BackupRef, Failure, InstanceId, Job, JobFilter, JobKind, JobState, KeyChoice, NewJob, OnConflict,
-    Order, Outcome, Page, RestoreMethod, RestoreOrder, RestoreOutcome, RestorePlan, Right, Secret, TtlPolicy,
+    Backup, BackupRef, Failure, InstanceId, Job, JobFilter, JobKind, JobState, KeyChoice, OnConflict, Order,
+    Outcome, Page, RestoreMethod, RestoreOrder, RestoreOutcome, RestorePlan, Right, Secret, TtlPolicy,
 };
 use crate::redis::{Address, Login, RESTORE_RULE};
 
@@ -131,16 +131,8 @@ impl Engine {
             return Err(error);
         }
         self.refuse_second(&scope, &resolved.order.url).await?;
-        let new = NewJob {
-            account: scope.account,
-            backup: resolved.backup.id,
-            instance: resolved.backup.instance.clone(),
-            kind: JobKind::Restore,
-            order: Some(Order::Restore(Box::new(resolved.order.clone()))),
-            target: Some(target),
-        };
-        let job = self.catalog.request_job(&new, self.clock.now()).await?;
-        self.job_written.notify_one();
+        let order = Order::Restore(Box::new(resolved.order.clone()));
+        let job = self.request_job(&resolved.backup, JobKind::Restore, Some(order), Some(target)).await?;
         Ok((plan, job))
     }
 
@@ -187,8 +179,7 @@ impl Engine {
         let Some(Order::Restore(order)) = &job.order else {
             return Err(Error::internal("a job says not where to restore to", job.number));
         };
-        let backup = self.catalog.backup_by_id(job.backup).await?;
-        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
+        let backup = self.backup_of(job).await?;
         let reach = self.reach(&backup, order).await?;
         Ok(Attempt {
             store: self.parts.clone(),

@@ -60,12 +60,7 @@ pub(super) struct Parts<'a> {
 impl Parts<'_> {
     /// Opens one. Blocks, on a thread of a tokio runtime that may.
     pub(super) fn open(&self, part: &Part) -> Result<PartReader> {
-        let attempt = AttemptKey {
-            account: self.backup.account.clone(),
-            instance: self.backup.instance.clone(),
-            backup: self.backup.id,
-            attempt: self.backup.attempt,
-        };
+        let attempt = AttemptKey::of(self.backup);
         let opened = self.cancel.run_until_cancelled(self.store.find(&attempt, &part.sealed));
         let opened = self.runtime.block_on(opened).ok_or_else(Error::cancelled)?;
         let object = opened?.ok_or_else(|| {

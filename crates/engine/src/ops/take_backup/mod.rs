@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{
     Backup, BackupState, Instance, Job, Manifest, ManifestPart, ManifestPlace, Number, SealedPart,
 };
-use crate::vault::{AttemptKey, ObjectKey};
+use crate::vault::{AttemptKey, BackupKey, ObjectKey};
 pub(super) use record::Record;
 
 /// The code of a backup that must begin anew, because the cluster's slots changed hands under it.
@@ -40,17 +40,11 @@ impl Engine {
         meter: &Arc<Meter>,
         cancel: &CancellationToken,
     ) -> Result<()> {
-        let backup = self.catalog.backup_by_id(job.backup).await?;
-        let backup = backup.ok_or_else(|| Error::internal("a job has no backup", job.number))?;
+        let backup = self.backup_of(job).await?;
         let instance = self.catalog.instance(&job.account, &job.instance).await?.ok_or_else(|| {
             Error::new(Kind::NotFound, "INSTANCE_GONE", format!("the instance {} was deleted", job.instance))
         })?;
-        let attempt = AttemptKey {
-            account: job.account.clone(),
-            instance: job.instance.clone(),
-            backup: job.backup,
-            attempt: job.attempt,
-        };
+        let attempt = BackupKey::of_job(job).attempt(job.attempt);
         let guarded = cancel.run_until_cancelled(self.guard_space(&backup, 0)).await;
         guarded.ok_or_else(Error::cancelled)??;
         let sealed = async {
