@@ -242,8 +242,9 @@ impl Engine {
             let message = format!("{path}, found by a rebuild of the catalog: {message}");
             backup.failure = Some(Failure { code: code.to_owned(), message, hint: None });
         }
-        // So that a later scrub that finds it whole knows what it was.
-        if backup.state == BackupState::Damaged && backup.last_scrub.is_none() {
+        // So that a later scrub that finds it whole knows what it was. What an earlier one found whole says nothing of that.
+        let is_news = backup.last_scrub.as_ref().is_none_or(|scrub| scrub.ok);
+        if backup.state == BackupState::Damaged && is_news {
             backup.last_scrub = Some(ScrubOutcome {
                 at: self.clock.now(),
                 ok: false,

@@ -171,6 +171,35 @@ async fn what_was_changed_or_lost_is_told_and_not_believed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_rebuild_found_damaged_is_what_it_was_when_a_scrub_finds_it_whole() {
+    let loss = before_the_loss().await;
+    let (world, which) = (&loss.world, BackupRef::Id(loss.backup.id));
+    // A scrub that found it whole before says nothing of what is missing now.
+    world.engine.request_scrub(&world.admin, which).await.unwrap();
+    world.work_off().await;
+    assert!(world.row(&loss.backup).await.last_scrub.unwrap().ok);
+    world.engine.copy_catalog(&world.admin).await.unwrap();
+    let part = ObjectKey::Part(attempt(&loss.backup, 1), 0, Encoding::PLAIN);
+    let part = world.repository().join(part.folder()).join(part.name());
+    let away = world.path("away.rdb");
+    std::fs::rename(&part, &away).unwrap();
+
+    let (engine, ..) = loss.rebuild("rebuilt.db", loss.root()).await;
+    let row = engine.backup(&world.admin, which).await.unwrap();
+    assert_eq!((row.state, row.last_scrub.map(|scrub| scrub.ok)), (BackupState::Damaged, Some(false)));
+    std::fs::rename(&away, &part).unwrap();
+    engine.request_scrub(&world.admin, which).await.unwrap();
+    let worker = crate::world::Worker::start(engine.clone());
+    let found = crate::world::eventually("the scrub to end", async || {
+        let row = engine.backup(&world.admin, which).await.unwrap();
+        Some(row).filter(|row| row.last_scrub.as_ref().unwrap().ok)
+    })
+    .await;
+    worker.stop().await;
+    assert_eq!((found.state, found.failure), (BackupState::Available, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_root_key_reads_what_the_old_one_wrote_also_after_a_loss() {
     let loss = before_the_loss().await;
     let (world, backup) = (&loss.world, &loss.backup);

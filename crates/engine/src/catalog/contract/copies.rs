@@ -56,6 +56,15 @@ async fn backups_are_taken_in_once_and_numbers_go_on_behind_them(open: &impl Asy
     let catalog = fixture(open).await;
     let mut backup = catalog.available(acme(), "crs-1", 1, 2).await;
     backup.protected = true;
+    backup.last_scrub = Some(crate::model::ScrubOutcome {
+        at: at(2),
+        ok: true,
+        bytes: 100,
+        took_ms: 1,
+        broken: Vec::new(),
+        failure: None,
+        before: None,
+    });
     let other = fixture(open).await;
     assert_eq!(other.adopt_backups(&[backup.clone(), backup.clone()]).await.unwrap(), 1);
     let kept = other.row(&acme(), backup.id).await;
@@ -63,7 +72,7 @@ async fn backups_are_taken_in_once_and_numbers_go_on_behind_them(open: &impl Asy
         (kept.number, kept.state, kept.attempt, kept.protected),
         (backup.number, backup.state, 1, true)
     );
-    assert_eq!(kept.job, backup.job);
+    assert_eq!((kept.job, &kept.last_scrub), (backup.job, &backup.last_scrub));
     let last = backup.parts[1].number;
     let (owner, part) = other.part(last).await.unwrap().unwrap();
     assert_eq!((owner.id, part.sealed.shard), (backup.id, 1));

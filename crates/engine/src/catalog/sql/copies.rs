@@ -125,8 +125,8 @@ async fn add_backup(tx: &mut Transaction<'_, Db>, backup: &Backup) -> Result<boo
     let done = sqlx::query(
         "INSERT INTO backup (id, number, account, instance, instance_name, project, region, state, mode, method, remark, \
          job, attempt, created_at, started_at, ended_at, expires_at, protected, server, failure, name, zone, \
-         replica_zone, origin, last_drill, parts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, \
-         $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26) ON CONFLICT (id) DO NOTHING",
+         replica_zone, origin, last_drill, parts, last_scrub) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27) ON CONFLICT (id) DO NOTHING",
     )
     .bind(backup.id.to_string())
     .bind(rows::signed(backup.number))
@@ -154,6 +154,7 @@ async fn add_backup(tx: &mut Transaction<'_, Db>, backup: &Backup) -> Result<boo
     .bind(backup.origin.as_ref().map(rows::to_json).transpose()?)
     .bind(backup.last_drill.as_ref().map(rows::to_json).transpose()?)
     .bind(rows::to_json(&backup.parts)?)
+    .bind(backup.last_scrub.as_ref().map(rows::to_json).transpose()?)
     .execute(&mut **tx)
     .await
     .map_err(|error| failed(&error))?;
