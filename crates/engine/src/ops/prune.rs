@@ -1,11 +1,14 @@
 //! Removes the backups that no rule keeps. A dry run and a real run follow one plan.
 
+use std::collections::HashSet;
+
 use super::Engine;
 use super::audit::Deed;
 use crate::access::Principal;
 use crate::error::{Kind, Result};
 use crate::model::{
-    AccountId, Backup, BackupFilter, InstanceFilter, InstanceId, Page, ProjectId, Right, Verdict, retain,
+    AccountId, Backup, BackupFilter, BackupState, InstanceFilter, InstanceId, Page, ProjectId, Right,
+    Verdict, retain,
 };
 
 /// A backup, and what becomes of it.
@@ -93,7 +96,33 @@ impl Engine {
             keep: verdict.keep,
             reasons: verdict.reasons,
         };
-        Ok(backups.into_iter().zip(verdicts).map(row).collect())
+        let mut plan: Vec<_> = backups.into_iter().zip(verdicts).map(row).collect();
+        self.keep_what_can_be_repaired(account, instance, &mut plan).await?;
+        Ok(plan)
+    }
+
+    /// With a damaged backup its copies would go, of which one may be all that is left of it. One with an expiry of its
+    /// own goes all the same: somebody said so.
+    async fn keep_what_can_be_repaired(
+        &self,
+        account: &AccountId,
+        instance: &InstanceId,
+        plan: &mut [Pruned],
+    ) -> Result<()> {
+        let goes_damaged = |row: &Pruned| {
+            !row.keep && row.backup.state == BackupState::Damaged && row.backup.expires_at.is_none()
+        };
+        if !plan.iter().any(goes_damaged) {
+            return Ok(());
+        }
+        let copies = self.catalog.copies_of(account, instance).await?;
+        let whole: HashSet<_> =
+            copies.iter().filter(|copy| copy.is_whole()).map(|copy| copy.backup).collect();
+        for row in plan.iter_mut().filter(|row| goes_damaged(row) && whole.contains(&row.backup.id)) {
+            row.keep = true;
+            row.reasons = vec!["damaged, but a copy is whole: keystow backup repair".to_owned()];
+        }
+        Ok(())
     }
 
     /// Does what a plan says. What changed meanwhile stays, and says so.
@@ -129,7 +158,7 @@ impl Engine {
             all.extend(found);
             if is_last || all.len() as u64 >= MOST {
                 // One that was asked for meanwhile has pushed another onto the next page.
-                let mut seen = std::collections::HashSet::new();
+                let mut seen = HashSet::new();
                 all.retain(|backup| seen.insert(backup.id));
                 return Ok(all);
             }
