@@ -86,12 +86,15 @@ impl WebhookCatalog for Store {
     }
 
     async fn delete_webhook(&self, account: &AccountId, id: &str) -> Result<()> {
+        // Alone: a backup that is being sealed may just now write a notice down for it.
+        let mut tx = self.write().await?;
         let done = sqlx::query("DELETE FROM webhook WHERE account = $1 AND id = $2")
             .bind(account.as_str())
             .bind(id)
-            .execute(&self.writer)
+            .execute(&mut *tx)
             .await
             .map_err(|error| failed(&error))?;
+        tx.commit().await.map_err(|error| failed(&error))?;
         if done.rows_affected() == 0 { Err(not_found("webhook", id)) } else { Ok(()) }
     }
 
