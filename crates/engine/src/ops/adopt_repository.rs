@@ -41,33 +41,24 @@ impl Engine {
 
     /// The same, whoever kept copies in it.
     pub(super) async fn adopt_as_it_is(&self) -> Result<()> {
-        self.adopt(&*self.vault, NOTE, "check repository.url; is the disk mounted?").await?;
+        self.adopt(&*self.vault, None).await?;
         self.ensure_keys(self.clock.now()).await
     }
 
     /// The same for a repository that holds copies.
     pub(super) async fn adopt_other(&self, name: &str, vault: &dyn Vault) -> Result<()> {
-        let (note, hint) =
-            (format!("{NOTE}/{name}"), format!("check copies.{name}.url; is the disk mounted?"));
-        if self.catalog.note(&note).await?.is_none() {
-            if !self.are_copies_ours(vault).await? {
-                return Err(
-                    other("another service, with another root key, keeps its copies there").hint(hint)
-                );
-            }
-            self.refuse_same(name, vault).await?;
+        if self.catalog.note(&note_of(Some(name))).await?.is_none() && !self.are_copies_ours(vault).await? {
+            return Err(other("another service, with another root key, keeps its copies there")
+                .hint(hint_of(Some(name))));
         }
-        self.adopt(vault, &note, &hint).await
+        self.adopt(vault, Some(name)).await
     }
 
     /// A copy beside its original, or twice in one place, is none.
-    async fn refuse_same(&self, name: &str, vault: &dyn Vault) -> Result<()> {
-        let Some(bytes) = vault.get(&ObjectKey::Repository, 64 * 1024).await? else { return Ok(()) };
-        let Ok(mark) = serde_json::from_slice::<Mark>(&bytes) else { return Ok(()) };
-        let others =
-            self.others.names().filter(|known| *known != name).map(|known| format!("{NOTE}/{known}"));
-        for note in std::iter::once(NOTE.to_owned()).chain(others) {
-            if self.catalog.note(&note).await?.is_some_and(|known| known == mark.id.to_string()) {
+    async fn refuse_same(&self, name: &str, mark: &Mark) -> Result<()> {
+        let others = self.others.names().filter(|known| *known != name).map(Some);
+        for other in std::iter::once(None).chain(others) {
+            if self.catalog.note(&note_of(other)).await?.is_some_and(|known| known == mark.id.to_string()) {
                 let message = format!("copies.{name} is a repository that is in use already");
                 return Err(Error::new(Kind::Invalid, "REPOSITORY_SAME", message)
                     .because("repository.url or another of the copies is the same place")
@@ -77,10 +68,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes sure that a repository is the one that a note of the catalog names; a new one gets its mark.
-    async fn adopt(&self, vault: &dyn Vault, note: &str, hint: &str) -> Result<()> {
-        let other = |cause| other(cause).hint(hint.to_owned());
-        let known = self.catalog.note(note).await?;
+    /// Makes sure that a repository is the one that a note of the catalog names; a new one gets its mark. `name`: of one
+    /// that holds copies.
+    async fn adopt(&self, vault: &dyn Vault, name: Option<&str>) -> Result<()> {
+        let (note, other) = (note_of(name), |cause| other(cause).hint(hint_of(name)));
+        let known = self.catalog.note(&note).await?;
         let mark = match vault.get(&ObjectKey::Repository, 64 * 1024).await? {
             Some(bytes) => serde_json::from_slice::<Mark>(&bytes).map_err(|error| {
                 Error::new(Kind::Corrupt, "REPOSITORY_DAMAGED", "repository.json cannot be read")
@@ -90,7 +82,7 @@ impl Engine {
             None => match mark(vault).await {
                 // Another node on the same catalog is starting as well.
                 Err(error) if error.code == "OBJECT_EXISTS" => {
-                    return Box::pin(self.adopt(vault, note, hint)).await;
+                    return Box::pin(self.adopt(vault, name)).await;
                 }
                 marked => marked?,
             },
@@ -107,10 +99,27 @@ impl Engine {
         match known {
             Some(known) if known != mark.id.to_string() => return Err(other("its id is another one")),
             Some(_) => {}
-            None => self.catalog.set_note(note, &mark.id.to_string()).await?,
+            None => {
+                // They are opened side by side: of two names for one place the second is refused.
+                let _alone = self.others.settling().await;
+                if let Some(name) = name {
+                    self.refuse_same(name, &mark).await?;
+                }
+                self.catalog.set_note(&note, &mark.id.to_string()).await?;
+            }
         }
         Ok(())
     }
+}
+
+/// The note that holds a repository's id.
+fn note_of(name: Option<&str>) -> String {
+    name.map_or_else(|| NOTE.to_owned(), |name| format!("{NOTE}/{name}"))
+}
+
+fn hint_of(name: Option<&str>) -> String {
+    let setting = name.map_or_else(|| "repository.url".to_owned(), |name| format!("copies.{name}.url"));
+    format!("check {setting}; is the disk mounted?")
 }
 
 /// Writes the mark of a new repository.

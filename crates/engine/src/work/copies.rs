@@ -11,15 +11,12 @@ use crate::ops::{CopySweeps, Engine};
 /// How often it looks whether something has changed: what happened since is lost with the catalog.
 const PERIOD: Duration = Duration::from_mins(1);
 
-/// How long a look at repositories for copies may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
 /// Works until `stop`, and looks once more then.
 pub async fn keep_copies(engine: Arc<Engine>, stop: CancellationToken) {
     let mut swept = CopySweeps::default();
     loop {
-        // One that hangs must not hold up the rest.
-        for repository in tokio::time::timeout(PATIENCE, engine.open_copies()).await.unwrap_or_default() {
+        // A repository that hangs holds up no shutdown.
+        for repository in stop.run_until_cancelled(engine.open_copies()).await.unwrap_or_default() {
             tracing::info!(repository, "copies are kept there");
         }
         if let Err(error) = engine.copy_catalog_if_due().await {
@@ -28,10 +25,10 @@ pub async fn keep_copies(engine: Arc<Engine>, stop: CancellationToken) {
         if stop.is_cancelled() {
             return;
         }
-        engine.sweep_copies_if_due(&mut swept).await;
-        tokio::select! {
-            () = tokio::time::sleep(PERIOD) => {}
-            () = stop.cancelled() => {}
-        }
+        let rest = async {
+            engine.sweep_copies_if_due(&mut swept).await;
+            tokio::time::sleep(PERIOD).await;
+        };
+        stop.run_until_cancelled(rest).await;
     }
 }

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::super::Engine;
 use crate::error::{Error, Kind, Result};
@@ -13,6 +16,9 @@ use crate::vault::{ObjectKey, Vault};
 
 /// Longest object under `keys/`.
 const LONGEST_KEY: u64 = 1024 * 1024;
+
+/// How long one of them has to answer before copies wait for it.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Opens a repository, or says why it cannot be.
 type OpenVault = Box<dyn Fn() -> Result<Arc<dyn Vault>> + Send + Sync>;
@@ -35,7 +41,11 @@ impl fmt::Debug for OtherRepository {
 
 /// Every repository for copies.
 #[derive(Default)]
-pub(in crate::ops) struct Others(Vec<Other>);
+pub(in crate::ops) struct Others {
+    all: Vec<Other>,
+    /// Held while the catalog is told which one is behind a name.
+    settling: Mutex<()>,
+}
 
 struct Other {
     said: OtherRepository,
@@ -52,21 +62,26 @@ impl Others {
             keys: AtomicU64::new(0),
             said,
         };
-        Self(said.into_iter().map(other).collect())
+        Self { all: said.into_iter().map(other).collect(), settling: Mutex::default() }
     }
 
     /// The names of all.
     pub(in crate::ops) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|other| other.said.name.as_str())
+        self.all.iter().map(|other| other.said.name.as_str())
     }
 
     fn named(&self, name: &str) -> Result<&Other> {
-        self.0.iter().find(|other| other.said.name == name).ok_or_else(|| unknown(name))
+        self.all.iter().find(|other| other.said.name == name).ok_or_else(|| unknown(name))
     }
 
     /// Refuses a name that no repository has.
     pub(in crate::ops) fn check(&self, name: &str) -> Result<()> {
         self.named(name).map(drop)
+    }
+
+    /// Whoever has this tells the catalog alone which repository is behind a name.
+    pub(in crate::ops) async fn settling(&self) -> MutexGuard<'_, ()> {
+        self.settling.lock().await
     }
 
     /// The repository of that name, if it is open.
@@ -76,12 +91,12 @@ impl Others {
 
     /// The names of all, and whether each is open.
     pub(in crate::ops) fn states(&self) -> Vec<(String, bool)> {
-        self.0.iter().map(|other| (other.said.name.clone(), other.vault().is_ok())).collect()
+        self.all.iter().map(|other| (other.said.name.clone(), other.vault().is_ok())).collect()
     }
 
     /// Those that are open, by name.
     pub(in crate::ops) fn open(&self) -> Vec<(&str, Arc<dyn Vault>)> {
-        let open = self.0.iter().filter_map(|other| Some((other.said.name.as_str(), other.vault().ok()?)));
+        let open = self.all.iter().filter_map(|other| Some((other.said.name.as_str(), other.vault().ok()?)));
         open.collect()
     }
 }
@@ -101,35 +116,36 @@ impl Engine {
         Self { parts, others, ..self }
     }
 
-    /// Opens the repositories for copies that are not open yet. One that cannot be opened is told once, and copies wait
-    /// for it. Returns the names of those that were opened now.
+    /// Opens the repositories for copies that are not open yet, side by side, so that one that hangs holds up no other.
+    /// One that cannot be opened is told once, and copies wait for it. Returns the names of those that were opened now.
     pub async fn open_copies(&self) -> Vec<String> {
-        let mut opened = Vec::new();
-        for other in &self.others.0 {
-            let Err(before) = other.vault() else { continue };
-            let name = &other.said.name;
-            let found = async {
-                let vault = (other.said.open)()?;
-                self.adopt_other(name, &*vault).await?;
-                self.catalog.hasten_copies(name, self.clock.now()).await?;
-                Ok(vault)
-            };
-            let found: Result<_> = found.await;
-            match &found {
-                Ok(_) => opened.push(name.clone()),
-                Err(error) if error.code != before.code || error.message != before.message => {
-                    tracing::error!(repository = name, code = error.code, %error, "copies wait for their repository");
-                }
-                Err(_) => {}
-            }
-            *other.vault.write().unwrap_or_else(PoisonError::into_inner) = found;
+        let opened = join_all(self.others.all.iter().map(|other| self.open_other(other))).await;
+        opened.into_iter().flatten().collect()
+    }
+
+    async fn open_other(&self, other: &Other) -> Option<String> {
+        let before = other.vault().err()?;
+        let name = &other.said.name;
+        let found = in_time(name, PATIENCE, async {
+            let vault = (other.said.open)()?;
+            self.adopt_other(name, &*vault).await?;
+            self.catalog.hasten_copies(name, self.clock.now()).await?;
+            Ok(vault)
+        });
+        let found = found.await;
+        if let Err(error) = &found
+            && (error.code != before.code || error.message != before.message)
+        {
+            tracing::error!(repository = name, code = error.code, %error, "copies wait for their repository");
         }
+        let opened = found.is_ok().then(|| name.clone());
+        *other.vault.write().unwrap_or_else(PoisonError::into_inner) = found;
         opened
     }
 
     /// The names of all repositories for copies, with the regions that they are in.
     pub fn copy_repositories(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.others.0.iter().map(|other| (other.said.name.as_str(), other.said.region.as_deref()))
+        self.others.all.iter().map(|other| (other.said.name.as_str(), other.said.region.as_deref()))
     }
 
     /// Brings the repository's key objects to where copies are, so that these can be read without it.
@@ -153,7 +169,7 @@ impl Engine {
     /// How the repositories for copies are.
     pub(in crate::ops) async fn check_copies(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for other in &self.others.0 {
+        for other in &self.others.all {
             let subject = format!("copies {}", other.said.name);
             let looked = async {
                 let vault = other.vault()?;
@@ -182,7 +198,18 @@ pub(super) async fn put_once(vault: &dyn Vault, key: &ObjectKey, bytes: Vec<u8>)
 
 /// Before it was found out how a repository is.
 fn not_yet(name: &str) -> Error {
-    let message = format!("the repository copies.{name} does not answer yet");
+    silent(format!("the repository copies.{name} does not answer yet"))
+}
+
+/// What comes of a look at a repository for copies, unless that takes longer than `patience`.
+async fn in_time<T>(name: &str, patience: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(patience, work).await.unwrap_or_else(|_| {
+        let seconds = patience.as_secs();
+        Err(silent(format!("the repository copies.{name} does not answer within {seconds} s")))
+    })
+}
+
+fn silent(message: String) -> Error {
     Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", message)
         .hint("copies are made as soon as it does; see how it is: keystow doctor")
 }
@@ -191,4 +218,18 @@ fn unknown(name: &str) -> Error {
     let shown: String = name.chars().take(80).collect();
     Error::new(Kind::Invalid, "COPIES_UNKNOWN", format!("no repository for copies is called '{shown}'"))
         .hint(format!("say where it is in the configuration: [copies.{shown}] url = \"…\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_repository_that_hangs_is_unreachable() {
+        assert_eq!(in_time("far", PATIENCE, async { Ok(7) }).await.unwrap(), 7);
+        let waited = in_time("far", Duration::ZERO, std::future::pending::<Result<()>>()).await;
+        let error = waited.unwrap_err();
+        assert_eq!((error.kind, error.code), (Kind::Unreachable, "REPOSITORY_UNREACHABLE"));
+        assert!(error.message.contains("copies.far does not answer within 0 s"), "{error}");
+    }
 }
