@@ -1,6 +1,7 @@
 //! Removes what crashes left in the repositories of copies, and takes in copies that the catalog has lost. Never removes
 //! anything of a backup that the catalog does not know.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
@@ -63,7 +64,10 @@ impl Engine {
     /// Returns how many attempts were removed.
     async fn sweep_copies(&self, name: &str, vault: &dyn Vault) -> Result<u64> {
         let mut removed = 0;
-        for stored in vault.attempts().await? {
+        let mut attempts = vault.attempts().await?;
+        // Of a copy without a row the newest that is whole gets one.
+        attempts.sort_by_key(|stored| Reverse(stored.key.attempt));
+        for stored in attempts {
             // Read after the list, so that an attempt in it is known to the row by now.
             let Some(backup) = self.catalog.backup_by_id(stored.key.backup).await? else { continue };
             if backup.account != stored.key.account || backup.instance != stored.key.instance {
