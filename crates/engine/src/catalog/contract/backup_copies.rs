@@ -144,11 +144,18 @@ async fn a_lost_lease_makes_no_copy(catalog: &Fixture) {
 }
 
 async fn a_removed_backup_gets_no_copy(catalog: &Fixture) {
+    catalog.add_webhook(&super::webhooks::webhook(acme(), "wh", &[]), 9).await.unwrap();
     let (backup, job) = begun(catalog, 0).await;
+    assert_eq!(catalog.vitals(None, None).await.unwrap().copies.len(), 1);
     catalog.expire_backup(&acme(), backup.id, at(1)).await.unwrap();
+    assert_eq!(catalog.vitals(None, None).await.unwrap().copies, [], "nobody waits for it");
     assert!(is_conflict(&catalog.seal_copy(&job.lease(), &sealed(1), at(2)).await.unwrap_err()));
     assert_eq!(catalog.job(&acme(), job.number).await.unwrap().unwrap().state, JobState::Running);
     assert!(!only(catalog, &backup).await.is_whole());
+    let outcome = AttemptOutcome::Failed(failure("BACKUP_NOT_AVAILABLE"));
+    catalog.fail_attempt(&job.lease(), &outcome, at(3)).await.unwrap();
+    let told = catalog.webhook_deliveries(&acme(), "wh", Page::default()).await.unwrap();
+    assert_eq!(told.rows, [], "nobody misses it");
     assert!(is_missing(&catalog.request_copy(&far(&backup), at(3)).await.unwrap_err()));
     assert!(catalog.due_copies(&["far".to_owned()], at(99_999), 9).await.unwrap().is_empty());
 }

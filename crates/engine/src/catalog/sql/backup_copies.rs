@@ -347,18 +347,16 @@ pub(super) async fn is_at_work(catalog: &Store, backup: BackupId, kind: JobKind)
     Ok(jobs > 0)
 }
 
-/// Copies that are not available: repository, state, how many.
+/// Copies that are not available, of backups that are to have them: repository, state, how many.
 pub(super) async fn counts(
     catalog: &Store,
     account: Option<&AccountId>,
     project: Option<&ProjectId>,
 ) -> Result<Vec<(String, String, u64)>> {
-    let mut query =
-        QueryBuilder::<Db>::new("SELECT c.repository, c.state, COUNT(*) AS copies FROM backup_copy c");
-    if project.is_some() {
-        query.push(" JOIN backup b ON b.id = c.backup");
-    }
-    query.push(" WHERE c.state <> 'available'");
+    let mut query = QueryBuilder::<Db>::new(
+        "SELECT c.repository, c.state, COUNT(*) AS copies FROM backup_copy c JOIN backup b ON b.id = c.backup \
+         WHERE c.state <> 'available' AND b.state <> 'expired'",
+    );
     if let Some(account) = account {
         query.push(" AND c.account = ").push_bind(account.as_str().to_owned());
     }

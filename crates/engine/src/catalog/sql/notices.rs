@@ -160,6 +160,10 @@ pub(super) async fn failed_job(
         _ => return Ok(()),
     };
     let Some(backup) = backup_of(tx, job).await? else { return Ok(()) };
+    // Nobody misses the copy of a backup that was removed before it was copied.
+    if job.kind == JobKind::Copy && !backup.state.keeps_objects() {
+        return Ok(());
+    }
     tell(tx, &Notice::of_backup(kind, &backup, why.clone(), now), now).await
 }
 
