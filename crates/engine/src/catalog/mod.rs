@@ -147,7 +147,8 @@ pub trait Catalog: WebhookCatalog {
     /// is another one by now. Another try of a failed backup is given up.
     async fn set_policy(&self, new: &KeptPolicy, seen: u64) -> Result<KeptPolicy>;
     /// Removes a policy. `false` = there was none.
-    async fn delete_policy(&self, account: &AccountId, instance: &InstanceId) -> Result<bool>;
+    async fn delete_policy(&self, account: &AccountId, instance: &InstanceId, now: Timestamp)
+    -> Result<bool>;
     /// Policies of all accounts with a fire or another try that is due, at most so many.
     async fn due_policies(&self, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>>;
     /// Writes down what becomes of a fire, moves the policy to its next, and adds the backup with its job; all at once.

@@ -75,9 +75,9 @@ async fn a_policy_is_written_over_the_version_that_was_seen(catalog: &Fixture) {
     assert!(is_conflict(&catalog.set_policy(&first, 1).await.unwrap_err()), "it was version 1 before");
     assert!(is_missing(&catalog.set_policy(&new(acme(), "crs-9", 100), 0).await.unwrap_err()));
     assert_eq!(catalog.policy(&rival(), &id("crs-1")).await.unwrap(), None, "another account's");
-    assert!(!catalog.delete_policy(&rival(), &id("crs-1")).await.unwrap());
-    assert!(catalog.delete_policy(&acme(), &id("crs-1")).await.unwrap());
-    assert!(!catalog.delete_policy(&acme(), &id("crs-1")).await.unwrap());
+    assert!(!catalog.delete_policy(&rival(), &id("crs-1"), at(1)).await.unwrap());
+    assert!(catalog.delete_policy(&acme(), &id("crs-1"), at(1)).await.unwrap());
+    assert!(!catalog.delete_policy(&acme(), &id("crs-1"), at(1)).await.unwrap());
     catalog.set_policy(&first, 0).await.unwrap();
     catalog.delete_instance(&acme(), &id("crs-1")).await.unwrap();
     assert_eq!(catalog.policy(&acme(), &id("crs-1")).await.unwrap(), None, "gone with its instance");

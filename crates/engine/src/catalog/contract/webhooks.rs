@@ -193,6 +193,8 @@ async fn a_failure_is_told_when_the_next_fire_comes_before_another_try(catalog: 
     catalog.policy_with_next(30).await;
     catalog.fails(1, Mode::Automated).await;
     assert_eq!(catalog.kinds_told("wh-1").await, [NoticeKind::BackupFailed]);
+    catalog.delete_policy(&acme(), &id("crs-1"), at(2)).await.unwrap();
+    assert_eq!(catalog.kinds_told("wh-1").await.len(), 1, "told once");
 }
 
 async fn a_failure_is_told_when_the_other_try_is_given_up(catalog: &Fixture) {
@@ -211,6 +213,26 @@ async fn a_failure_is_told_when_the_other_try_is_given_up(catalog: &Fixture) {
     assert_eq!(catalog.kinds_told("wh-1").await.len(), 2);
     catalog.set_policy(&changed, changed.version + 1).await.unwrap();
     assert_eq!(catalog.kinds_told("wh-1").await.len(), 2, "told once");
+
+    // One by hand is under way when the time of the other try comes.
+    catalog.fails(300, Mode::Automated).await;
+    let kept = catalog.due_policies(at(400), 9).await.unwrap().remove(0);
+    let by_hand = catalog.request(acme(), "crs-1", 400).await;
+    let what = FiringKind::Retry { missed: None };
+    let firing = Firing { kept, what, backup: BackupId::mint(at(400)) };
+    assert_eq!(catalog.fire_policy(&firing, at(400)).await.unwrap().unwrap().0, FireOutcome::Skipped);
+    assert_eq!(catalog.kinds_told("wh-1").await.len(), 3);
+    let job = catalog.claim(401).await.unwrap();
+    assert_eq!(job.backup, by_hand.id);
+    catalog.seal_backup(&job.lease(), &nothing(), at(402)).await.unwrap();
+
+    // Nobody tries again what no policy wants any more.
+    catalog.fails(500, Mode::Automated).await;
+    assert_eq!(catalog.kinds_told("wh-1").await.len(), 3);
+    assert!(catalog.delete_policy(&acme(), &id("crs-1"), at(510)).await.unwrap());
+    assert_eq!(catalog.kinds_told("wh-1").await.len(), 4);
+    assert!(!catalog.delete_policy(&acme(), &id("crs-1"), at(511)).await.unwrap());
+    assert_eq!(catalog.kinds_told("wh-1").await.len(), 4);
 }
 
 async fn damage_is_told_once_and_its_end_too(catalog: &Fixture) {

@@ -203,8 +203,13 @@ impl Catalog for Store {
         policies::set(self, new, seen).await
     }
 
-    async fn delete_policy(&self, account: &AccountId, instance: &InstanceId) -> Result<bool> {
-        policies::delete(self, account, instance).await
+    async fn delete_policy(
+        &self,
+        account: &AccountId,
+        instance: &InstanceId,
+        now: Timestamp,
+    ) -> Result<bool> {
+        policies::delete(self, account, instance, now).await
     }
 
     async fn due_policies(&self, now: Timestamp, most: u64) -> Result<Vec<KeptPolicy>> {

@@ -95,13 +95,24 @@ pub(super) async fn set(catalog: &Store, new: &KeptPolicy, seen: u64) -> Result<
     rows::policy(&row)
 }
 
-pub(super) async fn delete(catalog: &Store, account: &AccountId, instance: &InstanceId) -> Result<bool> {
+pub(super) async fn delete(
+    catalog: &Store,
+    account: &AccountId,
+    instance: &InstanceId,
+    now: Timestamp,
+) -> Result<bool> {
+    let mut tx = catalog.write().await?;
+    let waits = waits_for_another_try(&mut tx, account, instance).await?;
     let done = sqlx::query("DELETE FROM policy WHERE account = $1 AND instance = $2")
         .bind(account.as_str())
         .bind(instance.as_str())
-        .execute(&catalog.writer)
+        .execute(&mut *tx)
         .await
         .map_err(|error| failed(&error))?;
+    if waits {
+        notices::no_other_try(&mut tx, account, instance, now).await?;
+    }
+    tx.commit().await.map_err(|error| failed(&error))?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -162,9 +173,6 @@ pub(super) async fn fire(
     let mut fire = Fire { at, seen_at: now, outcome: FireOutcome::Started, backup: None, note };
     if let Some(why) = missed {
         (fire.outcome, fire.note) = (FireOutcome::Missed, Some(why));
-        if kept.retry_at.is_some() {
-            notices::no_other_try(&mut tx, &kept.account, &kept.instance, now).await?;
-        }
     } else if let Some(other) = under_way(&mut tx, kept).await? {
         (fire.outcome, fire.note) =
             (FireOutcome::Skipped, Some(format!("the backup {other} was still under way")));
@@ -186,6 +194,9 @@ pub(super) async fn fire(
         }
         None => None,
     };
+    if backup.is_none() && kept.retry_at.is_some() {
+        notices::no_other_try(&mut tx, &kept.account, &kept.instance, now).await?;
+    }
     tx.commit().await.map_err(|error| failed(&error))?;
     Ok(is_new.then_some((fire.outcome, backup)))
 }
@@ -292,7 +303,7 @@ pub(super) async fn fires(
 }
 
 /// What the end of an automated backup means for its policy: a good one lets its instance be looked through, a failed
-/// one is tried again 1, 5 and 15 minutes later. `true` = it is, before the next fire, which would take its place.
+/// one is tried again 1, 5 and 15 minutes later, unless the next fire comes before that. `true` = it is.
 pub(super) async fn learn(
     tx: &mut Transaction<'_, Db>,
     job: &Job,
@@ -304,11 +315,12 @@ pub(super) async fn learn(
          AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated') \
          RETURNING CAST(0 AS BIGINT)"
     } else {
-        "UPDATE policy SET tries = tries + 1, \
-         retry_at = $3 + CASE tries WHEN 0 THEN 60000000 WHEN 1 THEN 300000000 ELSE 900000000 END \
+        "UPDATE policy SET tries = tries + 1, retry_at = CASE \
+         WHEN $3 + CASE tries WHEN 0 THEN 60000000 WHEN 1 THEN 300000000 ELSE 900000000 END < next_at \
+         THEN $3 + CASE tries WHEN 0 THEN 60000000 WHEN 1 THEN 300000000 ELSE 900000000 END END \
          WHERE account = $1 AND instance = $2 AND tries < 3 AND next_at IS NOT NULL \
          AND EXISTS (SELECT 1 FROM backup WHERE id = $4 AND mode = 'automated') \
-         RETURNING CAST(CASE WHEN retry_at < next_at THEN 1 ELSE 0 END AS BIGINT)"
+         RETURNING CAST(CASE WHEN retry_at IS NULL THEN 0 ELSE 1 END AS BIGINT)"
     };
     let again: Option<i64> = sqlx::query_scalar(query)
         .bind(job.account.as_str())
