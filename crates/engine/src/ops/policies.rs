@@ -132,6 +132,7 @@ impl PolicyChange {
             "keep": keep.as_object().filter(|keep| !keep.is_empty()),
             "verify_every": span(self.verify_every),
             "drill_every": span(self.drill_every),
+            "copies": self.copies,
             "catch_up": self.catch_up,
             "paused": self.paused,
         }))
@@ -237,7 +238,7 @@ impl Engine {
         self.audited(who, Deed::new(Right::Operate, "policy.delete", "instance", instance), async {
             let scope = who.with(Right::Operate)?;
             self.visible_instance(&scope, instance).await?;
-            let was_there = self.catalog.delete_policy(&scope.account, instance).await?;
+            let was_there = self.catalog.delete_policy(&scope.account, instance, self.clock.now()).await?;
             self.policies.clear();
             if was_there { Ok(()) } else { Err(no_policy(instance)) }
         })
@@ -329,6 +330,7 @@ mod tests {
             windows: Some(vec!["22:00-06:00".parse().unwrap()]),
             jitter: Some("10m".parse().unwrap()),
             keep: RetentionChange { within: Some("7d".parse().unwrap()), ..RetentionChange::default() },
+            copies: Some(vec!["far".to_owned()]),
             paused: Some(false),
             ..PolicyChange::default()
         };
@@ -337,6 +339,7 @@ mod tests {
             "windows": ["22:00-06:00"],
             "jitter": "10m",
             "keep": {"within": "7d"},
+            "copies": ["far"],
             "paused": false,
         });
         assert_eq!(change.parameters(), expected);
