@@ -14,6 +14,7 @@ use crate::model::{
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_claim_raises_the_fence(&fixture(open).await).await;
     a_job_is_not_due_before_its_time(&fixture(open).await).await;
+    copies_and_scrubs_come_after_the_rest(&fixture(open).await).await;
     a_heartbeat_holds_the_lease(&fixture(open).await).await;
     a_lost_lease_writes_nothing(&fixture(open).await).await;
     an_ended_job_writes_nothing_more(&fixture(open).await).await;
@@ -137,6 +138,11 @@ async fn a_target_has_one_restore_at_a_time(catalog: &Fixture) {
     assert!(is_conflict(&catalog.request_job(&to(&ours, "a"), at(4)).await.unwrap_err()), "it runs");
     catalog.finish_job(&job.lease(), at(4)).await.unwrap();
     catalog.request_job(&to(&theirs, "a"), at(5)).await.unwrap();
+    // Of whatever kind they are; each is told what is in its way.
+    let judge = |kind| NewJob { target: Some("bytes".to_owned()), ..on(&ours, kind) };
+    catalog.request_job(&judge(JobKind::Scrub), at(6)).await.unwrap();
+    let refused = catalog.request_job(&judge(JobKind::Repair), at(6)).await.unwrap_err();
+    assert!(is_conflict(&refused) && refused.message.contains("at work on the bytes"), "{refused}");
 }
 
 async fn a_restore_keeps_its_order_and_outcome(catalog: &Fixture) {
@@ -196,6 +202,24 @@ async fn a_job_is_not_due_before_its_time(catalog: &Fixture) {
     assert_eq!(catalog.claim(30).await.unwrap().number, sooner.job, "the one that waits longest");
     assert_eq!(catalog.claim(30).await.unwrap().number, later.job);
     assert!(catalog.claim(30).await.is_none());
+}
+
+async fn copies_and_scrubs_come_after_the_rest(catalog: &Fixture) {
+    let backup = catalog.available(acme(), "crs-1", 0, 1).await;
+    for (kind, second) in [(JobKind::Scrub, 1), (JobKind::Copy, 2), (JobKind::Drill, 3)] {
+        catalog.request_job(&on(&backup, kind), at(second)).await.unwrap();
+    }
+    catalog.request(acme(), "crs-2", 4).await;
+    catalog.request_job(&on(&backup, JobKind::Drill), at(90)).await.unwrap();
+    for kind in [JobKind::Drill, JobKind::TakeBackup, JobKind::Scrub] {
+        assert_eq!(catalog.claim(10).await.unwrap().kind, kind);
+    }
+    // So does one whose worker has died, which is due again.
+    assert_eq!(catalog.claim(11).await.unwrap().kind, JobKind::Copy);
+    assert!(catalog.claim(12).await.is_none(), "the last drill is not due yet");
+    for kind in [JobKind::Drill, JobKind::Drill, JobKind::TakeBackup, JobKind::Scrub, JobKind::Copy] {
+        assert_eq!(catalog.claim(90).await.unwrap().kind, kind);
+    }
 }
 
 async fn a_heartbeat_holds_the_lease(catalog: &Fixture) {

@@ -35,6 +35,20 @@ async fn leases_go_by_the_clock_of_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_looks_at_unfinished_jobs_only() {
+    let catalog = open().await;
+    let mut tx = catalog.reader.begin().await.unwrap();
+    // What it would do with many rows.
+    for setting in ["SET LOCAL enable_seqscan = off", "SET LOCAL enable_sort = off"] {
+        tx.execute(setting).await.unwrap();
+    }
+    let plan = format!("EXPLAIN {}", super::sql::jobs::longest_due());
+    let steps: Vec<String> =
+        sqlx::query_scalar(sqlx::AssertSqlSafe(plan)).bind(0_i64).fetch_all(&mut *tx).await.unwrap();
+    assert_eq!(steps.iter().filter(|step| step.contains("using job_due")).count(), 2, "{steps:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tallies_say_what_the_rows_say() {
     use contract::tallies::{CHANGES as STATEMENTS, DISAGREEMENTS, ROWS};
     let url = lab::database().await;

@@ -12,15 +12,19 @@ use crate::model::{
     AccountId, BackupState, Failure, Job, JobKind, JobState, Lease, NewJob, Number, Progress, micros,
 };
 
-/// The job that has been due longest at `$1`. `SQLite` takes the index of unfinished jobs, and looks at no other, only
-/// where that index's own condition stands by itself.
+/// The job that has been due longest at `$1`; null = none. Copies and scrubs, which are asked for in their hundreds, come
+/// when nothing else is due: their time comes, because workers are busy with the rest only while there is some. `SQLite`
+/// takes the index of unfinished jobs, and looks at no other, only where that index's own condition stands by itself.
 pub(in super::super) fn longest_due() -> String {
     let now = now_at("$1");
-    format!(
-        "SELECT number FROM job WHERE state IN ('queued', 'running') \
-         AND CASE state WHEN 'queued' THEN not_before <= {now} ELSE lease_until < {now} END \
-         ORDER BY not_before, number LIMIT 1"
-    )
+    let among = |kinds: &str| {
+        format!(
+            "SELECT number FROM job WHERE state IN ('queued', 'running') {kinds} \
+             AND CASE state WHEN 'queued' THEN not_before <= {now} ELSE lease_until < {now} END \
+             ORDER BY not_before, number LIMIT 1"
+        )
+    };
+    format!("SELECT COALESCE(({}), ({}))", among("AND kind NOT IN ('copy', 'scrub')"), among(""))
 }
 
 /// Asks for work on a backup that is there already.
@@ -53,7 +57,12 @@ async fn refuse_second(tx: &mut Transaction<'_, Db>, account: &AccountId, target
     let Some(row) = first else { return Ok(()) };
     let first = rows::job(&row)?;
     Err(if first.account == *account {
-        conflict(format!("the job {} changes that target already", first.number))
+        let what = match first.kind {
+            JobKind::Scrub | JobKind::Repair => "is at work on the bytes of that backup",
+            JobKind::Drill => "drills that backup",
+            _ => "changes that target",
+        };
+        conflict(format!("the job {} {what} already", first.number))
             .hint(format!("wait for it, or stop it first: keystow job cancel {}", first.number))
     } else {
         conflict("that target is being changed already".to_owned()).hint("try again later")
@@ -97,7 +106,7 @@ pub(super) async fn claim(
     let longest_due = longest_due();
     let due: Option<i64> = sqlx::query_scalar(AssertSqlSafe(longest_due.clone()))
         .bind(micros(now))
-        .fetch_optional(&catalog.reader)
+        .fetch_one(&catalog.reader)
         .await
         .map_err(|error| failed(&error))?;
     if due.is_none() {
