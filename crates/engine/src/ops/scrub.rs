@@ -35,7 +35,7 @@ impl Engine {
     /// As [`Engine::request_scrub`], for a policy. `CONFLICT` while another scrub of the backup waits or runs.
     pub(super) async fn ask_scrub(&self, backup: &Backup) -> Result<Job> {
         readable(backup)?;
-        self.request_job(backup, JobKind::Scrub, None, Some(format!("scrub:{}", backup.id))).await
+        self.request_job(backup, JobKind::Scrub, None, Some(target(backup))).await
     }
 
     /// Does one attempt of a scrub. A backup that is broken is `damaged` from then on, and its links are over; one that
@@ -156,8 +156,16 @@ impl Engine {
     }
 }
 
+/// What no two jobs may judge at the same time: a backup's stored bytes.
+pub(super) fn target(backup: &Backup) -> String {
+    format!("scrub:{}", backup.id)
+}
+
 /// A store that hangs holds up nobody who asks to stop.
-async fn until_cancelled(cancel: &CancellationToken, work: impl Future<Output = Result<()>>) -> Result<()> {
+pub(super) async fn until_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
     cancel.run_until_cancelled(work).await.unwrap_or_else(|| Err(Error::cancelled()))
 }
 

@@ -19,10 +19,10 @@ use crate::fake::{self, small_snapshot, with_length};
 use crate::harmed::{Harmed, Moment, flip};
 use crate::world::{ANYWHERE, World, code, eventually, failure_code, files_in, order, split};
 
-const FAR: &str = "far";
+pub(crate) const FAR: &str = "far";
 
 /// A repository for copies that is opened so.
-fn opened_by(
+pub(crate) fn opened_by(
     name: &str,
     open: impl Fn() -> Result<Arc<dyn Vault>> + Send + Sync + 'static,
 ) -> OtherRepository {
@@ -34,7 +34,7 @@ fn folder(name: &str, path: PathBuf) -> OtherRepository {
 }
 
 /// A world with a backup and a repository for copies beside its own.
-async fn copied_world() -> (World, Backup) {
+pub(crate) async fn copied_world() -> (World, Backup) {
     let mut world = World::new().await;
     let far = folder(FAR, world.path(FAR));
     world.copy_to(vec![far], RepositorySettings::default()).await;
@@ -42,7 +42,7 @@ async fn copied_world() -> (World, Backup) {
     (world, backup)
 }
 
-async fn take(world: &World) -> Backup {
+pub(crate) async fn take(world: &World) -> Backup {
     world.add("crs-1", &fake::primary(with_length(&small_snapshot()))).await.unwrap();
     let backup = world.take("crs-1").await;
     assert_eq!(backup.state, BackupState::Available, "{:?}", backup.failure);
@@ -50,18 +50,18 @@ async fn take(world: &World) -> Backup {
 }
 
 /// Asks for a copy and waits until its job has ended.
-async fn copy(world: &World, backup: &Backup) -> BackupCopy {
+pub(crate) async fn copy(world: &World, backup: &Backup) -> BackupCopy {
     world.engine.request_copy(&world.admin, BackupRef::Id(backup.id), FAR).await.unwrap();
     world.work_off().await;
     row(world, backup).await
 }
 
-async fn row(world: &World, backup: &Backup) -> BackupCopy {
+pub(crate) async fn row(world: &World, backup: &Backup) -> BackupCopy {
     world.engine.copies(&world.admin, BackupRef::Id(backup.id)).await.unwrap().remove(0)
 }
 
 /// The only file in a repository that ends so.
-fn file(repository: &Path, end: &str) -> PathBuf {
+pub(crate) fn file(repository: &Path, end: &str) -> PathBuf {
     let found: Vec<_> = files_in(repository).into_iter().filter(|file| file.ends_with(end)).collect();
     assert_eq!(found.len(), 1, "{found:?}");
     repository.join(&found[0])

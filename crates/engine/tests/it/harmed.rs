@@ -1,5 +1,6 @@
 //! A repository that does something to the parts that are written.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -26,6 +27,8 @@ pub(crate) struct Harmed {
     harm: Harm,
     /// The small objects as well: manifests, events.
     puts_too: bool,
+    /// While it is true, nothing that is asked for is answered.
+    hangs: Arc<AtomicBool>,
 }
 
 struct HarmedWriter {
@@ -40,7 +43,18 @@ impl Harmed {
         inner: Arc<dyn Vault>,
         harm: impl Fn(&mut Vec<u8>, Moment) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self { inner, harm: Arc::new(harm), puts_too: false }
+        Self { inner, harm: Arc::new(harm), puts_too: false, hangs: Arc::default() }
+    }
+
+    /// Does not answer while `hangs`.
+    pub(crate) fn silent(inner: Arc<dyn Vault>, hangs: Arc<AtomicBool>) -> Self {
+        Self { hangs, ..Self::new(inner, |_, _| Ok(())) }
+    }
+
+    async fn answer(&self) {
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending().await
+        }
     }
 
     /// A disk that is full after `left` bytes in all; or, with `at_seal`, one that says so only at the end.
@@ -56,7 +70,7 @@ impl Harmed {
                 _ => Ok(()),
             }
         };
-        Self { inner, harm: Arc::new(harm), puts_too: true }
+        Self { inner, harm: Arc::new(harm), puts_too: true, hangs: Arc::default() }
     }
 }
 
@@ -98,6 +112,7 @@ impl Vault for Harmed {
     }
 
     async fn put(&self, key: &ObjectKey, bytes: Bytes) -> Result<()> {
+        self.answer().await;
         if !self.puts_too {
             return self.inner.put(key, bytes).await;
         }
@@ -107,38 +122,47 @@ impl Vault for Harmed {
     }
 
     async fn get(&self, key: &ObjectKey, limit: u64) -> Result<Option<Vec<u8>>> {
+        self.answer().await;
         self.inner.get(key, limit).await
     }
 
     async fn open(&self, key: &ObjectKey) -> Result<Option<Arc<dyn ObjectReader>>> {
+        self.answer().await;
         self.inner.open(key).await
     }
 
     async fn attempts(&self) -> Result<Vec<StoredAttempt>> {
+        self.answer().await;
         self.inner.attempts().await
     }
 
     async fn list(&self, collection: &Collection) -> Result<Vec<ObjectKey>> {
+        self.answer().await;
         self.inner.list(collection).await
     }
 
     async fn remove(&self, key: &ObjectKey) -> Result<()> {
+        self.answer().await;
         self.inner.remove(key).await
     }
 
     async fn remove_attempt(&self, key: &AttemptKey) -> Result<()> {
+        self.answer().await;
         self.inner.remove_attempt(key).await
     }
 
     async fn remove_events(&self, key: &BackupKey) -> Result<()> {
+        self.answer().await;
         self.inner.remove_events(key).await
     }
 
     async fn sweep_unfinished(&self) -> Result<u64> {
+        self.answer().await;
         self.inner.sweep_unfinished().await
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>> {
+        self.answer().await;
         self.inner.free_bytes().await
     }
 }

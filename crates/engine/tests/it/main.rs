@@ -12,6 +12,7 @@ mod access_log;
 mod audit;
 mod cancel;
 mod copies;
+mod copies_hurt;
 mod discovery;
 mod drill;
 mod encoded;

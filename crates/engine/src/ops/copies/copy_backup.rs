@@ -6,6 +6,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::super::audit::Deed;
+use super::super::scrub::until_cancelled;
+use super::super::take_backup::GRACE;
 use super::super::{Engine, Meter};
 use super::Shelf;
 use crate::access::Principal;
@@ -64,15 +66,13 @@ impl Engine {
         let backup = self.backup_of(job).await?;
         copyable(&backup)?;
         let vault = self.others.vault(&order.to)?;
-        room_for(&backup, &order.to, &*vault).await?;
+        until_cancelled(cancel, room_for(&backup, &order.to, &*vault)).await?;
         let number = self.catalog.begin_copy(&job.lease(), &order.to).await?;
         let to = Shelf { parts: self.parts.at(vault), attempt: BackupKey::of(&backup).attempt(number) };
         // A store that hangs holds up nobody who asks to stop.
-        let copied =
-            cancel.run_until_cancelled(self.copy_to(&backup, job, &order.to, &to, meter, cancel)).await;
-        let copied = copied.unwrap_or_else(|| Err(Error::cancelled()));
-        if let Err(error) = copied {
-            self.remove_failed_copy(&order.to, &to).await;
+        let copied = self.copy_to(&backup, job, &order.to, &to, meter, cancel);
+        if let Err(error) = until_cancelled(cancel, copied).await {
+            in_good_time(&backup, cancel, self.remove_failed_copy(&order.to, &to)).await;
             return Err(error);
         }
         crash_point(CrashPoint::CopySealed);
@@ -154,6 +154,19 @@ async fn remove_copy(job: &Job, tried: u32, vault: &dyn Vault) -> Result<()> {
         vault.remove_attempt(&backup.attempt(attempt)).await?;
     }
     vault.remove_events(&backup).await
+}
+
+/// Removes what an attempt left; once somebody has asked to stop, a store that hangs is not waited for.
+pub(super) async fn in_good_time(
+    backup: &Backup,
+    cancel: &CancellationToken,
+    removal: impl Future<Output = ()>,
+) {
+    if !cancel.is_cancelled() {
+        removal.await;
+    } else if tokio::time::timeout(GRACE, removal).await.is_err() {
+        tracing::warn!(backup = %backup.id, "a repository does not answer; a sweep removes what is left");
+    }
 }
 
 /// Removes an attempt of which nothing is needed.

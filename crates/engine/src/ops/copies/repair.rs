@@ -6,9 +6,10 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::super::audit::Deed;
+use super::super::scrub::{self, until_cancelled};
 use super::super::{Engine, Meter};
 use super::Shelf;
-use super::copy_backup::remove;
+use super::copy_backup::{in_good_time, remove};
 use crate::access::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::model::{
@@ -25,7 +26,8 @@ impl Engine {
             if !self.catalog.copies(backup.id).await?.iter().any(BackupCopy::is_whole) {
                 return Err(no_copy(&backup));
             }
-            let target = format!("repair:{}", backup.id);
+            // The target of scrubs: one that had begun before would call what was repaired meanwhile damaged.
+            let target = scrub::target(&backup);
             self.request_job(&backup, JobKind::Repair, None, Some(target)).await
         })
         .await
@@ -81,7 +83,7 @@ impl Engine {
         let number = backup.attempt + job.attempt;
         let to = Shelf { parts: self.parts.clone(), attempt: BackupKey::of(backup).attempt(number) };
         let repaired = async {
-            let bytes = self.carry(backup, (from, &to), meter, cancel).await?;
+            let bytes = until_cancelled(cancel, self.carry(backup, (from, &to), meter, cancel)).await?;
             let found = ScrubOutcome {
                 at: self.clock.now(),
                 ok: true,
@@ -89,7 +91,7 @@ impl Engine {
                 took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
                 broken: Vec::new(),
                 failure: None,
-                before: super::super::scrub::before(backup, self.clock.now()),
+                before: scrub::before(backup, self.clock.now()),
             };
             self.catalog.seal_repair(&job.lease(), number, &found, self.clock.now()).await?;
             Ok(found)
@@ -97,9 +99,12 @@ impl Engine {
         let found = match repaired.await {
             Ok(found) => found,
             Err(error) => {
-                if let Ok(false) = self.is_named(&to.attempt).await {
-                    remove(&to).await;
-                }
+                let removal = async {
+                    if let Ok(false) = self.is_named(&to.attempt).await {
+                        remove(&to).await;
+                    }
+                };
+                in_good_time(backup, cancel, removal).await;
                 return Err(error);
             }
         };

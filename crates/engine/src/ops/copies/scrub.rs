@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use super::super::scrub::until_cancelled;
 use super::super::{Engine, Meter};
 use super::Shelf;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Kind, Result};
 use crate::model::{Backup, BackupCopy, CopyState, Failure};
 use crate::vault::BackupKey;
 
@@ -54,8 +55,7 @@ impl Engine {
                 // What could not be brought when it happened.
                 self.bring_events(backup, place.parts.vault()).await
             };
-            let found: Result<(), Error> = found.await;
-            match found {
+            match until_cancelled(cancel, found).await {
                 Ok(()) => {
                     self.catalog.judge_copy(copy, None, self.clock.now()).await?;
                     whole.get_or_insert_with(|| copy.repository.clone());

@@ -25,7 +25,7 @@ pub(crate) const TOPOLOGY_CHANGED: &str = "TOPOLOGY_CHANGED";
 const MOST_ATTEMPTS: u32 = 3;
 
 /// How long an attempt that is asked to stop may take for it, and for removing what it left.
-const GRACE: Duration = Duration::from_secs(5);
+pub(super) const GRACE: Duration = Duration::from_secs(5);
 
 /// Where an instance's password is sealed for.
 pub(super) fn password_place(account: &str, instance: &str) -> String {
