@@ -15,7 +15,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::request::Request;
-use super::transfer::{Peer, Settlement};
+use super::settlement::Settlement;
+use super::transfer::Peer;
 use super::{Downloads, Payload, conditions};
 use crate::http::accept::{Limits, Serve};
 use crate::http::entrance::{Connection, Socket};
@@ -94,7 +95,7 @@ async fn has_arrived(mut settlement: Settlement, to: &mut Peer, pending: &mut Ve
     }
     match timeout(SIGN_TIMEOUT, fill(&mut to.socket, pending)).await {
         Ok(Err(error)) => {
-            settlement.broken(to);
+            settlement.broken(to.doubtful());
             Err(error)
         }
         Ok(Ok(_)) | Err(_) => Ok(()),

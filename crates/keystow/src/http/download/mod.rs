@@ -7,6 +7,7 @@ mod connection;
 mod fault;
 mod range;
 mod request;
+mod settlement;
 mod transfer;
 
 use std::fmt::Write as _;
@@ -27,7 +28,8 @@ use conditions::Verdict;
 use fault::Refusal;
 use range::Wanted;
 use request::Request;
-use transfer::{Settlement, Transfer};
+use settlement::Settlement;
+use transfer::Transfer;
 
 /// Answers the requests of one download listener.
 #[derive(Clone)]

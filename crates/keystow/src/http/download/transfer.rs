@@ -6,12 +6,13 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Instant;
 
-use keystow_engine::ops::{Deliverable, DeliveryNote, Engine, Passage, Promised};
+use keystow_engine::ops::{Deliverable, DeliveryNote, Passage};
 use keystow_engine::vault::ObjectStream;
 use rustix::fs::sendfile;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 
+use super::settlement::Settlement;
 use crate::http::entrance::Socket;
 use crate::http::patience::Waiting;
 
@@ -51,7 +52,7 @@ impl Transfer {
     pub(super) async fn send(mut self, to: &mut Peer, head: &mut Vec<u8>) -> io::Result<Option<Settlement>> {
         let sent = self.send_all(to, head).await;
         if let (Err(_), Some(settlement)) = (&sent, &mut self.settlement) {
-            settlement.broken(to);
+            settlement.broken(to.doubtful());
         }
         sent.map(|()| self.settlement)
     }
@@ -259,7 +260,7 @@ impl Peer {
     }
 
     /// The most that was written and may not have arrived, in bytes.
-    fn doubtful(&self) -> u64 {
+    pub(super) fn doubtful(&self) -> u64 {
         // How much of it was acknowledged cannot be asked for without unsafe code.
         let buffer = rustix::net::sockopt::socket_send_buffer_size(self.tcp());
         // The last segment may go beyond it.
@@ -294,53 +295,4 @@ async fn write_plain(socket: &TcpStream, idle: &mut Waiting, mut bytes: &[u8]) -
 
 async fn writable(socket: &TcpStream, idle: &mut Waiting) -> io::Result<()> {
     idle.on(socket.writable()).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
-}
-
-/// The account of a counted link's transfer. Dropped with it, it writes what was really sent.
-pub(super) struct Settlement {
-    engine: Arc<Engine>,
-    /// Until it is dropped.
-    promised: Option<Promised>,
-    sent: u64,
-    /// The last bytes of that which may never have arrived.
-    doubtful: u64,
-}
-
-impl Settlement {
-    pub(super) fn new(engine: &Arc<Engine>, promised: Promised) -> Self {
-        Self { engine: engine.clone(), promised: Some(promised), sent: 0, doubtful: 0 }
-    }
-
-    /// Its connection broke.
-    pub(super) fn broken(&mut self, to: &Peer) {
-        self.doubtful = to.doubtful();
-    }
-
-    /// Whether the rest is still promised to this transfer.
-    fn stands(&self) -> bool {
-        self.promised.as_ref().is_some_and(Promised::stands)
-    }
-}
-
-impl Drop for Settlement {
-    fn drop(&mut self) {
-        let (engine, sent, doubtful) = (self.engine.clone(), self.sent, self.doubtful);
-        let Some(promised) = self.promised.take() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        runtime.spawn(async move {
-            // A catalog that is away for a moment must not leave the promise standing.
-            for pause in [1, 2, 4, 8, 16, 32, 0] {
-                match engine.settle_delivery(&promised, sent, doubtful).await {
-                    Ok(()) => return,
-                    Err(error) if error.worth_retrying() && pause > 0 => {
-                        tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "cannot count a delivery");
-                        return;
-                    }
-                }
-            }
-        });
-    }
 }
