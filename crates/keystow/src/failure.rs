@@ -211,7 +211,7 @@ const CODES: [(Exit, &[&str]); 9] = [
             "SECRET_UNREADABLE",
             "ROOT_KEY_DAMAGED",
             "ROOT_KEY_WRONG",
-            "COPY_DAMAGED",
+            "CATALOG_COPY_DAMAGED",
             "IMPORT_MISMATCH",
             "DRILL_FAILED",
             "DRILL_MISMATCH",

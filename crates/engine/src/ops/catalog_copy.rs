@@ -213,7 +213,8 @@ async fn read_copy(vault: &dyn Vault, sealer: &Sealer, key: &ObjectKey) -> Resul
     let Some(stored) = vault.get(key, LONGEST).await? else { return Ok(None) };
     let lines = sealer.open(PLACE, &stored)?;
     // The reason might quote a row.
-    let damaged = || Error::new(Kind::Corrupt, "COPY_DAMAGED", "the copy of the catalog cannot be read");
+    let damaged =
+        || Error::new(Kind::Corrupt, "CATALOG_COPY_DAMAGED", "the copy of the catalog cannot be read");
     let mut lines = lines.expose().split(|byte| *byte == b'\n');
     let head: Head = serde_json::from_slice(lines.next().unwrap_or_default()).map_err(|_| damaged())?;
     if head.format > FORMAT {

@@ -85,7 +85,7 @@ fn refusal(error: Error, instance: &Instance) -> Refused {
     let of_target = error.code.starts_with("RESTORE_") || error.code.starts_with("TARGET_");
     match error.code {
         "RESTORE_BACKUP_STATE" => Fault::BackupNotReady(error.message.to_string()).into(),
-        "CONFLICT" | "RESTORE_RUNNING" => Fault::InstanceBusy(instance.id.to_string()).into(),
+        "CONFLICT" => Fault::InstanceBusy(instance.id.to_string()).into(),
         _ if of_target && error.kind != Kind::Internal => Fault::Unavailable(error.to_string()).into(),
         _ => Refused::Error(error),
     }
