@@ -355,7 +355,8 @@ async fn a_repository_of_somebody_else_or_the_same_one_is_not_taken() {
     let stranger = World::new().await;
     stranger.engine.adopt_repository().await.unwrap();
     stranger.engine.copy_catalog(&stranger.admin).await.unwrap();
-    let others = vec![folder("same", world.repository()), folder("foreign", stranger.repository())];
+    let mut others = vec![folder("same", world.repository()), folder("foreign", stranger.repository())];
+    others.extend(["one", "two"].map(|name| folder(name, world.path(FAR))));
     world.copy_to(others, RepositorySettings::default()).await;
     let health = world.engine.check(&world.admin).await.unwrap();
     let told = |name: &str| {
@@ -363,6 +364,9 @@ async fn a_repository_of_somebody_else_or_the_same_one_is_not_taken() {
         assert!(!found.ok);
         found.detail.clone()
     };
+    let twice = ["copies one", "copies two"];
+    let is_open = health.findings.iter().filter(|found| twice.contains(&found.subject.as_str()) && found.ok);
+    assert_eq!(is_open.count(), 1, "of two names for one place one is refused: {:?}", health.findings);
     assert!(told("same").contains("in use already"), "{}", told("same"));
     assert!(told("foreign").contains("another root key"), "{}", told("foreign"));
     assert!(!stranger.files().iter().any(|file| file.starts_with("accounts")));

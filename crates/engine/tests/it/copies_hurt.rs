@@ -75,12 +75,12 @@ async fn a_repository_that_hangs_holds_up_no_other_and_no_shutdown() {
     let is_there = Arc::new(AtomicBool::new(false));
     let at = |name: &'static str, hangs: bool| {
         let (path, there) = (world.path(name), is_there.clone());
-        opened_by(name, move || match there.load(Ordering::Relaxed) {
-            true => Ok(Arc::new(Harmed::silent(
-                Arc::new(LocalVault::open(&path)?),
-                Arc::new(AtomicBool::new(hangs)),
-            ))),
-            false => Err(Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", "nobody is there")),
+        opened_by(name, move || {
+            if !there.load(Ordering::Relaxed) {
+                return Err(Error::new(Kind::Unreachable, "REPOSITORY_UNREACHABLE", "nobody is there"));
+            }
+            let (vault, silence) = (LocalVault::open(&path)?, AtomicBool::new(hangs));
+            Ok(Arc::new(Harmed::silent(Arc::new(vault), Arc::new(silence))))
         })
     };
     let others = vec![at("silent", true), at(FAR, false)];

@@ -214,10 +214,10 @@ async fn copies_and_scrubs_come_after_the_rest(catalog: &Fixture) {
     for kind in [JobKind::Drill, JobKind::TakeBackup, JobKind::Scrub] {
         assert_eq!(catalog.claim(10).await.unwrap().kind, kind);
     }
-    // So does one whose worker has died, which is due again.
     assert_eq!(catalog.claim(11).await.unwrap().kind, JobKind::Copy);
     assert!(catalog.claim(12).await.is_none(), "the last drill is not due yet");
-    for kind in [JobKind::Drill, JobKind::Drill, JobKind::TakeBackup, JobKind::Scrub, JobKind::Copy] {
+    // The workers have died, and all are due again.
+    for kind in [JobKind::Drill, JobKind::TakeBackup, JobKind::Drill, JobKind::Scrub, JobKind::Copy] {
         assert_eq!(catalog.claim(90).await.unwrap().kind, kind);
     }
 }
