@@ -30,13 +30,16 @@ pub(crate) enum BackupCommand {
     )]
     List(ListArgs),
     /// Show one backup with its parts
+    #[command(after_help = "Example:\n  keystow backup show 1042")]
     Show(OneArgs),
     /// Remove a backup and its files
+    #[command(after_help = "Example:\n  keystow backup delete 1042 --yes")]
     #[command(alias = "rm")]
     Delete(DeleteArgs),
     /// Keep a backup whatever retention says
+    #[command(after_help = "Example:\n  keystow backup protect 1042")]
     Protect(ProtectArgs),
-    /// Remove the backups that no policy keeps and whose expiry has passed; it is done by itself, too
+    /// Remove the backups that no policy keeps, and those whose expiry has passed; it is done by itself, too
     #[command(after_help = "Example:\n  keystow backup prune prod-cache --dry-run\n\n\
         Never removed: a protected backup, and the last good one of an instance.")]
     Prune(PruneArgs),
@@ -129,7 +132,7 @@ pub(crate) struct PruneArgs {
     /// Remove nothing, only tell
     #[arg(long)]
     dry_run: bool,
-    /// Show also what stays
+    /// Show also what stays, as --dry-run does
     #[arg(long)]
     all: bool,
 }
