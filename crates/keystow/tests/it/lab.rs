@@ -139,7 +139,7 @@ pub(crate) fn run(words: &[&str]) -> Said {
     finish(program().args(words))
 }
 
-fn finish(command: &mut Command) -> Said {
+pub(crate) fn finish(command: &mut Command) -> Said {
     let output = command.stdin(Stdio::null()).output().unwrap();
     Said {
         code: output.status.code().unwrap_or(-1),
