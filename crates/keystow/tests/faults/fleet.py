@@ -427,6 +427,8 @@ def main():
             fleet.check_bucket(bytes_too=True)
         except LabError as error:
             fleet.expect(False, f"every step works: {error}")
+        except KeyboardInterrupt:
+            print("  stopped; these are the figures until then", flush=True)
         fleet.report(time.monotonic() - began)
     return 1 if fleet.violations else 0
 

@@ -179,6 +179,8 @@ def main():
                     print(f"  {killed} of {kills}", flush=True)
         except LabError as error:
             trial.expect(False, f"every step works: {error}")
+        except KeyboardInterrupt:
+            print("  stopped; these are the figures until then", flush=True)
         trial.report(killed, time.monotonic() - began)
     return 1 if trial.violations else 0
 
