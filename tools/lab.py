@@ -69,8 +69,9 @@ class Keystow:
             [*command, *self._options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE, text=True, env=clean_environment() | self.environment)
         self.log, ready = [], threading.Event()
-        threading.Thread(target=self._listen, args=(self.process.stderr, ready), daemon=True).start()
-        ready.wait(60)
+        self._listener = threading.Thread(target=self._listen, args=(self.process.stderr, ready), daemon=True)
+        self._listener.start()
+        ready.wait(180)
         if "ready" not in (line.strip() for line in self.log):
             stop(self.process)
             raise LabError("keystow serve did not become ready:\n" + "".join(self.log))
@@ -126,8 +127,9 @@ class Keystow:
         self.process.wait()
 
     def stop(self):
-        """End the server in order."""
+        """End the server in order; all that it said is in the log then."""
         stop(self.process)
+        self._listener.join(10)
 
     def discard(self):
         """End the server and remove all that it kept."""

@@ -48,7 +48,7 @@ class Postgres:
 
     def start(self):
         """Start it and wait until it answers."""
-        options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c max_connections=200"
+        options = f"-p {self.port} -h 127.0.0.1 -k {self.folder} -c fsync=off -c max_connections=200"
         self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "-o", options, "start")
 
     def stop(self, mode="immediate"):

@@ -77,7 +77,7 @@ def wait_until(condition, seconds, what, pause=0.05):
         time.sleep(pause)
 
 
-def stop(process, grace=10):
+def stop(process, grace=60):
     """End a child of ours: SIGTERM first, SIGKILL after the grace period."""
     if process.poll() is None:
         process.terminate()

@@ -77,8 +77,12 @@ class Store:
 
     def objects(self):
         """The names of all objects, sorted."""
-        files = (path for path in self.bucket.rglob("*") if path.is_file())
-        return sorted(str(path.relative_to(self.bucket)) for path in files)
+        while True:
+            try:
+                files = [path for path in self.bucket.rglob("*") if path.is_file()]
+                return sorted(str(path.relative_to(self.bucket)) for path in files)
+            except FileNotFoundError:  # A folder went meanwhile.
+                continue
 
     def leftovers(self):
         """What unfinished uploads left beside the buckets; rclone has them in memory."""

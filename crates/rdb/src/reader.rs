@@ -1,9 +1,12 @@
 //! The frame of a file: header, opcodes, entries, end and checksum. What values look like is not known here.
 
+mod entries;
+mod records;
+
 use std::io::{self, BufRead};
 
 use crate::{
-    bytes::{Bytes, Slice},
+    bytes::Bytes,
     event::{Checksum, Entry, Event, Kind, ModuleId, ModuleWhen},
     fault::{Fault, Reason},
     format::{Encoding, Flavour, Format},
@@ -11,10 +14,10 @@ use crate::{
     length::Lengths,
     limits::{Limits, NotCompared},
     opcode,
-    part::{Head, Out, Visitor, Want},
-    source::{GROWTH_BYTES, Source, give_back},
+    part::{Out, Visitor},
+    source::{Source, give_back},
     text::Texts,
-    value::{self, Seen, Value},
+    value::{Seen, Value},
 };
 
 /// The first version with a checksum at its end (Redis `src/rdb.c`, `rdbLoadRioWithLoadingCtx`).
@@ -22,10 +25,6 @@ const FIRST_WITH_CHECKSUM: u16 = 5;
 
 /// The first version with data of modules at keys (librdb `src/lib/parser.c`).
 const FIRST_WITH_KEY_META: u16 = 13;
-/// The highest cluster slot.
-const LAST_SLOT: u64 = 16_383;
-/// More classes of such data than a server keeps.
-const MAX_KEY_META: u64 = 8;
 
 /// Reads one file from its first byte to its checksum and proves everything between.
 ///
@@ -280,156 +279,9 @@ impl<R: BufRead> Reader<R> {
         }
     }
 
-    /// Reads an entry that lies in one buffer, as most do, without asking at each byte whether there is more.
-    /// `None` when it does not, or when anything is wrong with it: it is then read again byte by byte, which
-    /// tells where.
-    fn whole_entry(&mut self, start: u64) -> Result<Option<Step>, Box<Reason>> {
-        let not_compared = self.seen.not_compared();
-        let mut decoded = std::mem::take(&mut self.source.decoded);
-        let window = self.source.window()?;
-        let mut slice = Slice::new(window, &mut decoded, self.limits.max_blob_bytes);
-        self.latest.attributes = self.attributes;
-        let read =
-            read_whole(&mut slice, self.format.flavour, &mut self.key, &mut self.seen, &mut self.latest);
-        let taken = window.len() - slice.left();
-        self.source.decoded = decoded;
-        let Ok(true) = read else {
-            self.seen.set_not_compared(not_compared);
-            return Ok(None);
-        };
-        self.latest.start = start;
-        self.in_entry = true;
-        self.attributes = Attributes::default();
-        self.keys.add(self.database, &self.key, start).map_err(|twice| self.twice(twice))?;
-        self.source.advance(taken);
-        Ok(Some(Step::Entry))
-    }
-
-    fn entry<V: Visitor>(&mut self, number: u8, start: u64, visitor: &mut V) -> Result<Step, Box<Reason>> {
-        let encoding = Encoding { number, flavour: self.format.flavour };
-        self.key.clear();
-        self.key.extend_from_slice(self.source.string()?);
-        self.in_entry = true;
-        self.keys.add(self.database, &self.key, start).map_err(|twice| self.twice(twice))?;
-        let attributes = std::mem::take(&mut self.attributes);
-        let want = if V::SEES { visitor.begin(&self.head(encoding, attributes)?) } else { Want::Nothing };
-        if V::SEES
-            && want == Want::Raw
-            && let Some(value) = self.whole_value(encoding, visitor)?
-        {
-            self.latest = Latest { encoding, start, attributes, value };
-            return Ok(Step::Entry);
-        }
-        let value = with_tap(&mut self.source, Out { visitor, want }, |source, out| {
-            value::check(encoding, source, &mut self.seen, out)
-        })?;
-        self.latest = Latest { encoding, start, attributes, value };
-        Ok(Step::Entry)
-    }
-
-    /// Reads a value of which the bytes are wanted and that lies in one buffer, as most do: then they need not be kept
-    /// on the way. `None` when it does not, is long, or when anything is wrong with it.
-    fn whole_value<V: Visitor>(
-        &mut self,
-        encoding: Encoding,
-        visitor: &mut V,
-    ) -> Result<Option<Value>, Box<Reason>> {
-        let not_compared = self.seen.not_compared();
-        let mut decoded = std::mem::take(&mut self.source.decoded);
-        let window = self.source.window()?;
-        // Bytes are handed out in steps of that size.
-        let window = &window[..window.len().min(GROWTH_BYTES)];
-        let mut slice = Slice::new(window, &mut decoded, self.limits.max_blob_bytes);
-        let mut out = Out { visitor: &mut (), want: Want::Nothing };
-        let read = value::check(encoding, &mut slice, &mut self.seen, &mut out);
-        let taken = window.len() - slice.left();
-        if read.is_ok() {
-            visitor.raw(&window[..taken]).map_err(|error| Reason::output(&error))?;
-        }
-        self.source.decoded = decoded;
-        let Ok(value) = read else {
-            self.seen.set_not_compared(not_compared);
-            return Ok(None);
-        };
-        self.source.advance(taken);
-        Ok(Some(value))
-    }
-
-    fn head(&self, encoding: Encoding, attributes: Attributes) -> Result<Head<'_>, Box<Reason>> {
-        Ok(Head {
-            database: self.database,
-            key: &self.key,
-            kind: encoding.kind().ok_or(Reason::UnknownType(encoding))?,
-            encoding,
-            expires_ms: attributes.expires_ms,
-            idle_seconds: attributes.idle_seconds,
-            frequency: attributes.frequency,
-            has_key_meta: attributes.has_key_meta,
-        })
-    }
-
     /// Whether opcode 243 is the data of modules at the next key.
     fn has_key_meta(&self) -> bool {
         self.format.flavour == Flavour::Redis && self.format.version >= FIRST_WITH_KEY_META
-    }
-
-    /// Data of modules at the next key: four bytes for its class, and values as modules write them.
-    fn key_meta(&mut self) -> Result<(), Box<Reason>> {
-        let classes = self.source.length()?;
-        if classes >= MAX_KEY_META {
-            return Err(Reason::Module("too much of it at one key").into());
-        }
-        for _ in 0..classes {
-            self.source.skip(4)?;
-            value::walk_module_values(&mut self.source, &mut Out { visitor: &mut (), want: Want::Nothing })?;
-        }
-        self.attributes.has_key_meta = true;
-        Ok(())
-    }
-
-    /// Slots on their way to the server (Valkey `src/cluster_migrateslots.c`): the job's name and the ranges.
-    fn slot_import(&mut self) -> Result<Step, Box<Reason>> {
-        const NAME_BYTES: usize = 40;
-        self.aux_value.clear();
-        self.aux_value.extend_from_slice(self.source.string()?);
-        if self.aux_value.len() != NAME_BYTES {
-            return Err(Reason::SlotImport.into());
-        }
-        for _ in 0..self.source.length()? {
-            let (first, last) = (self.source.length()?, self.source.length()?);
-            if first > last || last > LAST_SLOT {
-                return Err(Reason::SlotImport.into());
-            }
-        }
-        Ok(Step::SlotImport)
-    }
-
-    fn aux(&mut self) -> Result<Step, Box<Reason>> {
-        self.key.clear();
-        self.key.extend_from_slice(self.source.string()?);
-        self.aux_value.clear();
-        self.aux_value.extend_from_slice(self.source.string()?);
-        Ok(Step::Aux)
-    }
-
-    /// A module's data outside of keys. The number before `when` is written like a module's own
-    /// (Redis `src/rdb.c`, `rdbSaveSingleModuleAux`).
-    fn module_aux<V: Visitor>(&mut self, visitor: &mut V) -> Result<Step, Box<Reason>> {
-        const UNSIGNED: u64 = 2;
-        let module = ModuleId(self.source.length()?);
-        if self.source.length()? != UNSIGNED {
-            return Err(Reason::Module("its place is not a number").into());
-        }
-        let when = match self.source.length()? {
-            1 => ModuleWhen::BeforeKeys,
-            2 => ModuleWhen::AfterKeys,
-            _ => return Err(Reason::Module("its place is neither before nor after the keys").into()),
-        };
-        let want = visitor.begin_module_aux(module, when);
-        with_tap(&mut self.source, Out { visitor, want }, |source, out| {
-            value::walk_module_values(source, out)
-        })?;
-        Ok(Step::ModuleAux { module, when })
     }
 
     /// Makes the fault about a key that was found to stand twice after its value was read.
@@ -508,34 +360,6 @@ impl<R: BufRead> Reader<R> {
         self.failed = Some(fault.clone());
         fault
     }
-}
-
-/// Reads an entry; `false` if something else comes first.
-#[inline]
-fn read_whole(
-    bytes: &mut Slice<'_>,
-    flavour: Flavour,
-    key: &mut Vec<u8>,
-    seen: &mut Seen,
-    latest: &mut Latest,
-) -> Result<bool, Box<Reason>> {
-    let number = loop {
-        match bytes.byte()? {
-            opcode::EXPIRY_MS => latest.attributes.expires_ms = Some(bytes.milliseconds()?),
-            opcode::IDLE => latest.attributes.idle_seconds = Some(bytes.length()?),
-            opcode::FREQUENCY => latest.attributes.frequency = Some(bytes.byte()?),
-            other => break other,
-        }
-    };
-    latest.encoding = Encoding { number, flavour };
-    if latest.encoding.kind().is_none() {
-        return Ok(false);
-    }
-    key.clear();
-    key.extend_from_slice(bytes.string()?);
-    let mut out = Out { visitor: &mut (), want: Want::Nothing };
-    latest.value = value::check(latest.encoding, bytes, seen, &mut out)?;
-    Ok(true)
 }
 
 /// Reads something of which the visitor may want the bytes.

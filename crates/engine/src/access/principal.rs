@@ -200,7 +200,7 @@ pub(crate) fn token_place(key_id: &str) -> String {
 /// The one answer to an unknown, revoked or expired key and to a wrong secret.
 pub(crate) fn unknown_key() -> Error {
     Error::new(Kind::Unauthenticated, "BAD_CREDENTIALS", "the access key or its secret is not right")
-        .hint("check KEYSTOW_ACCESS_KEY_ID and KEYSTOW_ACCESS_KEY_SECRET")
+        .hint("check KEYSTOW_ACCESS_KEY_ID and KEYSTOW_ACCESS_KEY_SECRET, or admin.key if they are not set")
 }
 
 /// The answer to a right secret without the session token that belongs to it.

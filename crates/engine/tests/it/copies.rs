@@ -295,7 +295,7 @@ async fn a_copy_that_is_stopped_is_not_tried_again() {
             std::thread::sleep(Duration::from_millis(5));
         }
         // Longer than a heartbeat, which brings the word.
-        std::thread::sleep(Duration::from_millis(400));
+        std::thread::sleep(Duration::from_secs(3));
         Ok(())
     })
     .await;

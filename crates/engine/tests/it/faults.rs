@@ -126,7 +126,7 @@ async fn a_server_killed_while_it_prepares_leaves_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transfer_that_stalls_is_given_up() {
     let server = source(&[]);
-    let timeouts = Timeouts { reply: Duration::from_secs(5), silence: Duration::from_millis(300) };
+    let timeouts = Timeouts { reply: Duration::from_secs(5), silence: Duration::from_secs(3) };
     let world = World::with(timeouts, |vault| vault).await;
     world.add("crs-1", &proxy::start(server.port, || Harm::StallAfter(SIZE / 2))).await.unwrap();
     let backup = world.take("crs-1").await;

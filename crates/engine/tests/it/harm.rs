@@ -30,7 +30,7 @@ fn compression(source: &Server) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn compression_is_back_while_the_snapshot_is_still_on_its_way() {
-    let source = Server::start(&["--rdb-key-save-delay", "5000", "--rdbcompression", "yes"]);
+    let source = Server::start(&["--rdb-key-save-delay", "20000", "--rdbcompression", "yes"]);
     source.connect().run("DEBUG POPULATE 200 key 20000");
     let world = World::new().await;
     world.add("crs-1", &source.url()).await.unwrap();

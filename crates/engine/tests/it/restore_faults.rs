@@ -114,7 +114,7 @@ async fn cut_connections_are_mended() {
     let outcome = outcome(&job);
     assert_eq!(job.state, JobState::Done, "{:?}", job.failure);
     assert!(
-        cuts > 1 && outcome.warnings.iter().any(|text| text.contains("found again")),
+        cuts > 0 && outcome.warnings.iter().any(|text| text.contains("found again")),
         "{cuts} {outcome:?}"
     );
     assert_eq!((outcome.restored, size(&target)), (20_000, 20_000));
@@ -124,7 +124,7 @@ async fn cut_connections_are_mended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_that_comes_back_without_keys_is_not_called_restored() {
     let (world, source, target) = (World::new().await, Server::start(&[]), Server::start(&[]));
-    fill_with_strings(&source, 20_000, 1000);
+    fill_with_strings(&source, 40_000, 1000);
     let backup = backup_of(&world, &source).await;
     let request = by_commands(&backup, &target.url());
     let (_, asked) = world.engine.request_restore(&world.admin, request).await.unwrap();
@@ -135,15 +135,15 @@ async fn a_target_that_comes_back_without_keys_is_not_called_restored() {
     let job = ended(&world, &asked).await;
     worker.stop().await;
     let (why, outcome) = failed((job.clone(), outcome(&job)));
-    assert_eq!((why.as_str(), outcome.restored), ("RESTORE_INCOMPLETE", 20_000));
-    assert!(outcome.changed && outcome.keys_after < 20_000, "{outcome:?}");
+    assert_eq!((why.as_str(), outcome.restored), ("RESTORE_INCOMPLETE", 40_000));
+    assert!(outcome.changed && outcome.keys_after < 40_000, "{outcome:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_stops_hands_on_what_is_safe() {
     for on_conflict in [OnConflict::Fail, OnConflict::Replace, OnConflict::Skip] {
         let (world, source, target) = (World::new().await, Server::start(&[]), Server::start(&[]));
-        fill_with_strings(&source, 20_000, 1000);
+        fill_with_strings(&source, 40_000, 1000);
         let backup = backup_of(&world, &source).await;
         let request = RestoreRequest { on_conflict, ..by_commands(&backup, &target.url()) };
         let (_, asked) = world.engine.request_restore(&world.admin, request).await.unwrap();
@@ -161,13 +161,13 @@ async fn a_worker_that_stops_hands_on_what_is_safe() {
         client.command(&["CLIENT", "UNPAUSE"]);
         let job = world.engine.job(&world.admin, asked.number).await.unwrap();
         assert_eq!(job.state, JobState::Queued);
-        assert!(safe < 20_000 && outcome(&job).changed, "{safe}");
+        assert!(safe < 40_000 && outcome(&job).changed, "{safe}");
 
         let another = world.worker();
         let job = ended(&world, &asked).await;
         another.stop().await;
         let outcome = done((job.clone(), outcome(&job)));
-        assert_eq!((job.attempt, outcome.restored + outcome.skipped), (2, 20_000), "{on_conflict}");
+        assert_eq!((job.attempt, outcome.restored + outcome.skipped), (2, 40_000), "{on_conflict}");
         assert_eq!(target.digest(), source.digest());
     }
 }
@@ -234,7 +234,7 @@ async fn a_target_that_is_loading_is_let_go_when_stopped() {
     world.engine.cancel_job(&world.admin, asked.number).await.unwrap();
     let started = Instant::now();
     let job = ended(&world, &asked).await;
-    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(19), "{:?}", started.elapsed());
     worker.stop().await;
     assert_eq!(job.state, JobState::Cancelled);
     assert_eq!((role(&target), setting(&target, "masterauth")), ("master".to_owned(), String::new()));

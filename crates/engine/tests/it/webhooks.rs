@@ -287,8 +287,10 @@ async fn receivers_that_are_slow_or_dead_hold_up_nobody_and_are_given_up_after_a
     server.kill();
     world.take("crs-1").await;
     world.take("crs-1").await;
-    let heard =
-        eventually("the good one to hear of both", async || Some(good.got()).filter(|got| got.len() == 2));
+    let heard = eventually("the good one to hear of both, and the dead one to be tried", async || {
+        let tried = world.told(&dead).await.iter().filter(|row| row.tries == 1).count();
+        Some(good.got()).filter(|got| got.len() == 2 && tried == 2)
+    });
     tokio::select! {
         _ = world.engine.tell_due() => panic!("the silent one does not answer for ten seconds"),
         got = heard => assert_ne!(got[0].json()["id"], got[1].json()["id"]),

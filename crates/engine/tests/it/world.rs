@@ -248,7 +248,9 @@ pub(crate) fn files_in(repository: &Path) -> Vec<String> {
     let mut found = Vec::new();
     let mut waiting = vec![repository.to_owned()];
     while let Some(folder) = waiting.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        // It may be on its way out.
+        let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        for entry in entries.map(Result::unwrap) {
             if entry.file_type().unwrap().is_dir() {
                 waiting.push(entry.path());
             } else {
@@ -351,7 +353,7 @@ impl Worker {
         let mut task = JoinSet::new();
         // A short lease makes the heartbeats, one in a thirtieth of it, quick.
         let settings = WorkerSettings {
-            lease: Duration::from_secs(3),
+            lease: Duration::from_secs(9),
             poll: Duration::from_millis(10),
             ..WorkerSettings::default()
         };

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccountCommand {
     /// Add an account
+    #[command(after_help = "Example:\n  keystow account add acme --name \"Acme Ltd\"")]
     Add(AddArgs),
     /// List the accounts
     #[command(alias = "ls")]

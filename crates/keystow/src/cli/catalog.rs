@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::Context;
 use super::offline::OfflineArgs;
 use super::output::{Output, moment, pairs, plain};
-use super::serve::keep_admin_key;
+use super::serve::{keep_admin_key, key_secret};
 use crate::api::CatalogCopyRow;
 use crate::config::CatalogPlace;
 use crate::failure::{Exit, Failure};
@@ -21,12 +21,12 @@ use crate::failure::{Exit, Failure};
 #[derive(Debug, Subcommand)]
 pub(crate) enum CatalogCommand {
     /// Take a sealed copy of the catalog into the repository now; the service does so by itself after changes
+    #[command(after_help = "Example:\n  keystow catalog copy")]
     Copy,
     /// Make the catalog anew from the repository alone, while the server does not run
-    #[command(
-        after_help = "Backups come from their manifests, everything else from the newest sealed copy of the \
-        catalog.\nIt needs the root key. What was stopped in the middle is begun again by running it again."
-    )]
+    #[command(after_help = "Example:\n  keystow catalog rebuild --config /etc/keystow/keystow.toml\n\n\
+        Backups come from their manifests, everything else from the newest sealed copy of the \
+        catalog.\nIt needs the root key. What was stopped in the middle is begun again by running it again.")]
     Rebuild(RebuildArgs),
 }
 
@@ -87,7 +87,7 @@ async fn rebuild(args: &RebuildArgs, output: Output) -> Result<(), Failure> {
     let engine = service.engine(catalog.clone(), vault, &root)?;
     let rebuilt = engine.rebuild(copy.as_ref(), begun, &told(output)).await?;
     if let Some(key) = &rebuilt.admin_key {
-        keep_admin_key(&service.config.data_dir, key)?;
+        keep_admin_key(&service.config.data_dir, &key_secret(key))?;
     }
     opened.close().await;
     let is_whole = rebuilt.damaged_manifests.is_empty()

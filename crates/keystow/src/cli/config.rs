@@ -14,8 +14,10 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Show every setting with its value
+    #[command(after_help = "Example:\n  keystow config show --config /etc/keystow/keystow.toml")]
     Show(ShowArgs),
     /// Check a configuration without starting anything
+    #[command(after_help = "Example:\n  keystow config check --config /etc/keystow/keystow.toml")]
     Check(FileArgs),
 }
 

@@ -116,7 +116,9 @@ fn look_for_copy(folder: &Path) -> Option<FindingRow> {
     Some(if copied {
         good("root key", "a copy was made".to_owned())
     } else {
-        let hint = "make one, and keep it elsewhere: keystow root-key backup --to FILE".to_owned();
+        let folder = folder.display();
+        let hint =
+            format!("make one, and keep it elsewhere: keystow root-key backup --data-dir {folder} --to FILE");
         FindingRow { hint: Some(hint), ..good("root key", "no copy was made of it".to_owned()) }
     })
 }

@@ -51,7 +51,7 @@ enum Format {
     Resp,
     /// One row of facts per key
     Csv,
-    /// The same facts for analysis in columns
+    /// The same facts in columns, if the program is built with the feature parquet
     Parquet,
 }
 

@@ -46,8 +46,12 @@ pub(crate) enum InstanceCommand {
     #[command(alias = "ls")]
     List(ListArgs),
     /// Show one instance
+    #[command(
+        after_help = "Examples:\n  keystow instance show prod-cache\n  keystow instance show prod-cache --json"
+    )]
     Show(OneArgs),
     /// Connect to the instance now, and say what its server is
+    #[command(after_help = "Example:\n  keystow instance test prod-cache")]
     Test(OneArgs),
     /// Remove an instance; its backups stay
     #[command(alias = "rm")]
@@ -111,13 +115,13 @@ pub(crate) struct SetArgs {
 /// How an instance is captured.
 #[derive(Debug, Args)]
 pub(crate) struct CaptureArgs {
-    /// By replication, key by key, or as the source allows
+    /// By replication, key by key, or as the source allows [auto unless set]
     #[arg(long, value_parser = ["auto", "physical", "logical"], help_heading = "Capturing")]
     method: Option<String>,
-    /// Which server of a shard is asked first
+    /// Which server of a shard is asked first [replica unless set]
     #[arg(long, value_parser = ["replica", "primary"], help_heading = "Capturing")]
     prefer: Option<String>,
-    /// What a doubt about the source's health does
+    /// What a doubt about the source's health does [refuse unless set]
     #[arg(long, value_parser = ["refuse", "warn"], help_heading = "Capturing")]
     checks: Option<String>,
     /// Most bytes a second from one server, such as 50M; 0 = no limit
@@ -126,7 +130,7 @@ pub(crate) struct CaptureArgs {
     /// Most keys a second from one server when it is read key by key; 0 = no limit
     #[arg(long, value_name = "N", help_heading = "Capturing")]
     limit_keys: Option<u64>,
-    /// Most shards at a time
+    /// Most shards at a time [4 unless set]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256), help_heading = "Capturing")]
     parallel: Option<u32>,
     /// Switch the source's rdbcompression off around its fork: less of its CPU, more bytes

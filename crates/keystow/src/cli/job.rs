@@ -17,8 +17,10 @@ pub(crate) enum JobCommand {
     #[command(alias = "ls")]
     List(ListArgs),
     /// Show one job
+    #[command(after_help = "Example:\n  keystow job show 1042")]
     Show(OneArgs),
     /// Stop a job
+    #[command(after_help = "Example:\n  keystow job cancel 1042")]
     Cancel(OneArgs),
 }
 

@@ -1,6 +1,6 @@
 //! `keystow key`: access keys, made here or brought along.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -15,6 +15,7 @@ use super::serve::{keep_admin_key, key_secret};
 use super::snippet::{self, SnippetArgs};
 use super::span::{parse_coming, parse_span};
 use crate::api::{KeyRotation, KeyRow, KeySecret, NewKeyRequest};
+use crate::client::folder_of_kept;
 use crate::config::CatalogPlace;
 use crate::failure::{Exit, Failure};
 
@@ -31,15 +32,16 @@ pub(crate) enum KeyCommand {
     /// Show how a vendor's SDK or CLI is pointed at this server with a key
     Snippet(SnippetArgs),
     /// Give a key a new secret
+    #[command(after_help = "Example:\n  keystow key rotate KSAxqDBEpWqxGs1Q --grace 24h\n\n\
+        The key in this host's admin.key is written there anew.")]
     Rotate(RotateArgs),
     /// End a key, and with it the links that it asked for
     #[command(visible_alias = "delete", alias = "rm")]
     Revoke(OneArgs),
     /// Make a new admin key on this host, while its server does not run: for when every admin key is lost
-    #[command(
-        after_help = "It needs the root key. The key is kept in DIR/admin.key, where the CLI finds it; one that \
-        was there is replaced, but not revoked: keystow key revoke ID."
-    )]
+    #[command(after_help = "Example:\n  keystow key recover --data-dir /var/lib/keystow\n\n\
+        It needs the root key. The key is kept in DIR/admin.key, where the CLI finds it; one that \
+        was there is replaced, but not revoked: keystow key revoke ID.")]
     Recover(OfflineArgs),
 }
 
@@ -123,6 +125,9 @@ pub(super) async fn run(command: KeyCommand, context: &Context) -> Result<(), Fa
                 Some(_) => "the old secret ends after the grace; the new one is shown this once",
                 None => "the old secret has ended; the new one is shown this once",
             });
+            if let Some(data_dir) = folder_of_kept(&key.access_key_id)? {
+                keep(&data_dir, &key, output)?;
+            }
         }
         KeyCommand::Revoke(args) => {
             context.client()?.delete_quietly(&["keys", &args.id]).await?;
@@ -130,6 +135,13 @@ pub(super) async fn run(command: KeyCommand, context: &Context) -> Result<(), Fa
         }
         KeyCommand::Recover(service) => recover(&service, output).await?,
     }
+    Ok(())
+}
+
+/// Writes an admin key where the command line finds it.
+fn keep(data_dir: &Path, key: &KeySecret, output: Output) -> Result<(), Failure> {
+    keep_admin_key(data_dir, key)?;
+    output.note(&format!("kept in {}", data_dir.join("admin.key").display()));
     Ok(())
 }
 
@@ -147,11 +159,10 @@ async fn recover(service: &OfflineArgs, output: Output) -> Result<(), Failure> {
     let catalog = opened.shared();
     let root = settle_root_key(root, &*catalog).await?;
     let key = service.engine(catalog, service.vault()?, &root)?.recover_admin().await?;
-    keep_admin_key(&service.config.data_dir, &key)?;
     opened.close().await;
-    output.value(&key_secret(&key), describe)?;
-    output.note(&format!("kept in {}", service.config.data_dir.join("admin.key").display()));
-    Ok(())
+    let key = key_secret(&key);
+    output.value(&key, describe)?;
+    keep(&service.config.data_dir, &key, output)
 }
 
 impl CreateArgs {

@@ -95,6 +95,11 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the service: native API, vendors' APIs, downloads and workers
+    #[command(
+        after_help = "Examples:\n  keystow serve\n  keystow serve --config /etc/keystow/keystow.toml\n\n\
+        The first start makes the data directory, a root key and one admin key.\n\
+        Every setting: keystow config show"
+    )]
     Serve(serve::ServeArgs),
     /// The Redis and Valkey servers that are backed up
     #[command(subcommand, visible_alias = "instances")]

@@ -26,8 +26,10 @@ pub(crate) enum PolicyCommand {
     #[command(after_help = SET_EXAMPLES)]
     Set(Box<SetArgs>),
     /// Show the policy of an instance, with its last fires
+    #[command(after_help = "Example:\n  keystow policy show prod-cache")]
     Show(OneArgs),
     /// Show the next backups that policies will take, in order
+    #[command(after_help = "Example:\n  keystow policy next prod-cache -n 5")]
     Next(NextArgs),
     /// Take and remove nothing by itself any more; the backups stay
     #[command(alias = "rm")]

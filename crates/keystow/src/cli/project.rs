@@ -11,6 +11,7 @@ use crate::failure::Failure;
 #[derive(Debug, Subcommand)]
 pub(crate) enum ProjectCommand {
     /// Add a project
+    #[command(after_help = "Example:\n  keystow project add shop --account acme")]
     Add(AddArgs),
     /// List the projects
     #[command(alias = "ls")]

@@ -36,6 +36,7 @@ pub(crate) enum RecipientsCommand {
     #[command(alias = "ls")]
     List,
     /// Let somebody else decrypt every backup, the old ones included
+    #[command(after_help = "Example:\n  keystow repository recipients add age1… --name ann")]
     Add(AddArgs),
     /// Take somebody off the list; rotate the identity as well to keep him out of new backups
     #[command(alias = "rm")]

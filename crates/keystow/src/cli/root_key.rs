@@ -21,14 +21,14 @@ pub(super) const COPIED: &str = "root.key.copied";
 pub(crate) enum RootKeyCommand {
     /// Write a copy of the root key into a new file
     #[command(
-        after_help = "Keep it away from this host: whoever has it and the data directory can read every secret."
+        after_help = "Example:\n  keystow root-key backup --data-dir /var/lib/keystow --to /media/usb/root.key\n\n\
+        Keep it away from this host: whoever has it and the data directory can read every secret."
     )]
     Backup(BackupArgs),
     /// Replace the root key, while no server runs; every secret is sealed anew
-    #[command(
-        after_help = "Links that are out stay good until they end, unless --end-links is given.\nWith several \
-        nodes, stop all, run this on one, and give the new key to the others before they start."
-    )]
+    #[command(after_help = "Example:\n  keystow root-key rotate --data-dir /var/lib/keystow\n\n\
+        Links that are out stay good until they end, unless --end-links is given.\nWith several \
+        nodes, stop all, run this on one, and give the new key to the others before they start.")]
     Rotate(RotateArgs),
 }
 
@@ -130,7 +130,10 @@ async fn rotate(args: RotateArgs, output: Output) -> Result<(), Failure> {
         Some(source) => {
             output.note(&format!("next: set root_key to where the new key is ({source}), on every node"));
         }
-        None => output.note("next: keystow root-key backup --to FILE"),
+        None => {
+            let data_dir = service.config.data_dir.display();
+            output.note(&format!("next: keystow root-key backup --data-dir {data_dir} --to FILE"));
+        }
     }
     Ok(())
 }

@@ -37,19 +37,19 @@ pub(crate) struct ServeArgs {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Folder of root key, admin key, catalog and repository
+    /// Folder of root key, admin key, catalog and repository [default: ./keystow-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Address of the native API and the vendors' APIs
+    /// Address of the native API and the vendors' APIs [default: 127.0.0.1:7360]
     #[arg(long, value_name = "ADDR")]
     pub(crate) api: Option<String>,
-    /// Address of public downloads
+    /// Address of public downloads [default: 127.0.0.1:7361]
     #[arg(long, value_name = "ADDR")]
     pub(crate) download: Option<String>,
-    /// Address of intranet downloads
+    /// Address of intranet downloads [default: 127.0.0.1:7362]
     #[arg(long, value_name = "ADDR")]
     pub(crate) intranet: Option<String>,
-    /// What this node does: any of api, download, worker, scheduler, with commas between
+    /// What this node does: any of api, download, worker, scheduler, with commas between [default: all]
     #[arg(long, value_name = "ROLES", value_delimiter = ',')]
     pub(crate) roles: Vec<String>,
     /// Listen beyond loopback without TLS, because the network is trusted
@@ -93,7 +93,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let (engine, catalog) = open(&config).await?;
     let admin = engine.initialise().await?;
     if let Some(key) = &admin {
-        keep_admin_key(&config.data_dir, key)?;
+        keep_admin_key(&config.data_dir, &key_secret(key))?;
     }
     recover(&engine, &catalog).await?;
 

@@ -39,8 +39,10 @@ pub(crate) enum WebhookCommand {
     /// Tell it again
     Resume(OneArgs),
     /// Send it a test now, and say what it answers
+    #[command(after_help = "Example:\n  keystow webhook test wh-7xk2p9")]
     Test(OneArgs),
     /// Show what it was told and is to be told, newest first
+    #[command(after_help = "Example:\n  keystow webhook deliveries wh-7xk2p9")]
     Deliveries(DeliveriesArgs),
     /// Remove a webhook, and what it was still to be told
     #[command(alias = "rm")]

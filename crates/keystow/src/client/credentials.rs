@@ -41,6 +41,13 @@ pub(crate) fn data_dir() -> Result<PathBuf, Failure> {
     Ok(Environment::read()?.data_dir)
 }
 
+/// The data directory on this host whose `admin.key` has that id, if this user can read it.
+pub(crate) fn folder_of_kept(id: &str) -> Result<Option<PathBuf>, Failure> {
+    let folder = data_dir()?;
+    let kept = Credentials::from_file(&folder.join("admin.key"));
+    Ok(kept.is_ok_and(|key| key.id == id).then_some(folder))
+}
+
 /// The secret that the environment names, for what is done without a server.
 pub(crate) fn secret() -> Result<Option<String>, Failure> {
     Ok(Environment::read()?.secret)

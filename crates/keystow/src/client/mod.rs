@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use crate::api::{Problem, SESSION_TOKEN_HEADER};
 use crate::failure::{Exit, Failure};
 use credentials::Credentials;
-pub(crate) use credentials::{data_dir, secret};
+pub(crate) use credentials::{data_dir, folder_of_kept, secret};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest request asks a server that may be silent for as long as its own time-outs allow.
@@ -24,7 +24,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_mins(2);
 /// A day for the longest upload; the server ends one that stands still.
 const UPLOAD_TIMEOUT: Duration = Duration::from_hours(24);
 /// Names this program to servers.
-pub(crate) const USER_AGENT: &str = concat!("keystow/", env!("CARGO_PKG_VERSION"));
+const USER_AGENT: &str = concat!("keystow/", env!("CARGO_PKG_VERSION"));
 /// What an id keeps in a path; everything else is escaped.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_');
 
@@ -58,18 +58,8 @@ impl Client {
     pub(crate) fn from_environment(options: &ClientOptions) -> Result<Self, Failure> {
         let base = base_url(&options.server, options.insecure_http)?;
         let credentials = Credentials::find()?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(REPLY_TIMEOUT)
-            // The API never redirects; following one could carry the credentials elsewhere.
-            .redirect(Policy::none());
-        if is_loopback(&base) {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| {
-            Failure::new(Exit::Failure, "INTERNAL", "cannot start an HTTP client").because(error)
-        })?;
+        // The API never redirects; following one could carry the credentials elsewhere.
+        let http = http_client(&base, |builder| builder.timeout(REPLY_TIMEOUT).redirect(Policy::none()))?;
         Ok(Self { http, base, credentials })
     }
 
@@ -241,8 +231,29 @@ pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     innermost.map_or_else(|| "the connection failed".to_owned(), ToString::to_string)
 }
 
+/// An HTTP client for that server.
+pub(crate) fn http_client(
+    base: &Url,
+    options: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, Failure> {
+    let build = || {
+        let builder = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
+        options(if is_loopback(base) { builder.no_proxy() } else { builder })
+    };
+    let mut built = build().build();
+    if built.is_err() && base.scheme() == "http" {
+        // A host that trusts no authority at all, as small images do: none is asked for here.
+        built = build().tls_certs_only([]).build();
+    }
+    built.map_err(|error| {
+        Failure::new(Exit::Failure, "INTERNAL", "cannot start an HTTP client")
+            .because(error)
+            .hint("install the authorities that your system trusts (ca-certificates), or set SSL_CERT_FILE")
+    })
+}
+
 /// Whether a URL leads to this very host.
-pub(crate) fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())

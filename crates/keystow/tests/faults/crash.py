@@ -66,7 +66,7 @@ class Crashes(Trial):
     def start_again(self, step):
         """Wait until the server has ended itself, look at what is there, and start it."""
         try:
-            self.keystow.process.wait(60)
+            self.keystow.process.wait(180)
         except subprocess.TimeoutExpired:
             self.expect(False, f"the server ends itself at {step}")
             self.keystow.kill()
@@ -93,7 +93,7 @@ class Crashes(Trial):
             now = time.time_ns() // 1000
             catalog.execute("UPDATE policy SET next_fire = ?, next_at = ?", (now, now))
         self.start_again(step)
-        wait_until(fires, 30, "the policy to fire")
+        wait_until(fires, 120, "the policy to fire")
         self.settle()
         self.expect((len(fires()), len(taken())) == (1, before + 1), f"one fire, one backup: {step}")
         newest = max(taken(), key=lambda row: row["number"])

@@ -126,7 +126,7 @@ class Trial:
     def check_debris(self):
         """Nothing is left that no row speaks of; the sweeper gets a moment."""
         try:
-            wait_until(lambda: not self.debris(), 10, "the sweeper")
+            wait_until(lambda: not self.debris(), 60, "the sweeper")
         except LabError:
             self.expect(False, f"nothing is left over: {self.debris()[:5]}")
 
@@ -134,7 +134,11 @@ class Trial:
         """Paths that no row speaks of."""
         known = {row["id"] for row in self.keystow.json("backup", "list") if row["state"] in WITH_BYTES}
         attempts, odd = collections.Counter(), []
-        for path in sorted(self.repository.rglob("*")):
+        try:
+            paths = sorted(self.repository.rglob("*"))
+        except FileNotFoundError as gone:  # It is being removed.
+            return [str(gone)]
+        for path in paths:
             name = path.relative_to(self.repository).as_posix()
             attempt = re.fullmatch(ATTEMPT, name)
             if path.is_file() and not LAYOUT.fullmatch(name):
@@ -175,6 +179,8 @@ def main():
                     print(f"  {killed} of {kills}", flush=True)
         except LabError as error:
             trial.expect(False, f"every step works: {error}")
+        except KeyboardInterrupt:
+            print("  stopped; these are the figures until then", flush=True)
         trial.report(killed, time.monotonic() - began)
     return 1 if trial.violations else 0
 

@@ -241,7 +241,7 @@ class Trial:
         """Refused, and nothing is touched."""
         primary = self.target(keys=10)
         target = self.target("--replicaof", "127.0.0.1", str(primary.port))
-        wait_until(lambda: target.keys() == 10, 30, "the replica")
+        wait_until(lambda: target.keys() == 10, 120, "the replica")
         before = target.digest()
         job = self.start_restore(target.url, "--on-conflict", "replace")
         self.expect(job is None, "a replica is refused")

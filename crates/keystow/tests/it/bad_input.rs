@@ -66,7 +66,7 @@ fn a_loading_server_is_told_from_a_dead_one() {
     redis.ask("DEBUG POPULATE 20000 key 10");
     let server = Server::start();
     server.json(&["instance", "add", &redis.url(), "--id", "a"]);
-    redis.ask("CONFIG SET key-load-delay 200");
+    redis.ask("CONFIG SET key-load-delay 1500");
     redis.ask("CONFIG SET loading-process-events-interval-bytes 1024");
     redis.ask("SAVE");
     // Its reply comes when it has loaded, which nobody waits for.
@@ -78,7 +78,7 @@ fn a_loading_server_is_told_from_a_dead_one() {
 
 #[test]
 fn a_source_that_dies_leaves_a_failed_row_and_nothing_else() {
-    let redis = Redis::start(&["--rdb-key-save-delay", "200"]);
+    let redis = Redis::start(&["--rdb-key-save-delay", "1500"]);
     redis.ask("DEBUG POPULATE 20000 key 1000");
     let server = Server::start();
     server.json(&["instance", "add", &redis.url(), "--id", "a"]);

@@ -1,6 +1,8 @@
 //! The main job through the commands, as a person or a script does it.
 
-use crate::lab::{Redis, Server, run};
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::lab::{Redis, Server, finish, program, run};
 
 #[test]
 fn a_backup_is_taken_listed_linked_fetched_and_loads_again() {
@@ -126,6 +128,33 @@ fn imported_keys_keep_their_id_and_secret_and_have_their_role_only() {
     assert_eq!(server.api_as(Some(("AKIDold", fresh)), "GET", "/api/v1/backups", "").status, 200);
     assert_eq!(server.cli(&["key", "revoke", "AKIDold"]).code, 0);
     assert_eq!(server.api_as(Some(("AKIDold", fresh)), "GET", "/api/v1/backups", "").status, 401);
+}
+
+#[test]
+fn the_key_that_the_command_line_uses_can_be_rotated() {
+    let server = Server::start();
+    let kept = server.data.join("admin.key");
+    let read = || serde_json::from_slice::<serde_json::Value>(&std::fs::read(&kept).unwrap()).unwrap();
+    let before = read();
+    let rotated = server.cli(&["key", "rotate", before["access_key_id"].as_str().unwrap()]);
+    assert!(rotated.err.contains("kept in"), "{}", rotated.err);
+    assert_ne!(read()["secret"], before["secret"]);
+    assert_eq!(std::fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(server.cli(&["instance", "list"]).code, 0);
+    // A host that trusts no authority can speak plain http.
+    let mut trusting_nobody = program();
+    trusting_nobody
+        .args(["instance", "list"])
+        .env("KEYSTOW_SERVER", format!("http://127.0.0.1:{}", server.api))
+        .env("KEYSTOW_DATA_DIR", &server.data)
+        .env("SSL_CERT_FILE", "/dev/null")
+        .env("SSL_CERT_DIR", &server.data);
+    assert_eq!(finish(&mut trusting_nobody).code, 0);
+    // Another key is none of that file's business.
+    let other = server.json(&["key", "create"]);
+    let now = read();
+    server.json(&["key", "rotate", other["access_key_id"].as_str().unwrap()]);
+    assert_eq!(read(), now);
 }
 
 #[test]

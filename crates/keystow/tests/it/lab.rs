@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until `happened` gives something.
 pub(crate) fn until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {
@@ -139,7 +139,7 @@ pub(crate) fn run(words: &[&str]) -> Said {
     finish(program().args(words))
 }
 
-fn finish(command: &mut Command) -> Said {
+pub(crate) fn finish(command: &mut Command) -> Said {
     let output = command.stdin(Stdio::null()).output().unwrap();
     Said {
         code: output.status.code().unwrap_or(-1),
@@ -291,7 +291,9 @@ impl Server {
         let root = self.data.join("repository");
         let (mut waiting, mut found) = (vec![root.clone()], Vec::new());
         while let Some(folder) = waiting.pop() {
-            for entry in std::fs::read_dir(folder).unwrap() {
+            // It may be on its way out.
+            let Ok(entries) = std::fs::read_dir(folder) else { continue };
+            for entry in entries {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     waiting.push(path);

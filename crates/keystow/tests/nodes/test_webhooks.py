@@ -88,7 +88,7 @@ class Webhooks(unittest.TestCase):
         self.assertEqual(notice["backup"], {"id": failed["id"], "number": failed["number"]})
 
         done = lambda: self.keystow.json("webhook", "deliveries", hook["id"])[0]
-        wait_until(lambda: done()["state"] == "done", 10, "the end to be written down")
+        wait_until(lambda: done()["state"] == "done", 60, "the end to be written down")
         row = done()
         self.assertEqual((row["tries"], row["status"], row["backup"]), (2, 204, failed["number"]))
         self.assertNotIn(hook["secret"], "".join(self.keystow.log))
@@ -112,7 +112,7 @@ class Webhooks(unittest.TestCase):
         hook = self.keystow.json("webhook", "add", receiver.url, "--secret-file", secret)
         self.assertEqual(self.keystow.json("webhook", "pause", hook["id"])["state"], "paused")
         self.fail()
-        wait_until(lambda: self.keystow.json("backup", "list")[0]["state"] == "failed", 30, "the backup to fail")
+        wait_until(lambda: self.keystow.json("backup", "list")[0]["state"] == "failed", 120, "the backup to fail")
         self.keystow.stop()
         self.keystow.start()
         self.assertEqual(self.keystow.json("webhook", "resume", hook["id"])["state"], "active")
@@ -122,7 +122,7 @@ class Webhooks(unittest.TestCase):
         headers, body = receiver.got[0]
         self.assertTrue(is_from_keystow(b"a secret of our own, long enough", headers["Keystow-Signature"], body))
         self.keystow.json("backup", "create", "crs-1")
-        wait_until(lambda: len(receiver.got) == 2, 30, "the next failure to be told")
+        wait_until(lambda: len(receiver.got) == 2, 120, "the next failure to be told")
         self.assertEqual(receiver.got[1][0]["Keystow-Event"], "backup.failed")
 
     def test_what_cannot_be_told_has_its_exit_code(self):

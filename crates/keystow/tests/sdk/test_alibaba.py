@@ -124,7 +124,7 @@ class AlibabaContract:
 
     def test_while_a_backup_runs_there_is_no_second_one(self):
         # This server waits for other replicas before it sends anything.
-        slow = world().lab.redis("--repl-diskless-sync-delay", "3")
+        slow = world().lab.redis("--repl-diskless-sync-delay", "10")
         instance = f"r-slow{self.generation.__name__.lower()}"
         world().keystow.cli("instance", "add", slow.url, "--id", instance)
         job = int(self.client.call("CreateBackup", InstanceId=instance)["BackupJobID"])

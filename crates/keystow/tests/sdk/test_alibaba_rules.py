@@ -127,7 +127,7 @@ class RulesContract:
 
     def test_more_requests_than_the_rate_are_throttled(self):
         client = self.as_key(*WHOLE)
-        codes = {self.code_of(lambda: client.call("DescribeBackupPolicy", InstanceId="r-nothing")) for _ in range(4)}
+        codes = {self.code_of(lambda: client.call("DescribeBackupPolicy", InstanceId="r-nothing")) for _ in range(40)}
         self.assertIn("Throttling.User", codes)
         self.assertLessEqual(codes, {"Throttling.User", "InvalidDBInstance.NotFound"})
         client.call("DescribeRegions")

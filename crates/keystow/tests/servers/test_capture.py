@@ -56,7 +56,7 @@ class Capture(unittest.TestCase):
         verdict = keystow.json("verify", file)
         self.assertEqual((verdict["magic"], verdict["keys"]), (magic, redis.keys()))
         self.assertEqual(lab.digest_of(file, version=version), (redis.digest(), redis.keys()))
-        wait_until(lambda: b"slave0" not in redis.call("INFO", "replication"), 5, "our link to be gone")
+        wait_until(lambda: b"slave0" not in redis.call("INFO", "replication"), 60, "our link to be gone")
         redis.stop()
 
 

@@ -75,7 +75,7 @@ class Copies(Story):
             self.assertEqual(part["sha256"], digest(found.read_bytes()))
             # Both go together.
             keystow.cli("backup", "delete", backup["id"], "--yes")
-            wait_until(lambda: not parts(here) and not parts(there), 30, "both to be removed")
+            wait_until(lambda: not parts(here) and not parts(there), 120, "both to be removed")
             keystow.stop()
 
     def test_a_second_store_that_is_away_holds_up_nothing_and_gets_its_copy_later(self):

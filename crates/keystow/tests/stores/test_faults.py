@@ -86,6 +86,6 @@ class Faults(Story):
         self.assertEqual(("failed", "REPOSITORY_UNREACHABLE"), (failed["state"], failed["failure"]["code"]))
         self.assertNotEqual(0, keystow.run("doctor").returncode)
         store.start()
-        wait_until(lambda: keystow.run("doctor").returncode == 0, 30, "the store to be used again", pause=0.5)
+        wait_until(lambda: keystow.run("doctor").returncode == 0, 120, "the store to be used again", pause=0.5)
         self.assertEqual("available", self.back_up(keystow)["state"])
         self.assert_whole(keystow, first)

@@ -50,7 +50,7 @@ class Stores(Story):
         self.assertEqual(part["sha256"], digest(target.read_bytes()))
 
     def wait_for_removal(self, store):
-        wait_until(lambda: not any("accounts" in name for name in store.objects()), 30, "the removal")
+        wait_until(lambda: not any("accounts" in name for name in store.objects()), 120, "the removal")
 
     def test_two_hundred_downloads_take_little_memory(self):
         redis = self.source(60_000, 1000)

@@ -13,10 +13,9 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url};
 
 use super::name;
 use crate::cli::output::plain;
-use crate::client::{USER_AGENT, is_loopback, root_cause};
+use crate::client::{http_client, root_cause};
 use crate::failure::{Exit, Failure};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Silence in the middle of a transfer.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// The longest that a server may make us wait with `Retry-After`.
@@ -86,16 +85,7 @@ impl Remote {
             .ok()
             .filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some())
             .ok_or_else(|| Failure::usage("the link is not an http or https URL"))?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT);
-        if is_loopback(&url) {
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| {
-            Failure::new(Exit::Failure, "INTERNAL", "cannot start an HTTP client").because(error)
-        })?;
+        let http = http_client(&url, |builder| builder.read_timeout(READ_TIMEOUT))?;
         Ok(Self { http, url })
     }
 

@@ -18,7 +18,10 @@ pub(super) fn greet(config: &Config, admin: Option<&IssuedKey>) {
             "  kept in     {} (0600), where the CLI finds it",
             config.data_dir.join("admin.key").display()
         ));
-        say("  root key    copy it somewhere safe: keystow root-key backup --to FILE");
+        let data_dir = config.data_dir.display();
+        say(&format!(
+            "  root key    copy it somewhere safe: keystow root-key backup --data-dir {data_dir} --to FILE"
+        ));
     }
     let shown = |listener, address| match config.tls.files(listener) {
         Some(_) => format!("{address} (TLS)"),

@@ -164,11 +164,11 @@ pub(in crate::cli) fn lock(data_dir: &Path) -> Result<File> {
 }
 
 /// Writes an admin key where the CLI on this host finds it.
-pub(in crate::cli) fn keep_admin_key(data_dir: &Path, key: &IssuedKey) -> Result<()> {
-    let text = serde_json::to_vec(&key_secret(key))
-        .map_err(|error| Error::internal("the admin key cannot be written", error))?;
+pub(in crate::cli) fn keep_admin_key(data_dir: &Path, key: &KeySecret) -> Result<()> {
+    let text =
+        serde_json::to_vec(key).map_err(|error| Error::internal("the admin key cannot be written", error))?;
     let path = data_dir.join("admin.key");
-    // A catalog that was started anew has a new admin; the old key opens nothing.
+    // What was there opens nothing any more.
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(Error::io(format!("cannot replace {}", path.display()), &error))
