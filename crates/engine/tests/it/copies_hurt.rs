@@ -10,6 +10,7 @@ use keystow_engine::ops::{CopySweeps, PolicyChange, RepositorySettings, Retentio
 use keystow_engine::vault::LocalVault;
 use keystow_engine::work::keep_copies;
 use keystow_engine::{Error, Kind};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::copies::{FAR, copied_world, copy, file, opened_by, row, take};
@@ -87,7 +88,8 @@ async fn a_repository_that_hangs_holds_up_no_other_and_no_shutdown() {
     world.copy_to(others, RepositorySettings::default()).await;
     is_there.store(true, Ordering::Relaxed);
     let stop = CancellationToken::new();
-    let keeper = tokio::spawn(keep_copies(world.engine.clone(), stop.clone()));
+    let mut keeper = JoinSet::new();
+    keeper.spawn(keep_copies(world.engine.clone(), stop.clone()));
     let up = eventually("the other one to be open", async || {
         let up = world.engine.vitals(None).await.unwrap().copies_up;
         up.iter().any(|(name, is_up)| name == FAR && *is_up).then_some(up)
@@ -96,7 +98,7 @@ async fn a_repository_that_hangs_holds_up_no_other_and_no_shutdown() {
     assert_eq!(up, [("silent".to_owned(), false), (FAR.to_owned(), true)]);
     stop.cancel();
     // Less than anybody waits for the silent one.
-    tokio::time::timeout(Duration::from_secs(8), keeper).await.expect("it ends at once").unwrap();
+    tokio::time::timeout(Duration::from_secs(8), keeper.join_all()).await.expect("it ends at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]

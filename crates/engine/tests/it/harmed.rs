@@ -53,7 +53,7 @@ impl Harmed {
 
     async fn answer(&self) {
         if self.hangs.load(Ordering::Relaxed) {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 
