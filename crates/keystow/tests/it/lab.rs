@@ -12,7 +12,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// How long anything may take to happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Waits until `happened` gives something.
 pub(crate) fn until<T>(what: &str, mut happened: impl FnMut() -> Option<T>) -> T {

@@ -65,7 +65,7 @@ impl History {
             }
             7 | 8 => self.end_one(second).await,
             9 => self.adopt(second).await,
-            10 => self.remove_or_scrub(second).await,
+            10 => self.remove_or_judge(second).await,
             _ if self.draw(4) == 0 => {
                 self.catalog.surrender_leases().await.unwrap();
             }
@@ -109,7 +109,7 @@ impl History {
                 let sealed = self.sealed().await;
                 self.catalog.seal_backup(&lease, &sealed, at(second)).await
             }
-            (JobKind::Scrub, _) => {
+            (JobKind::Repair, _) => {
                 let before = Whole { state: BackupState::Partial, failure: None, until: None };
                 let found = ScrubOutcome {
                     at: at(second),
@@ -157,7 +157,7 @@ impl History {
         self.backups.push((account, new.id));
     }
 
-    async fn remove_or_scrub(&mut self, second: i64) {
+    async fn remove_or_judge(&mut self, second: i64) {
         if self.backups.is_empty() {
             return;
         }
@@ -167,7 +167,8 @@ impl History {
             self.catalog.expire_backup(&account, id, at(second)).await.ok()
         } else {
             let instance = self.catalog.row(&account, id).await.instance;
-            let kind = JobKind::Scrub;
+            // A scrub would wait until nothing else is due, which is seldom here.
+            let kind = JobKind::Repair;
             let new =
                 NewJob { account: account.clone(), backup: id, instance, kind, order: None, target: None };
             self.catalog.request_job(&new, at(second)).await.ok().map(|job| job.number)
@@ -311,7 +312,7 @@ fn is_there(place: &Place, backup: &Backup) -> bool {
 }
 
 fn job_filters() -> Vec<JobFilter> {
-    use JobKind::{RemoveBackup, Restore, Scrub, TakeBackup};
+    use JobKind::{RemoveBackup, Repair, Restore, TakeBackup};
     use JobState::{Cancelled, Done, Failed, Queued, Running};
     let all = JobFilter::default;
     let mut filters = vec![
@@ -319,7 +320,7 @@ fn job_filters() -> Vec<JobFilter> {
         JobFilter { instance: Some(id("crs-1")), ..all() },
         JobFilter { instance_search: Some("crs-3".to_owned()), kinds: vec![TakeBackup], ..all() },
         JobFilter { kinds: vec![TakeBackup, RemoveBackup, Restore], ..all() },
-        JobFilter { kinds: vec![Scrub], states: vec![Done], ..all() },
+        JobFilter { kinds: vec![Repair], states: vec![Done], ..all() },
         JobFilter { states: vec![Queued, Running], ..all() },
         JobFilter { states: vec![Failed, Cancelled], mode: Some(Mode::Manual), ..all() },
         JobFilter { project: Some(id("shop")), ..all() },
