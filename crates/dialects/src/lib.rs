@@ -16,11 +16,11 @@ use std::time::SystemTime;
 pub use canonical::Workings;
 pub use vocabulary::{
     AccountRow, AddressLimit, BackupRow, BackupState, Call, Claim, CopyEnd, CreateBackup, Credentials,
-    DeleteBackups, Endpoint, ExportBackup, Fault, InstanceRow, IssueToken, IssuedToken, JobKind, JobRow,
-    JobState, LinkBackup, LinkRow, ListBackups, ListInstances, ListJobs, ListProjects, ListShards, Networks,
-    Page, Place, Policy, PolicyChange, ProjectRow, RegionRow, Reply, Request, Response, Restore, RestoreFrom,
-    Restriction, Secret, SetExpiry, SetPolicy, SetRestriction, ShardRow, ShowPolicy, ShowRestriction,
-    StopBackup, Topology, Unit, Verified, Weekdays,
+    DeleteBackups, Endpoint, ExportBackup, Fault, InstanceOrder, InstanceRow, IssueToken, IssuedToken,
+    JobKind, JobRow, JobState, LinkBackup, LinkRow, ListBackups, ListInstances, ListJobs, ListProjects,
+    ListShards, Networks, Page, Place, Policy, PolicyChange, ProjectRow, RegionRow, Reply, Request, Response,
+    Restore, RestoreFrom, Restriction, Secret, SetExpiry, SetPolicy, SetRestriction, ShardRow, ShowPolicy,
+    ShowRestriction, StopBackup, Topology, Unit, Verified, Weekdays,
 };
 
 /// Facts about an exchange that a response may have to name.

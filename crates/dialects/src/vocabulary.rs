@@ -15,10 +15,10 @@ use aws_lc_rs::constant_time;
 use zeroize::Zeroizing;
 
 pub use call::{
-    AddressLimit, Call, CopyEnd, CreateBackup, DeleteBackups, ExportBackup, IssueToken, JobKind, JobState,
-    LinkBackup, ListBackups, ListInstances, ListJobs, ListProjects, ListShards, Networks, Page, Place,
-    PolicyChange, Restore, RestoreFrom, SetExpiry, SetPolicy, SetRestriction, ShowPolicy, ShowRestriction,
-    StopBackup, Unit, Weekdays,
+    AddressLimit, Call, CopyEnd, CreateBackup, DeleteBackups, ExportBackup, InstanceOrder, IssueToken,
+    JobKind, JobState, LinkBackup, ListBackups, ListInstances, ListJobs, ListProjects, ListShards, Networks,
+    Page, Place, PolicyChange, Restore, RestoreFrom, SetExpiry, SetPolicy, SetRestriction, ShowPolicy,
+    ShowRestriction, StopBackup, Unit, Weekdays,
 };
 pub use fault::Fault;
 pub use reply::{

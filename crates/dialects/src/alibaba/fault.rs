@@ -33,6 +33,10 @@ pub(super) fn verdict(fault: &Fault, action: Option<&str>, request: &Request) ->
         Fault::MissingParameter(name) => (400, format!("Missing{}", plain(name)), mandatory(name)),
         Fault::BadParameter { name, why } => bad_parameter(name, why),
         Fault::BadToken => bad_token(request),
+        Fault::TokenOver => {
+            let message = "Specified SecurityToken has expired.".to_owned();
+            (400, "InvalidSecurityToken.Expired".to_owned(), message)
+        }
         Fault::BadSignature { string_to_sign } => {
             (400, "SignatureDoesNotMatch".to_owned(), format!("{MISMATCH}{string_to_sign}"))
         }
@@ -63,12 +67,13 @@ fn fixed(fault: &Fault) -> (u16, &'static str) {
         Fault::MalformedSignature(_) => (400, "IncompleteSignature"),
         Fault::UnknownKey => (404, "InvalidAccessKeyId.NotFound"),
         Fault::BadToken => (400, "InvalidSecurityToken.MismatchWithAccessKey"),
+        Fault::TokenOver => (400, "InvalidSecurityToken.Expired"),
         Fault::BadSignature { .. } => (400, "SignatureDoesNotMatch"),
         Fault::Stale => (400, "InvalidTimeStamp.Expired"),
         Fault::MalformedTime => (400, "InvalidTimeStamp.Format"),
         Fault::Replayed => (400, "SignatureNonceUsed"),
         Fault::ActionDenied => (403, "Forbidden.RAM"),
-        Fault::InstanceDenied => (403, "NoPermission"),
+        Fault::InstanceDenied | Fault::AddressDenied => (403, "NoPermission"),
         Fault::NotAllowListed => (403, "Forbidden"),
         Fault::ClusterOnly => (403, "IncorrectDBInstanceType"),
         Fault::WrongPassword => (403, "InvalidPassword.Mismatch"),
@@ -86,7 +91,8 @@ fn fixed(fault: &Fault) -> (u16, &'static str) {
         Fault::TooLarge => (413, "RequestEntityTooLarge"),
         Fault::NoSuchInstance(_) => (404, "InvalidInstanceId.NotFound"),
         Fault::NoSuchBackup(_) => (404, "InvalidBackupId.NotFound"),
-        Fault::BackupNotReady(_) => (403, "IncorrectBackupSetState"),
+        Fault::BackupNotReady(_) | Fault::BackupBusy(_) => (403, "IncorrectBackupSetState"),
+        Fault::InstanceAbnormal(_) => (403, "IncorrectDBInstanceState"),
         Fault::InstanceBusy(_) => (403, "OperationDenied.BackupJobExists"),
         Fault::Unavailable(_) => (503, "ServiceUnavailable"),
         Fault::Internal => (500, "InternalError"),
@@ -118,11 +124,7 @@ fn bad_token(request: &Request) -> (u16, String, String) {
         || peek_parameter(request, "SecurityToken").is_some_and(|token| !token.is_empty());
     if sent {
         let (status, code) = fixed(&Fault::BadToken);
-        (
-            status,
-            code.to_owned(),
-            "Specified SecurityToken does not fit the AccessKey or has expired.".to_owned(),
-        )
+        (status, code.to_owned(), "Specified SecurityToken does not fit the AccessKey.".to_owned())
     } else {
         (400, "MissingSecurityToken".to_owned(), mandatory("SecurityToken"))
     }

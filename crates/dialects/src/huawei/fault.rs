@@ -103,6 +103,7 @@ fn codes(fault: &Fault, action: Option<Action>) -> Codes {
         | Fault::MalformedSignature(_)
         | Fault::UnknownKey
         | Fault::BadToken
+        | Fault::TokenOver
         | Fault::BadSignature { .. }
         | Fault::Stale
         | Fault::MalformedTime
@@ -112,12 +113,15 @@ fn codes(fault: &Fault, action: Option<Action>) -> Codes {
             }
             ((401, "DBS.280056"), (401, "DCS.1001"), 401)
         }
+        Fault::AddressDenied if action != Some(Action::IssueToken) => {
+            return Codes::Gateway(403, "APIGW.0402");
+        }
         Fault::UnknownAction(_) | Fault::UnknownVersion(_) => return Codes::Gateway(404, "APIGW.0101"),
         Fault::Throttled => return Codes::Gateway(429, "APIGW.0308"),
         Fault::TooLarge => return Codes::Gateway(413, "APIGW.0201"),
         Fault::MalformedRequest(_) if action.is_none() => return Codes::Gateway(400, "APIGW.0201"),
         Fault::WrongPassword => ((400, "DBS.301024"), (400, "DCS.4062"), 401),
-        Fault::ActionDenied => ((403, "DBS.280032"), (403, "DCS.2003"), 403),
+        Fault::ActionDenied | Fault::AddressDenied => ((403, "DBS.280032"), (403, "DCS.2003"), 403),
         Fault::InstanceDenied => ((400, "DBS.200010"), (403, "DCS.2003"), 403),
         Fault::NotAllowListed | Fault::ClusterOnly | Fault::DownloadClosed => {
             ((403, "DBS.280042"), (403, "DCS.2003"), 403)
@@ -146,16 +150,27 @@ fn codes(fault: &Fault, action: Option<Action>) -> Codes {
         Fault::NoSuchJob(_) => ((400, "DBS.280016"), (400, "DCS.4062"), 404),
         // IAM: a token for a project that is not the user's.
         Fault::NoSuchProject(_) => ((400, "DBS.280408"), (401, "DCS.1004"), 401),
-        Fault::BackupNotReady(_) if action.is_some_and(Action::deletes) => {
-            ((403, "DBS.200019"), (400, "DCS.4096"), 400)
+        Fault::BackupNotReady(_) | Fault::BackupBusy(_) | Fault::InstanceBusy(_) => {
+            in_the_way(matches!(fault, Fault::InstanceBusy(_)), action)
         }
-        Fault::BackupNotReady(_) => ((400, "DBS.201204"), (400, "DCS.4087"), 400),
-        Fault::InstanceBusy(_) => ((403, "DBS.200019"), (400, "DCS.4096"), 400),
         Fault::BackupProtected(_) => ((403, "DBS.200011"), (400, "DCS.4095"), 403),
-        Fault::Unavailable(_) => ((500, "DBS.200998"), (500, "DCS.5000"), 503),
+        Fault::InstanceAbnormal(_) | Fault::Unavailable(_) => ((500, "DBS.200998"), (500, "DCS.5000"), 503),
         Fault::Internal => ((500, "DBS.280005"), (500, "DCS.5000"), 500),
     };
     Codes::Services { database, cache, identity }
+}
+
+/// The codes of what is not ready, or does something else just now.
+fn in_the_way(instance: bool, action: Option<Action>) -> ((u16, &'static str), (u16, &'static str), u16) {
+    let deletes = action.is_some_and(Action::deletes);
+    match (instance, deletes) {
+        (true, true) => ((400, "DBS.201319"), (400, "DCS.4097"), 400),
+        (true, false) if action == Some(Action::RestoreCacheInstance) => {
+            ((403, "DBS.200019"), (400, "DCS.4097"), 400)
+        }
+        (true, false) | (false, true) => ((403, "DBS.200019"), (400, "DCS.4096"), 400),
+        (false, false) => ((400, "DBS.201204"), (400, "DCS.4087"), 400),
+    }
 }
 
 fn database_missing(name: &str) -> (u16, &'static str) {
@@ -217,6 +232,10 @@ fn text(code: &str) -> (&'static str, &'static str) {
         ),
         "DBS.201214" => ("The backup file does not exist.", "备份文件不存在。"),
         "DBS.201215" => ("Time is illegal.", "时间不合法。"),
+        "DBS.201319" => (
+            "Deleting backup file is not allowed because a restoration task is in progress",
+            "正在执行恢复任务，不允许删除备份文件。",
+        ),
         "DBS.280005" => ("Server error. Try again later.", "服务器错误，请稍后重试。"),
         "DBS.280016" => ("Resource not found.", "资源不存在。"),
         "DBS.280032" => ("You do not have permission for this operation.", "没有该操作的权限。"),
@@ -242,6 +261,7 @@ fn text(code: &str) -> (&'static str, &'static str) {
         "DCS.4087" => ("The backup cannot be used.", "备份不可用。"),
         "DCS.4095" => ("The operation is not supported.", "不支持该操作。"),
         "DCS.4096" => ("A backup is running.", "正在备份。"),
+        "DCS.4097" => ("A restore is running.", "正在恢复。"),
         "DCS.5000" => ("Internal service error.", "服务内部错误。"),
         code if code.starts_with("DCS.") => ("Invalid parameter.", "参数无效。"),
         _ => ("Parameter error.", "参数错误。"),
@@ -277,6 +297,10 @@ fn detail(fault: &Fault, chinese: bool) -> Option<String> {
         | Fault::MalformedSignature(_)
         | Fault::UnknownKey
         | Fault::BadToken
+        | Fault::TokenOver
+        | Fault::AddressDenied
+        | Fault::BackupBusy(_)
+        | Fault::InstanceAbnormal(_)
         | Fault::BadSignature { .. }
         | Fault::Stale
         | Fault::MalformedTime
@@ -322,6 +346,7 @@ fn at_the_gate(fault: &Fault, code: &str, request: &Request, now: SystemTime) ->
             );
         }
         "APIGW.0101" => "The API does not exist or has not been published in the environment.",
+        "APIGW.0402" => "The client IP address is not authorized to access the API.",
         "APIGW.0308" => "The throttling threshold has been reached.",
         _ => "The request cannot be taken:",
     };
@@ -336,7 +361,7 @@ fn authentication(fault: &Fault, request: &Request, now: SystemTime) -> String {
     match fault {
         Fault::Unsigned(name) => format!("{} not found", name.to_ascii_lowercase()),
         Fault::UnknownKey => format!("ak {} not exist", sign::shown(request).0),
-        Fault::BadToken => "decrypt token fail".to_owned(),
+        Fault::BadToken | Fault::TokenOver => "decrypt token fail".to_owned(),
         Fault::BadSignature { .. } => {
             let canonical = sign::canonical_shown(request).unwrap_or_default().replace('\n', "|");
             let shown: String = canonical.chars().take(MAX_SHOWN).collect();
@@ -356,10 +381,12 @@ fn authentication(fault: &Fault, request: &Request, now: SystemTime) -> String {
 /// IAM's message. An unknown user and a wrong password must not be told apart.
 fn identity_message(fault: &Fault) -> String {
     match fault {
-        Fault::UnknownKey | Fault::WrongPassword | Fault::BadToken => {
+        Fault::UnknownKey | Fault::WrongPassword | Fault::BadToken | Fault::TokenOver => {
             "The username or password is wrong.".to_owned()
         }
-        Fault::ActionDenied => "You are not authorized to perform the requested action.".to_owned(),
+        Fault::ActionDenied | Fault::AddressDenied => {
+            "You are not authorized to perform the requested action.".to_owned()
+        }
         other => {
             let text = other.to_string();
             let mut letters = text.chars();

@@ -20,7 +20,10 @@ pub(super) struct Verdict {
 pub(super) fn verdict(fault: &Fault, action: &str) -> Verdict {
     let (code, name) = match (fault, action) {
         // The page of that action has another name for the same number.
-        (Fault::BackupNotReady(_), "ExportRedisBackup") => (10711, "BackupStatusInvalid"),
+        (Fault::BackupNotReady(_) | Fault::BackupBusy(_), "ExportRedisBackup") => {
+            (10711, "BackupStatusInvalid")
+        }
+        (Fault::BackupBusy(_), "RestoreInstance") => (10710, "BackupLockedError"),
         (other, _) => code(other),
     };
     let text = fault.to_string();
@@ -42,9 +45,9 @@ fn code(fault: &Fault) -> (i64, &'static str) {
         Fault::ActionDenied => (4101, "UnauthorizedOperation"),
         Fault::InstanceDenied => (4102, "UnauthorizedOperation"),
         Fault::UnknownKey => (4104, "SecretIdNotFound"),
-        Fault::BadToken => (4105, "AuthFailure"),
+        Fault::BadToken | Fault::TokenOver => (4105, "AuthFailure"),
         Fault::NotAllowListed => (4300, "UserNotInWhiteList"),
-        Fault::DownloadClosed => (4300, "AccessDenied"),
+        Fault::AddressDenied | Fault::DownloadClosed => (4300, "AccessDenied"),
         Fault::Throttled => (4400, "RequestLimitExceeded"),
         Fault::Stale | Fault::Replayed => (4500, "ReplayAttack"),
         Fault::NoSuchProject(_) => (5000, "ResourceNotFound"),
@@ -53,9 +56,10 @@ fn code(fault: &Fault) -> (i64, &'static str) {
         Fault::NotSupported(_) => (6100, "UnsupportedOperation"),
         Fault::Unavailable(_) => (6200, "ServiceUnavailable"),
         Fault::NoSuchInstance(_) => (10701, "InstanceNotExists"),
+        Fault::InstanceAbnormal(_) => (10702, "InstanceStatusAbnormal"),
         Fault::InstanceBusy(_) => (10707, "InstanceLockedError"),
         Fault::BackupProtected(_) => (10710, "BackupLockedError"),
-        Fault::BackupNotReady(_) => (10711, "BackupStatusAbnormal"),
+        Fault::BackupNotReady(_) | Fault::BackupBusy(_) => (10711, "BackupStatusAbnormal"),
         Fault::WrongPassword => (10712, "PasswordError"),
         Fault::UnknownParameter(_) | Fault::BadParameter { .. } | Fault::NoSuchJob(_) => {
             (11201, "InvalidParameter")

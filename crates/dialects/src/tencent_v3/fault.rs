@@ -2,8 +2,9 @@
 
 use http::Method;
 
+use super::sign;
 use crate::canonical::{is_form, media_type};
-use crate::vocabulary::{Fault, Request};
+use crate::vocabulary::{Claim, Fault, Request};
 
 /// Codes of `DescribeBackupUrl` that have no cause here: there are neither security groups nor
 /// renewals. Known, so that nobody adds them twice; never raised.
@@ -29,7 +30,9 @@ pub(super) struct Verdict {
 pub(super) fn verdict(fault: &Fault, action: &str, request: &Request, chinese: bool) -> Verdict {
     let code = match (fault, action) {
         (Fault::MalformedRequest(_), _) => malformed_code(request),
+        (Fault::UnknownKey, _) if !has_a_key_id(request) => "AuthFailure.InvalidSecretId",
         (Fault::BackupNotReady(_), "RestoreInstance") => "ResourceUnavailable.BackupStatusAbnormal",
+        (Fault::BackupBusy(_), "RestoreInstance") => "ResourceUnavailable.BackupLockedError",
         (Fault::BadParameter { name, .. }, "ModifyAutoBackupConfig") => {
             policy_code(name).unwrap_or_else(|| code(fault))
         }
@@ -58,7 +61,8 @@ fn code(fault: &Fault) -> &'static str {
         Fault::Unsigned(_) | Fault::MissingParameter(_) => "MissingParameter",
         Fault::MalformedSignature(_) => "AuthFailure.InvalidAuthorization",
         Fault::UnknownKey => "AuthFailure.SecretIdNotFound",
-        Fault::BadToken => "AuthFailure.TokenFailure",
+        Fault::BadToken | Fault::TokenOver => "AuthFailure.TokenFailure",
+        Fault::AddressDenied => "IpNotInWhitelist",
         Fault::BadSignature { .. } | Fault::Replayed => "AuthFailure.SignatureFailure",
         Fault::Stale => "AuthFailure.SignatureExpire",
         Fault::ActionDenied => "UnauthorizedOperation.NoCAMAuthed",
@@ -83,11 +87,18 @@ fn code(fault: &Fault) -> &'static str {
         Fault::TooLarge => "RequestSizeLimitExceeded",
         Fault::NoSuchInstance(_) => "ResourceNotFound.InstanceNotExists",
         Fault::NoSuchBackup(_) => "InvalidParameterValue.BackupNotExists",
-        Fault::BackupNotReady(_) => "ResourceUnavailable.BackupStatusInvalid",
+        Fault::BackupNotReady(_) | Fault::BackupBusy(_) => "ResourceUnavailable.BackupStatusInvalid",
+        Fault::InstanceAbnormal(_) => "ResourceUnavailable.InstanceStatusAbnormal",
         Fault::InstanceBusy(_) => "ResourceUnavailable.InstanceLockedError",
         Fault::Unavailable(_) => "FailedOperation.SystemError",
         Fault::Internal => "InternalError.InternalError",
     }
+}
+
+/// Whether the key's id is made of what ids are made of.
+fn has_a_key_id(request: &Request) -> bool {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !b",;&:\"\\".contains(&byte);
+    sign::claim(request).is_ok_and(|Claim { access_key_id: id, .. }| id.len() <= 128 && id.bytes().all(fits))
 }
 
 /// A wrong method or Content-Type, a broken multipart body, or a broken body of another kind.
@@ -142,9 +153,12 @@ fn in_chinese(fault: &Fault) -> Option<String> {
         Fault::NoSuchInstance(id) => format!("实例 {id} 不存在。"),
         Fault::NoSuchBackup(id) => format!("备份 {id} 不存在。"),
         Fault::BackupNotReady(id) => format!("备份 {id} 的状态不可用。"),
+        Fault::BackupBusy(id) => format!("备份 {id} 正在生成。"),
+        Fault::InstanceAbnormal(_) => "实例状态异常。".to_owned(),
         Fault::InstanceBusy(id) => format!("实例 {id} 正在执行其他流程。"),
         Fault::UnknownKey => "SecretId 不存在。".to_owned(),
-        Fault::BadToken => "Token 错误或已过期。".to_owned(),
+        Fault::BadToken | Fault::TokenOver => "Token 错误或已过期。".to_owned(),
+        Fault::AddressDenied => "调用地址不在白名单中。".to_owned(),
         Fault::BadSignature { .. } => "签名错误，请检查签名计算过程。".to_owned(),
         Fault::Stale => "签名过期，请求时间与服务器时间相差超过五分钟。".to_owned(),
         Fault::ActionDenied => "未授权该接口的访问权限。".to_owned(),

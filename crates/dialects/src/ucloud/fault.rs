@@ -32,7 +32,8 @@ fn code(fault: &Fault, action: Option<Action>) -> u32 {
         | Fault::MalformedTime
         | Fault::Replayed => 171,
         Fault::Unsigned("PublicKey") | Fault::UnknownKey | Fault::WrongPassword => 172,
-        Fault::BadToken => 174,
+        Fault::BadToken | Fault::TokenOver => 174,
+        Fault::AddressDenied => 294,
         Fault::Throttled => 153,
         Fault::MissingParameter(name) if name == "Action" => 160,
         Fault::Unsigned(_) | Fault::MissingParameter(_) => 220,
@@ -44,7 +45,8 @@ fn code(fault: &Fault, action: Option<Action>) -> u32 {
         | Fault::NoSuchInstance(_)
         | Fault::NoSuchBackup(_)
         | Fault::NoSuchJob(_)
-        | Fault::BackupNotReady(_) => 230,
+        | Fault::BackupNotReady(_)
+        | Fault::BackupBusy(_) => 230,
         Fault::TooLarge => 240,
         Fault::NoSuchProject(_) => 292,
         Fault::BackupProtected(_) => 295,
@@ -54,13 +56,15 @@ fn code(fault: &Fault, action: Option<Action>) -> u32 {
         | Fault::ClusterOnly
         | Fault::DownloadClosed => 299,
         Fault::InstanceBusy(_) => 20203,
-        Fault::Unavailable(_) | Fault::Internal => match action.map(Action::kind) {
-            Some(Kind::Read) => 20206,
-            Some(Kind::Create) => 20203,
-            Some(Kind::Update) => 20204,
-            // Not of UMem: service unavailable.
-            Some(Kind::Account) | None => 150,
-        },
+        Fault::InstanceAbnormal(_) | Fault::Unavailable(_) | Fault::Internal => {
+            match action.map(Action::kind) {
+                Some(Kind::Read) => 20206,
+                Some(Kind::Create) => 20203,
+                Some(Kind::Update) => 20204,
+                // Not of UMem: service unavailable.
+                Some(Kind::Account) | None => 150,
+            }
+        }
     }
 }
 
@@ -82,13 +86,16 @@ fn message(fault: &Fault, action: Option<Action>) -> String {
             not_available(action.map_or("GroupId", Action::instance_parameter), "no such instance")
         }
         Fault::NoSuchBackup(_) => not_available("BackupId", "no such backup"),
-        Fault::BackupNotReady(_) => {
+        Fault::BackupNotReady(_) | Fault::BackupBusy(_) => {
             not_available("BackupId", "the backup is not finished, has failed or has expired")
         }
         Fault::NoSuchProject(_) => "Project Not Exists".to_owned(),
         Fault::TooLarge => "Params [body] too large".to_owned(),
         Fault::MalformedSignature(_)
         | Fault::BadToken
+        | Fault::TokenOver
+        | Fault::AddressDenied
+        | Fault::InstanceAbnormal(_)
         | Fault::Stale
         | Fault::MalformedTime
         | Fault::Replayed

@@ -148,10 +148,32 @@ pub struct ListInstances {
     pub name: Option<String>,
     /// Only those whose id or name contains this text.
     pub search: Option<String>,
+    /// Only those whose name contains one of these texts, or whose id or address is one; empty = all.
+    pub any_of: Vec<String>,
     /// Only those laid out so; empty = all.
     pub topologies: Vec<Topology>,
+    /// What the list is in order of.
+    pub order: InstanceOrder,
+    /// The last first.
+    pub descending: bool,
     /// The page asked for.
     pub page: Page,
+}
+
+/// What a list of instances is in order of. Those that are alike in it are in order of their ids.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InstanceOrder {
+    /// Their ids.
+    #[default]
+    Id,
+    /// When they were added.
+    Created,
+    /// Their names.
+    Name,
+    /// Their projects.
+    Project,
+    /// How they are laid out.
+    Topology,
 }
 
 /// See [`Call::ListShards`].
@@ -194,6 +216,7 @@ pub enum CopyEnd {
 
 /// See [`Call::ListBackups`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "none of them follows from the others")]
 pub struct ListBackups {
     /// Where the instances are.
     pub place: Place,
@@ -213,6 +236,8 @@ pub struct ListBackups {
     pub until: Option<SystemTime>,
     /// Only these states; empty = all that the vendor can show.
     pub states: Vec<BackupState>,
+    /// The vendor's filter fits nothing here: the list is empty.
+    pub nothing: bool,
     /// Only those taken by a policy (`true`) or by hand (`false`).
     pub automated: Option<bool>,
     /// Archived stream (incremental) entries too.
@@ -392,7 +417,9 @@ pub struct ListJobs {
     pub kinds: Vec<JobKind>,
     /// Only these states; empty = all.
     pub states: Vec<JobState>,
-    /// Only those started by a policy (`true`) or by hand (`false`).
+    /// The vendor's filter fits nothing here: the list is empty.
+    pub nothing: bool,
+    /// Of those that take backups, only those started by a policy (`true`) or by hand (`false`).
     pub automated: Option<bool>,
     /// Asked for at or after.
     pub since: Option<SystemTime>,

@@ -12,9 +12,12 @@ pub enum Fault {
     /// The access key id is unknown or revoked.
     #[error("unknown access key")]
     UnknownKey,
-    /// The session token is wrong, absent or expired.
+    /// The session token is wrong or absent.
     #[error("the session token is not valid")]
     BadToken,
+    /// The session token was right, and its time is over.
+    #[error("the session token has expired")]
+    TokenOver,
     /// The signature is not right. Carries the server's string to sign, for the vendors that show it.
     #[error("the signature does not match")]
     BadSignature {
@@ -39,6 +42,9 @@ pub enum Fault {
     /// The key has the action, but not on this instance.
     #[error("this key has no right on this instance")]
     InstanceDenied,
+    /// The key may not be used from the caller's address.
+    #[error("this key may not be used from this address")]
+    AddressDenied,
     /// The account is not on the allow-list for links.
     #[error("the account is not on the allow-list")]
     NotAllowListed,
@@ -98,9 +104,15 @@ pub enum Fault {
     /// The backup exists, but is not available.
     #[error("the backup {0} is not available")]
     BackupNotReady(String),
-    /// A backup of the instance is running already.
-    #[error("a backup of {0} is running already")]
+    /// The backup is still being taken, which what is asked for must not disturb.
+    #[error("the backup {0} is still being taken")]
+    BackupBusy(String),
+    /// A backup or a restore of the instance is running already.
+    #[error("another operation on {0} is running already")]
     InstanceBusy(String),
+    /// The instance is not in a state for it, or keeps us out.
+    #[error("the instance is not in a state for this: {0}")]
+    InstanceAbnormal(String),
     /// The backup is protected and cannot be deleted.
     #[error("the backup {0} is protected")]
     BackupProtected(String),

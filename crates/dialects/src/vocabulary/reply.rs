@@ -69,12 +69,14 @@ pub struct ShardRow {
     pub shard: u32,
     /// A primary rather than a replica.
     pub primary: bool,
-    /// First and last slot; `None` outside of a cluster.
-    pub slots: Option<(u16, u16)>,
+    /// The slots that its shard holds, first and last of each range; none outside of a cluster.
+    pub slots: Vec<(u16, u16)>,
     /// Host name or address.
     pub host: String,
     /// Port.
     pub port: u16,
+    /// `maxmemory` or, without one, the memory in use, in bytes, as last seen.
+    pub memory_bytes: u64,
     /// Memory in use, in bytes, as last seen.
     pub used_bytes: u64,
     /// Whether the last contact succeeded.
@@ -97,6 +99,8 @@ pub struct RegionRow {
 pub struct ProjectRow {
     /// Its id.
     pub id: String,
+    /// The id of its account.
+    pub account: String,
     /// A person's name for it.
     pub name: String,
     /// The account's default project.
@@ -114,6 +118,7 @@ impl Default for ProjectRow {
     fn default() -> Self {
         Self {
             id: String::new(),
+            account: String::new(),
             name: String::new(),
             is_default: false,
             instances: 0,
@@ -229,6 +234,7 @@ pub struct IssuedToken {
 
 /// An instance, as a list shows it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "none of them follows from the others")]
 pub struct InstanceRow {
     /// Its id.
     pub id: String,
@@ -256,14 +262,18 @@ pub struct InstanceRow {
     pub host: String,
     /// Port of its first node.
     pub port: u16,
-    /// `maxmemory` or, without one, the memory in use, in bytes, as last seen.
+    /// `maxmemory` or, without one, the memory in use, in bytes, of all shards, as last seen.
     pub memory_bytes: u64,
-    /// Memory in use, in bytes, as last seen.
+    /// Memory in use, in bytes, of all shards, as last seen.
     pub used_bytes: u64,
     /// Whether a password is set for it.
     pub password: bool,
     /// Whether a backup or restore is running on it.
     pub busy: bool,
+    /// Whether a restore into it is.
+    pub restoring: bool,
+    /// When backups of it are taken by themselves, for the vendors whose lists show that.
+    pub policy: Option<Policy>,
     /// When it was added.
     pub created_at: SystemTime,
 }
@@ -289,6 +299,8 @@ impl Default for InstanceRow {
             used_bytes: 0,
             password: false,
             busy: false,
+            restoring: false,
+            policy: None,
             created_at: UNIX_EPOCH,
         }
     }
@@ -318,6 +330,7 @@ pub enum BackupState {
 
 /// A backup or a part, as a list shows it.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "none of them follows from the others")]
 pub struct BackupRow {
     /// The backup's id.
     pub id: String,
@@ -349,13 +362,15 @@ pub struct BackupRow {
     pub remark: String,
     /// Server version at the time, such as `7.0.15`.
     pub version: String,
+    /// `true` when it was Valkey.
+    pub valkey: bool,
     /// How the instance was laid out.
     pub topology: Topology,
     /// Shards; 1 for anything but a cluster.
     pub shards: u32,
     /// Replicas of each shard at the time.
     pub replicas: u32,
-    /// `maxmemory` or, without one, the memory in use, in bytes, at the time.
+    /// `maxmemory` or, without one, the memory in use, in bytes, of all shards, at the time.
     pub memory_bytes: u64,
     /// Plain bytes; 0 until it is available.
     pub size_bytes: u64,
@@ -390,6 +405,7 @@ impl Default for BackupRow {
             incremental: false,
             remark: String::new(),
             version: String::new(),
+            valkey: false,
             topology: Topology::Standalone,
             shards: 0,
             replicas: 0,

@@ -52,6 +52,7 @@ pub(crate) fn every_fault() -> Vec<Fault> {
         Fault::MalformedSignature(text()),
         Fault::UnknownKey,
         Fault::BadToken,
+        Fault::TokenOver,
         Fault::BadSignature { string_to_sign: "GET&%2F&Action%3Dx".to_owned() },
         Fault::Stale,
         Fault::MalformedTime,
@@ -59,6 +60,7 @@ pub(crate) fn every_fault() -> Vec<Fault> {
         Fault::WrongPassword,
         Fault::ActionDenied,
         Fault::InstanceDenied,
+        Fault::AddressDenied,
         Fault::NotAllowListed,
         Fault::ClusterOnly,
         Fault::DownloadClosed,
@@ -77,7 +79,9 @@ pub(crate) fn every_fault() -> Vec<Fault> {
         Fault::NoSuchJob(text()),
         Fault::NoSuchProject(text()),
         Fault::BackupNotReady(text()),
+        Fault::BackupBusy(text()),
         Fault::InstanceBusy(text()),
+        Fault::InstanceAbnormal(text()),
         Fault::BackupProtected(text()),
         Fault::Unavailable(text()),
         Fault::Internal,
@@ -289,6 +293,7 @@ pub(crate) fn instance() -> impl Strategy<Value = InstanceRow> {
                 password,
                 busy,
                 created_at,
+                ..InstanceRow::default()
             }
         },
     )

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AccountId, CaptureOptions, InstanceId, Page, Place, ProjectId};
+use super::{AccountId, CaptureOptions, InstanceId, Page, Place, ProjectId, Slots};
 
 /// A Redis or Valkey deployment that is backed up.
 #[derive(Clone)]
@@ -78,6 +78,28 @@ pub struct ServerFacts {
     pub replicas: u32,
     /// How it is laid out.
     pub topology: Topology,
+    /// Shards of the whole instance; 0 where they were not counted.
+    #[serde(default)]
+    pub shards: u32,
+    /// Its servers, each shard's primary first. Not kept with backups, whose parts say where they are from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeFacts>,
+}
+
+/// A server of an instance, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// Its shard, from 0, by their first slot.
+    pub shard: u32,
+    /// Where it is, as a URL without user and password.
+    pub url: String,
+    /// Whether it is the primary.
+    pub primary: bool,
+    /// Whether it could be asked.
+    pub healthy: bool,
+    /// The slots that its shard holds; none unless it is of a cluster.
+    #[serde(default, skip_serializing_if = "Slots::is_empty")]
+    pub slots: Slots,
 }
 
 /// A setting of a source that was changed for a while, and must be put back.
@@ -95,6 +117,22 @@ pub struct Debt {
     pub value: String,
 }
 
+/// What a list of instances is in order of. Those that are alike in it are in order of their ids.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InstanceOrder {
+    /// Their ids.
+    #[default]
+    Id,
+    /// When they were added.
+    Created,
+    /// Their names.
+    Name,
+    /// Their projects.
+    Project,
+    /// How they are laid out, as last seen.
+    Topology,
+}
+
 /// Which instances to list.
 #[derive(Debug, Clone, Default)]
 pub struct InstanceFilter {
@@ -106,8 +144,14 @@ pub struct InstanceFilter {
     pub search: Option<String>,
     /// Only the one of exactly this name.
     pub name: Option<String>,
+    /// Only those whose name contains one of these texts, or whose id or (first) host is one; empty = all.
+    pub any_of: Vec<String>,
     /// Only those laid out so, as last seen; empty = all.
     pub topologies: Vec<Topology>,
+    /// What they are in order of.
+    pub order: InstanceOrder,
+    /// The last first.
+    pub descending: bool,
     /// Only those that are there.
     pub place: Place,
     /// The page.

@@ -224,7 +224,9 @@ pub struct JobFilter {
     pub kinds: Vec<JobKind>,
     /// Only in these states; empty = all.
     pub states: Vec<JobState>,
-    /// Only of backups taken so.
+    /// Whether a job that took not all of a backup, or what is not vouched for, counts as failed; as done otherwise.
+    pub doubted_failed: bool,
+    /// Of those that take backups, only those that take them so.
     pub mode: Option<Mode>,
     /// Asked for at or after.
     pub since: Option<Timestamp>,
@@ -232,4 +234,12 @@ pub struct JobFilter {
     pub until: Option<Timestamp>,
     /// The page.
     pub page: Page,
+}
+
+impl JobFilter {
+    /// Whether it tells jobs apart by whether what they took is in doubt.
+    pub fn doubts_matter(&self) -> bool {
+        let has = |state| self.states.contains(&state);
+        self.doubted_failed && has(JobState::Done) != has(JobState::Failed)
+    }
 }

@@ -41,7 +41,7 @@ pub use capture::{
 pub use copy::{BackupCopy, CopyOrder, CopyState, NewCopy};
 pub use encoding::{Compression, Encoding, Encryption};
 pub use id::{AccountId, BackupId, InstanceId, Number, ProjectId};
-pub use instance::{Debt, Instance, InstanceFilter, ServerFacts, Topology};
+pub use instance::{Debt, Instance, InstanceFilter, InstanceOrder, NodeFacts, ServerFacts, Topology};
 pub use job::{Job, JobFilter, JobKind, JobState, Lease, ListedJob, NewJob, Phase, Progress};
 pub use link::{
     Admission, DeliveryBudget, LinkLimit, LinkRestriction, LinkUsage, Network, Promise, RememberedLink,

@@ -13,8 +13,8 @@ use super::take_backup::password_place;
 use crate::access::{Principal, Scope};
 use crate::error::{Error, Kind, Result};
 use crate::model::{
-    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, Policy, Prefer, ProjectId,
-    Right, ServerFacts,
+    AccountId, CaptureOptions, Instance, InstanceFilter, InstanceId, Listed, NodeFacts, Policy, Prefer,
+    ProjectId, Right, ServerFacts,
 };
 use crate::redis::{Address, Connection, Layout, Login, Timeouts, discover, probe};
 
@@ -66,10 +66,20 @@ pub struct InstanceAddress {
 impl Instance {
     /// Host and port of its first node.
     pub fn address(&self) -> InstanceAddress {
-        let (host, port) =
-            self.url.parse::<Address>().map_or((String::new(), 0), |address| address.host_port());
-        InstanceAddress { host, port }
+        address_of(&self.url)
     }
+}
+
+impl NodeFacts {
+    /// Host and port.
+    pub fn address(&self) -> InstanceAddress {
+        address_of(&self.url)
+    }
+}
+
+fn address_of(url: &str) -> InstanceAddress {
+    let (host, port) = url.parse::<Address>().map_or((String::new(), 0), |address| address.host_port());
+    InstanceAddress { host, port }
 }
 
 impl Engine {
@@ -217,7 +227,7 @@ pub(super) async fn ask(address: Address, login: Login, timeouts: Timeouts) -> R
             .hint("look at its servers' own logs"));
         };
         let facts = probe(&mut Connection::open(&first.node, &login, timeouts, cancel)?)?;
-        Ok((ServerFacts { topology: layout.topology, ..facts }, layout))
+        Ok((layout.described(facts), layout))
     })
     .await
     .unwrap_or_else(|error| Err(Error::internal("the connection test stopped", error)))

@@ -242,6 +242,8 @@ mod tests {
             max_bytes: 0,
             replicas: 0,
             topology: crate::model::Topology::Standalone,
+            shards: 0,
+            nodes: Vec::new(),
         }
     }
 

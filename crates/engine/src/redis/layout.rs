@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Node;
-use crate::model::{Prefer, SLOT_COUNT, Slots, Topology};
+use crate::model::{NodeFacts, Prefer, SLOT_COUNT, ServerFacts, Slots, Topology};
 
 /// An instance as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,25 @@ pub struct Choice {
 }
 
 impl Layout {
+    /// What one of its servers said of itself, with what was found of them all.
+    pub fn described(&self, facts: ServerFacts) -> ServerFacts {
+        let nodes = self.shards.iter().flat_map(|shard| {
+            shard.nodes.iter().map(|member| NodeFacts {
+                shard: shard.index,
+                url: member.node.to_string(),
+                primary: member.primary,
+                healthy: member.healthy,
+                slots: shard.slots.clone(),
+            })
+        });
+        ServerFacts {
+            topology: self.topology,
+            shards: u32::try_from(self.shards.len()).unwrap_or(u32::MAX),
+            nodes: nodes.collect(),
+            ..facts
+        }
+    }
+
     /// Whether every slot has a shard, and every shard a server that can be asked. Slots may be moving all the same.
     pub fn is_complete(&self) -> bool {
         let reachable = |shard: &Shard| shard.nodes.iter().any(|member| member.healthy);

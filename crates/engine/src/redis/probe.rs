@@ -28,6 +28,8 @@ fn facts(info: &Info) -> ServerFacts {
         max_bytes: number("maxmemory"),
         replicas: u32::try_from(number("connected_slaves")).unwrap_or(0),
         topology: if info.mode() == "cluster" { Topology::Cluster } else { Topology::Standalone },
+        shards: 0,
+        nodes: Vec::new(),
     }
 }
 

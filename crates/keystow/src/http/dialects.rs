@@ -101,7 +101,7 @@ impl Dialects {
         let outcome = if too_large {
             Err(Refused::Fault(Fault::TooLarge))
         } else {
-            self.outcome(dialect, &request, peer.map(|peer| peer.ip())).await
+            Box::pin(self.outcome(dialect, &request, peer.map(|peer| peer.ip()))).await
         };
         let outcome = outcome.map_err(|refused| match refused {
             Refused::Fault(fault) => fault,
@@ -132,10 +132,10 @@ impl Dialects {
     ) -> Result<Reply, Refused> {
         let (who, nonce) = self.sign_in(dialect, request, address).await?;
         let who = who.calling(address, dialect.name());
-        self.admit(dialect, request, &who)?;
         if let Some((nonce, ttl)) = &nonce {
             self.replays.admit(who.key_id(), nonce.clone(), *ttl, self.engine.clock().now())?;
         }
+        self.admit(dialect, request, &who)?;
         let call = dialect.decode(request)?;
         if let Some((nonce, ttl)) = nonce
             && call.changes()

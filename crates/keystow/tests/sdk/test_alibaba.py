@@ -122,6 +122,15 @@ class AlibabaContract:
             self.refused("InvalidExpectExpireTime.Malformed", "ModifyBackupExpireTime",
                          ExpectExpireTime=earlier, **named)
 
+    def test_without_a_period_it_is_kept_as_long_as_the_policys(self):
+        keystow = world().keystow
+        self.assertNotIn("ExpectExpireTime", self.back_up(), "without a policy there is no end")
+        keystow.cli("policy", "set", ALIBABA_INSTANCE, "--cron", "0 3 1 1 *", "--keep-within", "9d")
+        self.addCleanup(keystow.cli, "policy", "delete", ALIBABA_INSTANCE, "--yes")
+        earliest = minute(9 * 24)
+        taken = self.back_up()
+        self.assertTrue(earliest <= taken["ExpectExpireTime"] <= minute(9 * 24), taken)
+
     def test_while_a_backup_runs_there_is_no_second_one(self):
         # This server waits for other replicas before it sends anything.
         slow = world().lab.redis("--repl-diskless-sync-delay", "10")

@@ -1,5 +1,6 @@
 """A cluster's backup has a file for each shard; every vendor's SDK shows them all, and together they are the data."""
 
+import json
 import unittest
 
 import huaweicloudsdkdds.v3 as dds
@@ -55,6 +56,48 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(SHARDS, len(answer.InnerDownloadUrl))
         self.assert_whole(answer.DownloadUrl)
 
+    def test_tencent_shows_the_shards(self):
+        """DescribeInstances counts them, DescribeInstanceShards and DescribeInstanceNodeInfo list them."""
+        client = vendors.tencent(self.keystow.api, *OPERATOR)
+        request = models.DescribeInstancesRequest()
+        request.InstanceId = INSTANCE
+        instance, = client.DescribeInstances(request).InstanceSet
+        self.assertEqual(SHARDS, instance.RedisShardNum)
+        self.assertEqual(instance.RedisShardSize, -(-int(instance.Size) // SHARDS))
+        request = models.DescribeInstanceShardsRequest()
+        request.InstanceId = INSTANCE
+        answer = client.DescribeInstanceShards(request)
+        self.assertEqual(SHARDS, answer.TotalCount)
+        self.assertEqual({f"{INSTANCE}-db-{shard}" for shard in range(SHARDS)},
+                         {shard.ShardName for shard in answer.InstanceShards})
+        self.assertEqual({f"127.0.0.1:{node.port}" for node in self.cluster.nodes},
+                         {shard.ShardId for shard in answer.InstanceShards})
+        slots = sorted(slot for shard in answer.InstanceShards for ends in json.loads(shard.Slots)
+                       for slot in range(int(ends.split("-")[0]), int(ends.split("-")[-1]) + 1))
+        self.assertEqual(list(range(16384)), slots)
+        request = models.DescribeInstanceNodeInfoRequest()
+        request.InstanceId = INSTANCE
+        self.assertEqual(SHARDS, client.DescribeInstanceNodeInfo(request).RedisCount)
+        request = models.DescribeBackupDetailRequest()
+        request.InstanceId, request.BackupId = INSTANCE, self.backup["id"]
+        self.assertEqual(SHARDS, client.DescribeBackupDetail(request).ShardNum)
+
+    def test_ucloud(self):
+        """DescribeUMemBlockInfo lists the blocks, and DescribeUMemBackupURL has the file of each."""
+        client = vendors.ucloud(self.keystow.api, *OPERATOR)
+        where = {"Region": "cn-bj2", "Zone": "cn-bj2-04", "SpaceId": INSTANCE}
+        blocks = client.invoke("DescribeUMemBlockInfo", where | {"Offset": 0, "Limit": 20})
+        self.assertEqual(SHARDS, blocks["TotalCount"])
+        rows = blocks["DataSet"]
+        self.assertEqual([0, 16383], [rows[0]["BlockSlotBegin"], rows[-1]["BlockSlotEnd"]])
+        self.assertEqual({node.port for node in self.cluster.nodes}, {row["BlockPort"] for row in rows})
+        links = []
+        for row in rows:
+            asked = where | {"BackupId": self.backup["id"], "BlockId": row["BlockId"]}
+            link, = client.invoke("DescribeUMemBackupURL", asked)["BackupURL"]
+            links.append(link)
+        self.assert_whole(links)
+
     def test_alibaba(self):
         """DescribeBackups has a row for each node, each with a number of its own."""
         answer = Core(self.keystow.api, OPERATOR).call(
@@ -64,6 +107,9 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual([f"{INSTANCE}-db-{shard}" for shard in range(SHARDS)],
                          sorted(row["NodeInstanceId"] for row in rows))
         self.assert_whole([row["BackupDownloadURL"] for row in rows])
+        instances = Core(self.keystow.api, OPERATOR).call("DescribeInstances", InstanceIds=INSTANCE)
+        instance, = instances["Instances"]["KVStoreInstance"]
+        self.assertEqual(SHARDS, instance["ShardCount"])
 
     def test_huawei(self):
         """The download action lists a file for each shard."""

@@ -268,6 +268,12 @@ class GeminiTest(HuaweiCase):
                 kept = keystow.json("policy", "show", instance)
                 self.assertEqual((["15 1 * * 1,3,7"], "30d", False),
                                  (kept["schedules"], kept["keep"]["within"], kept["paused"]))
+                listed, = self.call(service, "ListInstances", id=instance).instances
+                self.assertEqual(("01:15-02:15", 30), (
+                    listed.backup_strategy.start_time, listed.backup_strategy.keep_days))
+                keystow.cli("policy", "set", instance, "--keep-within", "0")
+                for_ever = self.call(service, shows[0], instance_id=instance).backup_policy
+                self.assertEqual(732, for_ever.keep_days)
                 off = {"keep_days": 0, "start_time": "01:15-02:15", "period": "1,3,7"}
                 self.call(service, "SetBackupPolicy", instance_id=instance, body={"backup_policy": off})
                 self.assertEqual(0, self.call(service, shows[0], instance_id=instance).backup_policy.keep_days)
@@ -370,7 +376,7 @@ class RefusedTest(HuaweiCase):
         file, = self.link(row.id, PROJECT_INSTANCE, self.bound, PROJECT).files
         self.assertEqual(200, get(file.download_link)[0])
         self.refused(400, "DBS.200010", lambda: self.link(row.id, INSTANCE, self.bound, PROJECT))
-        self.refused(400, "DBS.200010", lambda: self.call(
+        self.refused(403, "DBS.280032", lambda: self.call(
             dds, "SaveBackupDownloadPolicy", self.bound, PROJECT, body={"action": "close"}))
 
     def test_every_answer_can_be_written_as_json(self):

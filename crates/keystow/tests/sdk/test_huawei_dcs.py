@@ -123,6 +123,10 @@ class DcsTest(HuaweiCase):
         self.call(dcs, "UpdateInstance", instance_id=instance, body={"instance_backup_policy": policy})
         kept = keystow.json("policy", "show", instance)
         self.assertEqual((["0 0 * * 1,3"], "5d", False), (kept["schedules"], kept["keep"]["within"], kept["paused"]))
+        shown = self.call(dcs, "ShowInstance", instance_id=instance).instance_backup_policy.policy
+        self.assertEqual(("auto", 5, [1, 3], "00:00-01:00"), (
+            shown.backup_type, shown.save_days, shown.periodical_backup_plan.backup_at,
+            shown.periodical_backup_plan.begin_at))
         self.call(dcs, "UpdateInstance", instance_id=instance, body={
             "instance_backup_policy": {"backup_type": "manual"}})
         self.assertTrue(keystow.json("policy", "show", instance)["paused"])

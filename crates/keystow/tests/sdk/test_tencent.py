@@ -298,6 +298,7 @@ class TencentContract(TencentCalls):
         for hours in (-1, 1):
             with mock.patch("time.time", return_value=time.time() + hours * 3600):
                 self.refused("AuthFailure.SignatureExpire", lambda: self.call("DescribeInstances"))
+                self.refused("AuthFailure.SignatureExpire", lambda: self.call("DescribeInstances", STRANGER))
 
     def test_a_viewer_may_look_and_no_more(self):
         of_backup = {"InstanceId": TENCENT_INSTANCE, "BackupId": self.row["BackupId"]}
@@ -327,6 +328,36 @@ class TencentContract(TencentCalls):
     def test_a_backup_of_another_instance_does_not_exist(self):
         self.refused("InvalidParameterValue.BackupNotExists", lambda: self.call(
             "DescribeBackupUrl", InstanceId=ALIBABA_INSTANCE, BackupId=self.row["BackupId"]))
+
+    def test_a_backup_that_is_gone_is_told_from_one_that_never_was(self):
+        gone = self.keystow.json("backup", "create", TENCENT_INSTANCE, "--wait")["id"]
+        self.keystow.cli("backup", "delete", gone, "--yes")
+        asked = {"InstanceId": TENCENT_INSTANCE, "BackupId": gone}
+        for action in ("DescribeBackupUrl", "DescribeBackupDetail"):
+            with self.subTest(action):
+                self.refused("ResourceUnavailable.BackupStatusInvalid", lambda: self.call(action, **asked))
+        self.refused("ResourceUnavailable.BackupStatusAbnormal", lambda: self.call("RestoreInstance", **asked))
+
+    def test_filters_that_fit_nothing_list_nothing(self):
+        self.assertEqual(0, self.call("DescribeTaskList", TaskTypes=["009"])["TotalCount"])
+        self.assertEqual(0, self.call("DescribeInstanceBackups", Status=[3])["TotalCount"])
+        types = {task["TaskType"] for task in self.call("DescribeTaskList", TaskTypes=["010", "012"])["Tasks"]}
+        self.assertLessEqual(types, {"010", "012"})
+        self.assertIn("012", types)
+
+    def test_instances_are_put_in_order(self):
+        def listed(**order):
+            rows = self.call("DescribeInstances", SearchKeys=[ALIBABA_INSTANCE, TENCENT_INSTANCE], **order)
+            return [row["InstanceId"] for row in rows["InstanceSet"]]
+        in_order = sorted([ALIBABA_INSTANCE, TENCENT_INSTANCE])
+        self.assertEqual(in_order, listed())
+        by_name = listed(OrderBy="instancename", OrderType=0)
+        self.assertEqual((2, by_name[::-1]), (len(by_name), listed(OrderBy="instancename")))
+
+    def test_a_key_of_another_address_is_refused(self):
+        key = self.keystow.json("key", "create", "--role", "operator", "--allow-ip", "203.0.113.1")
+        self.refused("IpNotInWhitelist", lambda: self.call(
+            "DescribeInstances", (key["access_key_id"], key["secret"])))
 
     def test_an_unknown_task_is_invalid(self):
         self.refused("InvalidParameter.InvalidParameter", lambda: self.call(
@@ -456,6 +487,8 @@ class TencentUnfinishedBackupTest(TencentCalls, unittest.TestCase):
         self.assertIn(self.call("DescribeTaskInfo", TaskId=task)["Status"], ("preparing", "running"))
         backup = self.backup(1)
         self.assert_no_link(backup)
+        self.refused("ResourceUnavailable.BackupLockedError", lambda: self.call(
+            "RestoreInstance", InstanceId=self.instance, BackupId=backup))
         self.redis.process.kill()
         told = self.finished(task)
         self.assertEqual("failed", told["Status"])

@@ -210,10 +210,11 @@ class QcloudContract:
                 ("DescribeRedis", {"limit": 1001, "offset": 0}), ("DescribeRedis", {**PAGE, "colour": "red"}),
                 ("DescribeRedis", {**PAGE, "vpcIds": [1]}), ("DescribeRedis", {**PAGE, "orderBy": "colour"}),
                 ("GetRedisBackupList", {**PAGE, "redisId": TENCENT_INSTANCE, "beginTime": "yesterday"}),
-                ("GetRedisTaskList", {**PAGE, "taskType": ["task_importRdb"]}),
                 ("GetRedisTaskList", {**PAGE, "taskStatus": [9]})):
             with self.subTest(action, **parameters):
                 self.refused(11201, "InvalidParameter", action, **parameters)
+        nothing = self.call("GetRedisTaskList", **PAGE, taskType=["task_importRdb"])
+        self.assertEqual((0, []), (nothing["totalCount"], nothing["data"]["redisTaskSet"]))
 
     def test_the_sdks_own_module_takes_another_host(self):
         with mock.patch.object(Redis, "requestHost", f"localhost:{keystow.api}"):

@@ -203,7 +203,14 @@ class GroupTest(UcloudCase):
         kept = keystow.json("policy", "show", GROUP)
         self.assertEqual(([f"0 {(beijing - 8) % 24} * * *"], "UTC", False),
                          (kept["schedules"], kept["time_zone"], kept["paused"]))
+        group, = self.call("DescribeURedisGroup", GroupId=GROUP)["DataSet"]
+        self.assertEqual(("enable", beijing), (group["AutoBackup"], group["BackupTime"]))
+        keystow.cli("policy", "set", GROUP, "--cron", "0 3 * * 1")
+        self.invoke("UpdateURedisBackupStrategy", Zone=ZONE, GroupId=GROUP, BackupTime=str(beijing))
+        self.assertEqual([f"0 {(beijing - 8) % 24} * * *"], keystow.json("policy", "show", GROUP)["schedules"])
         self.invoke("UpdateURedisBackupStrategy", Zone=ZONE, GroupId=GROUP, AutoBackup="disable")
+        group, = self.call("DescribeUMem", Protocol="redis", ResourceId=GROUP)["DataSet"]
+        self.assertEqual(("disable", 0), (group["AutoBackup"], group["BackupTime"]))
         self.assertTrue(keystow.json("policy", "show", GROUP)["paused"])
 
     def test_what_is_not_done_here_is_said(self):

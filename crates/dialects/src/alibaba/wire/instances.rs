@@ -144,7 +144,12 @@ fn facts(row: &InstanceRow) -> Facts {
     Facts {
         instance_id: row.id.clone(),
         instance_name: row.name.clone(),
-        instance_status: if row.busy { "Changing" } else { "Normal" }.to_owned(),
+        instance_status: match (row.restoring, row.busy) {
+            (true, _) => "BackupRecovering",
+            (false, true) => "Changing",
+            (false, false) => "Normal",
+        }
+        .to_owned(),
         instance_type: "Redis".to_owned(),
         architecture_type: if row.topology == Topology::Cluster { "cluster" } else { "standard" }.to_owned(),
         edition_type: "Community".to_owned(),

@@ -130,6 +130,7 @@ fn instance(answer: InstanceAnswer) -> Result<InstanceRow, ReadError> {
         port: facts.port,
         memory_bytes: facts.capacity.saturating_mul(MEGABYTE),
         busy: facts.instance_status != "Normal",
+        restoring: facts.instance_status == "BackupRecovering",
         created_at: time(&facts.create_time)?,
         ..InstanceRow::default()
     })

@@ -57,6 +57,8 @@ pub(super) fn projects_answer(rows: &[ProjectRow], request: &Request) -> Value {
         json!({
             "id": row.id,
             "name": row.name,
+            "domain_id": row.account,
+            "parent_id": row.account,
             "is_domain": false,
             "enabled": true,
             "description": "",

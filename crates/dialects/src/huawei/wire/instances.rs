@@ -6,13 +6,15 @@ use serde_json::{Value, json};
 use super::backups::check_engine;
 use super::parameters::{Query, bad};
 use super::request::{Asked, Writing};
-use super::{GIGABYTE, times};
+use super::{GIGABYTE, policy, times};
 use crate::ReadError;
 use crate::canonical::short_version;
-use crate::vocabulary::{Call, Fault, InstanceRow, ListInstances, Reply, Topology};
+use crate::vocabulary::{Call, Fault, InstanceRow, ListInstances, Policy, Reply, Topology};
 
 const MAX_PAGE: u64 = 100;
 const NORMAL: &str = "normal";
+/// What an instance does into which a backup is restored.
+const RESTORING: &str = "RESTORE";
 
 /// `ListInstances`.
 pub(super) fn list(asked: &Asked<'_>) -> Result<Call, Fault> {
@@ -61,6 +63,8 @@ struct InstanceAnswer {
     vpc_id: String,
     subnet_id: String,
     security_group_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backup_strategy: Option<Strategy>,
     pay_mode: String,
     groups: Vec<Group>,
     enterprise_project_id: String,
@@ -69,6 +73,14 @@ struct InstanceAnswer {
     lb_ip_address: String,
     lb_port: String,
     availability_zone: String,
+}
+
+/// 0 days to keep: no backups are taken by themselves.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Strategy {
+    start_time: String,
+    keep_days: u32,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -138,12 +150,24 @@ fn write(row: &InstanceRow) -> InstanceAnswer {
         groups: vec![group(row)],
         enterprise_project_id: "0".to_owned(),
         time_zone: "UTC".to_owned(),
-        actions: if row.busy { vec!["BACKUP".to_owned()] } else { Vec::new() },
+        actions: match (row.restoring, row.busy) {
+            (true, _) => vec![RESTORING.to_owned()],
+            (false, true) => vec!["BACKUP".to_owned()],
+            (false, false) => Vec::new(),
+        },
+        backup_strategy: row.policy.as_ref().map(strategy),
         lb_ip_address: row.host.clone(),
         lb_port: row.port.to_string(),
         availability_zone: row.zone.clone(),
         ..InstanceAnswer::default()
     }
+}
+
+fn strategy(policy: &Policy) -> Strategy {
+    if !policy.enabled {
+        return Strategy::default();
+    }
+    Strategy { start_time: policy::hour(policy.start_minute), keep_days: policy::keep_days(policy) }
 }
 
 /// One group with the first node stands for all.
@@ -224,6 +248,7 @@ fn read_row(answer: InstanceAnswer) -> Result<InstanceRow, ReadError> {
         host,
         port: answer.port.parse().unwrap_or_default(),
         busy: !answer.actions.is_empty(),
+        restoring: answer.actions.iter().any(|action| action == RESTORING),
         created_at: super::reply::time(&answer.created)?,
         ..InstanceRow::default()
     })

@@ -96,14 +96,43 @@ pub(super) fn answer(policy: &Policy) -> Value {
     if !policy.enabled {
         return json!({"backup_policy": {"keep_days": 0}});
     }
-    let clock = |minute: u16| format!("{:02}:{:02}", minute / 60 % 24, minute % 60);
-    let start = policy.start_minute % 1440;
     let days = policy.weekdays.iter().zip(1..).filter(|(on, _)| **on).map(|(_, day)| day.to_string());
     json!({"backup_policy": {
-        "keep_days": policy.keep_days,
-        "start_time": format!("{}-{}", clock(start), clock(start + 60)),
+        "keep_days": keep_days(policy),
+        "start_time": hour(policy.start_minute),
         "period": days.collect::<Vec<_>>().join(","),
     }})
+}
+
+/// Days to keep, where 0 would say that the policy is off: for ever is as long as can be said.
+pub(super) fn keep_days(policy: &Policy) -> u32 {
+    let most = u32::try_from(MAX_KEEP_DAYS).unwrap_or(u32::MAX);
+    if policy.keep_days == 0 { most } else { policy.keep_days }
+}
+
+/// The hour that begins with a minute of the day, such as `23:15-00:15`.
+pub(super) fn hour(start: u16) -> String {
+    let clock = |minute: u16| format!("{:02}:{:02}", minute / 60 % 24, minute % 60);
+    let start = start % 1440;
+    format!("{}-{}", clock(start), clock(start + 60))
+}
+
+/// The same as DCS shows it with an instance. Hours are those of UTC.
+pub(super) fn of_cache_answer(policy: &Policy) -> Value {
+    if !policy.enabled {
+        return json!({"backup_type": "manual"});
+    }
+    let days = policy.weekdays.iter().zip(1..).filter(|(on, _)| **on).map(|(_, day): (_, u32)| day);
+    json!({
+        "backup_type": "auto",
+        "save_days": keep_days(policy),
+        "periodical_backup_plan": {
+            "backup_at": days.collect::<Vec<_>>(),
+            "period_type": "weekly",
+            "begin_at": hour(policy.start_minute),
+            "timezone_offset": "+0000",
+        },
+    })
 }
 
 /// `ListBackupDownloadPolicy`.

@@ -6,8 +6,8 @@ use super::parameters::{Parameters, bad};
 use super::regions::newer_name;
 use crate::canonical::Parameters as Pairs;
 use crate::vocabulary::{
-    Call, CreateBackup, ExportBackup, Fault, JobKind, JobState, LinkBackup, ListBackups, ListInstances,
-    ListJobs, Place, Restore, RestoreFrom, Secret, Unit,
+    Call, CreateBackup, ExportBackup, Fault, InstanceOrder, JobKind, JobState, LinkBackup, ListBackups,
+    ListInstances, ListJobs, Place, Restore, RestoreFrom, Secret, Unit,
 };
 
 pub(in crate::tencent_v2) use ask::ask;
@@ -65,7 +65,6 @@ fn backups(parameters: Parameters<'_>, place: Place) -> Result<Call, Fault> {
     }))
 }
 
-/// `orderBy` and `orderType` only put the list in order; the order here is fixed.
 fn instances(parameters: Parameters<'_>, place: Place) -> Result<Call, Fault> {
     let own = ["limit", "offset", "redisId", "redisName", "orderBy", "orderType"];
     let parameters = parameters.only(&own, &OTHER_FILTERS)?;
@@ -74,19 +73,34 @@ fn instances(parameters: Parameters<'_>, place: Place) -> Result<Call, Fault> {
             return Err(bad(filter, "is not supported as a filter"));
         }
     }
-    if !matches!(parameters.text("orderBy"), None | Some("redisId" | "projectId" | "createtime")) {
-        return Err(bad("orderBy", "must be redisId, projectId or createtime"));
-    }
-    if !matches!(parameters.text("orderType"), None | Some("0" | "1")) {
-        return Err(bad("orderType", "must be 0 or 1"));
-    }
+    let (order, descending) = order(parameters)?;
     Ok(Call::ListInstances(ListInstances {
         place,
         ids: parameters.text("redisId").map(str::to_owned).into_iter().collect(),
         search: parameters.text("redisName").map(str::to_owned),
+        order,
+        descending,
         page: parameters.page()?,
         ..ListInstances::default()
     }))
+}
+
+/// What the list is in order of, and whether the last comes first, which it does unless the caller says otherwise.
+fn order(parameters: Parameters<'_>) -> Result<(InstanceOrder, bool), Fault> {
+    let descending = match parameters.text("orderType") {
+        None => None,
+        Some("0") => Some(false),
+        Some("1") => Some(true),
+        Some(_) => return Err(bad("orderType", "must be 0 or 1")),
+    };
+    let order = match parameters.text("orderBy") {
+        None => return Ok((InstanceOrder::default(), descending.unwrap_or_default())),
+        Some("redisId") => InstanceOrder::Id,
+        Some("projectId") => InstanceOrder::Project,
+        Some("createtime") => InstanceOrder::Created,
+        Some(_) => return Err(bad("orderBy", "must be redisId, projectId or createtime")),
+    };
+    Ok((order, descending.unwrap_or(true)))
 }
 
 fn create(parameters: Parameters<'_>, place: Place) -> Result<Call, Fault> {
@@ -124,11 +138,13 @@ fn tasks(parameters: Parameters<'_>, place: Place) -> Result<Call, Fault> {
     let own = ["limit", "offset", "redisId", "redisName", "beginTime", "endTime"];
     let parameters = parameters.only(&own, &["taskStatus", "taskType"])?;
     let (since, until) = parameters.range()?;
+    let kinds = kinds(parameters)?;
     Ok(Call::ListJobs(ListJobs {
         place,
         instance: parameters.text("redisId").map(str::to_owned),
         instance_search: parameters.text("redisName").map(str::to_owned),
-        kinds: kinds(parameters)?,
+        nothing: kinds.is_empty(),
+        kinds,
         states: states(parameters)?,
         since,
         until,
@@ -137,7 +153,8 @@ fn tasks(parameters: Parameters<'_>, place: Place) -> Result<Call, Fault> {
     }))
 }
 
-/// The vendor has no word for the removal of a backup: without a choice, these are all.
+/// The vendor has no word for the removal of a backup: without a choice, these are all. Of types that no task here is
+/// ever of, none is left.
 fn kinds(parameters: Parameters<'_>) -> Result<Vec<JobKind>, Fault> {
     let types = parameters.list("taskType")?;
     let mut kinds = Vec::new();
@@ -152,11 +169,7 @@ fn kinds(parameters: Parameters<'_>) -> Result<Vec<JobKind>, Fault> {
             kinds.push(kind);
         }
     }
-    match (types.is_empty(), kinds.is_empty()) {
-        (true, _) => Ok(vec![JobKind::Backup, JobKind::Restore]),
-        (false, false) => Ok(kinds),
-        (false, true) => Err(bad("taskType", "no task is ever of that type here")),
-    }
+    Ok(if types.is_empty() { vec![JobKind::Backup, JobKind::Restore] } else { kinds })
 }
 
 fn states(parameters: Parameters<'_>) -> Result<Vec<JobState>, Fault> {

@@ -138,6 +138,10 @@ fn type_code(version: &str, valkey: bool, topology: Topology) -> i64 {
     standard + i64::from(topology == Topology::Cluster)
 }
 
+fn is_valkey(type_code: i64) -> bool {
+    (19..=22).contains(&type_code)
+}
+
 fn topology(type_code: i64) -> Topology {
     if matches!(type_code, 7 | 9 | 16 | 18 | 20 | 22) { Topology::Cluster } else { Topology::Standalone }
 }

@@ -187,7 +187,7 @@ fn space_backup(row: &BackupRow) -> SpaceBackup {
     }
 }
 
-/// The page of the blocks. A shard's memory is not told apart from what it uses.
+/// The page of the blocks.
 fn blocks(rows: &[ShardRow], parameters: &Parameters) -> Result<Value, Fault> {
     let page = request::page(parameters, 1)?;
     let fits = |number| usize::try_from(number).unwrap_or(usize::MAX);
@@ -196,13 +196,15 @@ fn blocks(rows: &[ShardRow], parameters: &Parameters) -> Result<Value, Fault> {
 }
 
 fn block(row: &ShardRow) -> Block {
-    let (block_slot_begin, block_slot_end) = row.slots.unwrap_or(ALL_SLOTS);
+    // There is room for one range: from the first slot to the last one.
+    let ends = row.slots.first().zip(row.slots.last()).map(|(first, last)| (first.0, last.1));
+    let (block_slot_begin, block_slot_end) = ends.unwrap_or(ALL_SLOTS);
     Block {
         block_id: row.node.clone(),
         block_name: row.node.clone(),
         block_vip: row.host.clone(),
         block_port: row.port,
-        block_size: row.used_bytes.div_ceil(GIGABYTE),
+        block_size: row.memory_bytes.div_ceil(GIGABYTE),
         block_used_size: row.used_bytes.div_ceil(MEGABYTE),
         block_slot_begin,
         block_slot_end,
@@ -236,6 +238,8 @@ fn group(row: &InstanceRow) -> Group {
         create_time: seconds(row.created_at),
         modify_time: seconds(row.created_at),
         expire_time: 0,
+        auto_backup: auto_backup(row).0,
+        backup_time: auto_backup(row).1,
         high_availability: doubled(row, "enable", "disable"),
         charge_type: CHARGE,
         is_high_performance: false,
@@ -280,6 +284,8 @@ fn resource(row: &InstanceRow) -> Resource {
         protocol: "redis".to_owned(),
         role: "master".to_owned(),
         version: short_version(&row.version).to_owned(),
+        auto_backup: auto_backup(row).0.to_owned(),
+        backup_time: auto_backup(row).1,
         high_availability: doubled(row, "enable", "disable").to_owned(),
         charge_type: CHARGE.to_owned(),
         tag: TAG.to_owned(),
@@ -291,6 +297,13 @@ fn resource(row: &InstanceRow) -> Resource {
         address: vec![address(row)],
         ..Resource::default()
     }
+}
+
+/// Whether backups are taken by themselves, and in which hour of the vendor's day.
+fn auto_backup(row: &InstanceRow) -> (&'static str, u16) {
+    let switch = if row.policy.as_ref().is_some_and(|policy| policy.enabled) { "enable" } else { "disable" };
+    let hour = row.policy.as_ref().filter(|policy| policy.weekdays.contains(&true));
+    (switch, hour.map_or(0, |policy| (policy.start_minute / 60 + request::HOURS_AHEAD_OF_UTC) % 24))
 }
 
 fn doubled(row: &InstanceRow, yes: &'static str, no: &'static str) -> &'static str {

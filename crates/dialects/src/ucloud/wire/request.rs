@@ -16,7 +16,7 @@ const INSTANCE_PAGE: u64 = 20;
 /// The vendor documents no largest page; more than this is cut to it.
 const MAX_PAGE: u64 = 100;
 /// The vendor's hours are those of its consoles, +08:00.
-const HOURS_AHEAD_OF_UTC: u16 = 8;
+pub(super) const HOURS_AHEAD_OF_UTC: u16 = 8;
 
 /// Reads the parameters of an action.
 pub(in crate::ucloud) fn decode(name: String, parameters: &Parameters) -> Result<Call, Fault> {
@@ -109,7 +109,7 @@ fn create(parameters: &Parameters, place: Place, instance: &str) -> Result<Call,
     Ok(Call::CreateBackup(CreateBackup { place, instance, name: Some(name), ..CreateBackup::default() }))
 }
 
-/// What is not given is the vendor's default, not what was set before.
+/// What is not given is the vendor's default, not what was set before. Its backups are daily.
 fn strategy(parameters: &Parameters) -> Result<Call, Fault> {
     let place = place(parameters)?;
     let instance = required(parameters, "GroupId")?;
@@ -132,7 +132,8 @@ fn strategy(parameters: &Parameters) -> Result<Call, Fault> {
         return Err(bad(name, "goes with OperationType modify"));
     }
     let start_minute = Some((hour + 24 - HOURS_AHEAD_OF_UTC) % 24 * 60);
-    let change = PolicyChange { enabled: Some(enabled), start_minute, ..PolicyChange::default() };
+    let weekdays = Some([true; 7]);
+    let change = PolicyChange { enabled: Some(enabled), weekdays, start_minute, keep_days: None };
     Ok(Call::SetPolicy(SetPolicy { place, instance, change }))
 }
 

@@ -76,6 +76,8 @@ fn codes_are_the_vendors() {
         (Fault::MalformedTime, 400, "InvalidTimeStamp.Format"),
         (Fault::Replayed, 400, "SignatureNonceUsed"),
         (Fault::BadToken, 400, "MissingSecurityToken"),
+        (Fault::TokenOver, 400, "InvalidSecurityToken.Expired"),
+        (Fault::AddressDenied, 403, "NoPermission"),
         (Fault::UnknownAction("x".to_owned()), 404, "InvalidAction.NotFound"),
         (Fault::MissingParameter("InstanceId".to_owned()), 400, "MissingInstanceId"),
         (bad("EndTime"), 400, "InvalidEndTime.Malformed"),

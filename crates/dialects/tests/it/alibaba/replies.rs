@@ -231,6 +231,8 @@ fn one_instance_has_other_types_than_the_list() {
         host: "10.0.0.1".to_owned(),
         port: 6379,
         memory_bytes: 1 << 30,
+        busy: true,
+        restoring: true,
         ..InstanceRow::default()
     };
     let reply = Reply::Instances { total: 1, rows: vec![row] };
@@ -249,6 +251,7 @@ fn one_instance_has_other_types_than_the_list() {
         ("Port", json!(6379)),
         ("Capacity", json!(1024)),
         ("ShardCount", json!(2)),
+        ("InstanceStatus", json!("BackupRecovering")),
         ("IsRds", json!(false)),
         ("Tags", json!({"Tag": []})),
     ] {

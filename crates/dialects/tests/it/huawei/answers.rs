@@ -160,6 +160,20 @@ fn instances_have_texts_for_ports_and_no_ssl() {
         "used_memory": 1, "created_at": "2026-11-21T08:00:00.000Z"});
     assert_eq!(body(&get("/v2/{p}/instances"), reply()), json!({"instance_num": 1, "instances": [expected]}));
     assert_eq!(body(&get("/v2/{p}/instances/i-1"), reply()), expected);
+    let policy = Policy { enabled: true, weekdays: [true; 7], start_minute: 60, keep_days: 7, next_at: None };
+    let row = InstanceRow { restoring: true, policy: Some(policy), ..row.clone() };
+    let reply = || Reply::Instances { total: 1, rows: vec![row.clone()] };
+    let shown = &body(&get("/v3/{p}/instances"), reply())["instances"][0];
+    assert_eq!(shown["backup_strategy"], json!({"start_time": "01:00-02:00", "keep_days": 7}));
+    assert_eq!(shown["actions"], json!(["RESTORE"]));
+    let shown = body(&get("/v2/{p}/instances/i-1"), reply());
+    assert_eq!(shown["status"], "RESTORING");
+    let plan = json!({"backup_at": [1, 2, 3, 4, 5, 6, 7], "period_type": "weekly",
+        "begin_at": "01:00-02:00", "timezone_offset": "+0000"});
+    assert_eq!(
+        shown["instance_backup_policy"]["policy"],
+        json!({"backup_type": "auto", "save_days": 7, "periodical_backup_plan": plan})
+    );
     let none = answer_status(&get("/v2/{p}/instances/i-1"), Reply::Instances { total: 0, rows: Vec::new() });
     assert_eq!(none, 404);
 }
@@ -222,6 +236,9 @@ fn policies_are_written_as_hours_and_days() {
     let policy = Policy { enabled: true, weekdays, start_minute: 23 * 60 + 30, keep_days: 7, next_at: None };
     let expected = json!({"keep_days": 7, "start_time": "23:30-00:30", "period": "1,3,4,5,6,7"});
     assert_eq!(body(&show, Reply::Policy(policy.clone())), json!({ "backup_policy": expected }));
+    let for_ever = Policy { keep_days: 0, ..policy.clone() };
+    let shown = body(&show, Reply::Policy(for_ever));
+    assert_eq!(shown["backup_policy"]["keep_days"], 732, "0 would say that it is off");
     let off = body(&show, Reply::Policy(Policy::default()));
     assert_eq!(off, json!({"backup_policy": {"keep_days": 0}}));
     for set in [
@@ -288,9 +305,11 @@ fn backups_of_dcs_have_bytes_and_milliseconds() {
 
 #[test]
 fn iam_answers_as_sdks_read_it() {
-    let row = ProjectRow { id: text("p-1"), name: text("cn-north-4"), ..ProjectRow::default() };
+    let (id, account, name) = (text("p-1"), text("acme"), text("cn-north-4"));
+    let row = ProjectRow { id, account, name, ..ProjectRow::default() };
     let answer = body(&get("/v3/projects?name=cn-north-4"), Reply::Projects(vec![row.clone()]));
-    let project = json!({"id": "p-1", "name": "cn-north-4", "is_domain": false, "enabled": true,
+    let project = json!({"id": "p-1", "name": "cn-north-4", "domain_id": "acme", "parent_id": "acme",
+        "is_domain": false, "enabled": true,
         "description": "", "links": {"self": "/v3/projects/p-1"}});
     let links = json!({"self": "/v3/projects", "next": null, "previous": null});
     assert_eq!(answer, json!({"projects": [project], "links": links}));

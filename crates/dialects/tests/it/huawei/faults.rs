@@ -83,6 +83,9 @@ fn codes_and_texts_of_dds_and_geminidb_are_the_vendors() {
     let delete = request(&Method::DELETE, "/v3/{p}/backups/{b}", "");
     let (status, code, _) = refusal(&delete, Fault::BackupNotReady(x()));
     assert_eq!((status, code.as_str()), (403, "DBS.200019"), "one that is being taken is not deleted");
+    let (status, code, message) = refusal(&delete, Fault::InstanceBusy(x()));
+    assert_eq!((status, code.as_str()), (400, "DBS.201319"), "nor one that is restored from");
+    assert_eq!(message, "Deleting backup file is not allowed because a restoration task is in progress");
     let (_, _, message) = refusal(&links(), Fault::NoSuchProject(text("{project_id}")));
     assert!(message.starts_with("Invalid project id. ") && message.contains("placeholder"), "{message}");
 }
@@ -103,6 +106,13 @@ fn codes_of_dcs_are_the_vendors() {
         let (found_status, found, _) = refusal(&dcs(), fault);
         assert_eq!((found_status, found.as_str()), (status, code));
     }
+    for busy in [
+        request(&Method::DELETE, "/v2/{p}/instances/i/backups/b", ""),
+        request(&Method::POST, "/v2/{p}/instances/i/restores", "{}"),
+    ] {
+        let (status, code, message) = refusal(&busy, Fault::InstanceBusy(x()));
+        assert_eq!((status, code.as_str(), message.as_str()), (400, "DCS.4097", "A restore is running."));
+    }
     let (_, _, message) = refusal(&dcs(), Fault::NoSuchBackup(x()));
     assert_eq!(message, "Invalid parameter. backup_id is not a backup of the instance.");
     let body = json(&encode(&Huawei, &dcs(), Fault::Internal));
@@ -120,6 +130,10 @@ fn the_gateway_refuses_who_is_not_known() {
             let message = body["error_msg"].as_str().unwrap();
             assert!(message.starts_with("Incorrect IAM authentication information: "), "{message}");
         }
+    }
+    let gate = "The client IP address is not authorized to access the API.";
+    for request in [links(), dcs()] {
+        assert_eq!(refusal(&request, Fault::AddressDenied), (403, text("APIGW.0402"), text(gate)));
     }
     let message = |request: &Request, fault| refusal(request, fault).2;
     let known = |text: &str| format!("Incorrect IAM authentication information: {text}");

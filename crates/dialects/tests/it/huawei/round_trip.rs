@@ -98,7 +98,7 @@ fn call() -> impl Strategy<Value = Call> {
                 name,
                 search,
                 page,
-                topologies: Vec::new(),
+                ..ListInstances::default()
             })
         });
     let create = (word(), "[a-zA-Z][a-zA-Z0-9_-]{3,63}", option::of("[a-z é备]{1,40}")).prop_map(

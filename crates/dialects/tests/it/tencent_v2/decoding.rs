@@ -1,8 +1,8 @@
 //! What recorded and hand-made requests ask for.
 
 use keystow_dialects::{
-    Call, CreateBackup, Dialect, ExportBackup, Fault, JobKind, JobState, LinkBackup, ListBackups,
-    ListInstances, ListJobs, Page, Place, Restore, RestoreFrom, Secret, tencent_v2::TencentV2,
+    Call, CreateBackup, Dialect, ExportBackup, Fault, InstanceOrder, JobKind, JobState, LinkBackup,
+    ListBackups, ListInstances, ListJobs, Page, Place, Restore, RestoreFrom, Secret, tencent_v2::TencentV2,
 };
 
 use crate::shared::{at, bad_parameter, decode, text};
@@ -73,12 +73,18 @@ fn instances_are_listed_without_filters_that_cannot_be_kept() {
         place: Place::in_region(Some(text("na-toronto"))),
         ids: vec![text("r")],
         search: Some(text("web")),
+        order: InstanceOrder::Created,
         page: Page { offset: 110, limit: 40 },
         ..ListInstances::default()
     };
     let query = "Action=DescribeRedis&Region=ca&limit=40&offset=110&redisId=r&redisName=web&orderBy=createtime\
                  &orderType=0";
     assert_eq!(ask(query), Ok(Call::ListInstances(expected)));
+    let Ok(Call::ListInstances(last_first)) = ask("Action=DescribeRedis&limit=1&offset=0&orderBy=redisId")
+    else {
+        panic!()
+    };
+    assert_eq!((last_first.order, last_first.descending), (InstanceOrder::Id, true));
     for (rest, name) in [
         ("projectIds.0=1", "projectIds"),
         ("vpcIds.1=1", "vpcIds"),
@@ -137,8 +143,9 @@ fn tasks_are_shown_and_listed() {
     assert_eq!(list(rest), Ok(Call::ListJobs(expected)));
     let Ok(Call::ListJobs(all)) = list("") else { panic!() };
     assert_eq!(all.kinds, [JobKind::Backup, JobKind::Restore], "a removal has no name here");
+    let Ok(Call::ListJobs(none)) = list("taskType.0=task_importRdb") else { panic!() };
+    assert!(none.nothing && !all.nothing);
     for (rest, name) in [
-        ("taskType.0=task_importRdb", "taskType"),
         ("taskType.1=task_backupInstance", "taskType"),
         ("taskType.00=task_backupInstance", "taskType"),
         ("taskStatus.0=4", "taskStatus"),

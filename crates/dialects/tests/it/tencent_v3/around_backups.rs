@@ -74,9 +74,14 @@ fn tasks_are_shown_and_listed() {
     assert_eq!(kinds(r#"["012","017"]"#), (vec![JobKind::Backup], None));
     assert_eq!(kinds(r#"["017"]"#), (vec![JobKind::Backup], Some(true)));
     assert_eq!(kinds(r#"["046","010"]"#), (vec![JobKind::RemoveBackup, JobKind::Restore], None));
+    assert_eq!(kinds(r#"["012","010"]"#), (vec![JobKind::Backup, JobKind::Restore], Some(false)));
+    let nothing = |types: &str| match list(&format!(r#"{{"TaskTypes":{types}}}"#)) {
+        Ok(Call::ListJobs(list)) => list.nothing,
+        other => panic!("{other:?}"),
+    };
+    assert!(nothing(r#"["009","026"]"#) && !nothing(r#"["009","012"]"#) && !nothing("[]"));
     for (body, name) in [
-        (r#"{"TaskTypes":["026"]}"#, "TaskTypes"),
-        (r#"{"TaskTypes":["012","010"]}"#, "TaskTypes"),
+        (r#"{"TaskTypes":["backup"]}"#, "TaskTypes"),
         (r#"{"Result":[3]}"#, "Result"),
         (r#"{"TaskStatus":[3]}"#, "TaskStatus"),
         (r#"{"TaskStatus":[1],"Result":[2]}"#, "TaskStatus"),

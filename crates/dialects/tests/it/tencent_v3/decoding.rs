@@ -1,8 +1,8 @@
 //! What recorded and hand-made requests ask for.
 
 use keystow_dialects::{
-    AddressLimit, BackupState, Call, CreateBackup, Dialect, Fault, LinkBackup, ListBackups, ListInstances,
-    Networks, Page, Place, Unit, tencent_v3::TencentV3,
+    AddressLimit, BackupState, Call, CreateBackup, Dialect, Fault, InstanceOrder, LinkBackup, ListBackups,
+    ListInstances, Networks, Page, Place, Unit, tencent_v3::TencentV3,
 };
 
 use crate::shared::{at, bad_parameter, decode, text};
@@ -73,6 +73,8 @@ fn links_are_never_less_limited_than_asked() {
             "VpcComparisonSymbol",
         ),
         (r#""LimitType":"Customize","LimitVpc":[{"Region":"r"}]"#, "LimitVpc"),
+        (r#""LimitType":"NoLimit","LimitIp":["10.0.0.1"]"#, "LimitType"),
+        (r#""LimitType":"LimitOnlyIntranet","LimitVpc":[{"Region":"r","VpcList":["v"]}]"#, "LimitType"),
     ] {
         assert_eq!(bad_parameter(link(rest)), name, "{rest}");
     }
@@ -120,12 +122,16 @@ fn backups_are_listed_as_sets() {
         (r#"{"Limit":"20"}"#, "Limit"),
         (r#"{"Offset":-1}"#, "Offset"),
         (r#"{"Status":[9]}"#, "Status"),
-        (r#"{"Status":[3]}"#, "Status"),
         (r#"{"BeginTime":"2026-01-01"}"#, "BeginTime"),
         (r#"{"BeginTime":"2026-01-02 00:00:00","EndTime":"2026-01-01 00:00:00"}"#, "EndTime"),
         (r#"{"BeginTime":"2026-01-01 00:00:00","EndTime":"2026-01-31 00:00:01"}"#, "EndTime"),
     ] {
         assert_eq!(bad_parameter(tencent("DescribeInstanceBackups", body)), name, "{body}");
+    }
+    for (status, nothing) in [("[3]", true), ("[4,-2]", true), ("[3,2]", false), ("[]", false)] {
+        let body = format!(r#"{{"Status":{status}}}"#);
+        let Ok(Call::ListBackups(list)) = tencent("DescribeInstanceBackups", &body) else { panic!() };
+        assert_eq!(list.nothing, nothing, "{status}");
     }
 }
 
@@ -161,18 +167,34 @@ fn instances_are_listed() {
         place: Place::in_region(Some(text("ap-guangzhou"))),
         ids: vec!["crs-ks000001".to_owned(), "crs-ks000002".to_owned()],
         search: None,
+        order: InstanceOrder::Created,
+        descending: true,
         page: Page { offset: 0, limit: 2 },
         ..ListInstances::default()
     };
     assert_eq!(decode("tencent_v3/13"), Ok(Call::ListInstances(expected)));
-    let list = |body| tencent("DescribeInstances", body);
+    let list = |body: &str| tencent("DescribeInstances", body);
     let Ok(Call::ListInstances(one)) = list(r#"{"InstanceId":"a","SearchKey":"s","Status":[]}"#) else {
         panic!()
     };
     assert_eq!((one.ids, one.search), (vec!["a".to_owned()], Some(text("s"))));
     assert_eq!(bad_parameter(list(r#"{"Status":[2]}"#)), "Status");
     assert_eq!(bad_parameter(list(r#"{"InstanceId":"a","InstanceIds":["b"]}"#)), "InstanceId");
-    assert_eq!(bad_parameter(list(r#"{"SearchKeys":["a","b"]}"#)), "SearchKey");
+    assert_eq!(bad_parameter(list(r#"{"InstanceName":"a","SearchKey":"b"}"#)), "SearchKey");
+    let Ok(Call::ListInstances(any)) = list(r#"{"InstanceId":"a","SearchKeys":["s","10.0.0.1"]}"#) else {
+        panic!()
+    };
+    assert_eq!((any.ids, any.any_of), (vec![text("a")], vec![text("s"), text("10.0.0.1")]));
+    let order = |body: &str| match list(body) {
+        Ok(Call::ListInstances(list)) => (list.order, list.descending),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(order("{}"), (InstanceOrder::Id, false));
+    assert_eq!(order(r#"{"OrderBy":"createtime "}"#), (InstanceOrder::Created, true));
+    assert_eq!(order(r#"{"OrderBy":"instancename","OrderType":0}"#), (InstanceOrder::Name, false));
+    assert_eq!(order(r#"{"OrderBy":"projectId","OrderType":1}"#), (InstanceOrder::Project, true));
+    assert_eq!(bad_parameter(list(r#"{"OrderBy":"size"}"#)), "OrderBy");
+    assert_eq!(bad_parameter(list(r#"{"OrderType":2}"#)), "OrderType");
     assert!(matches!(list("[]"), Err(Fault::MalformedRequest(_))));
 }
 

@@ -35,6 +35,10 @@ fn codes_are_the_vendors() {
         (Fault::MalformedSignature(text()), "AuthFailure.InvalidAuthorization"),
         (Fault::UnknownKey, "AuthFailure.SecretIdNotFound"),
         (Fault::BadToken, "AuthFailure.TokenFailure"),
+        (Fault::TokenOver, "AuthFailure.TokenFailure"),
+        (Fault::AddressDenied, "IpNotInWhitelist"),
+        (Fault::BackupBusy(text()), "ResourceUnavailable.BackupStatusInvalid"),
+        (Fault::InstanceAbnormal(text()), "ResourceUnavailable.InstanceStatusAbnormal"),
         (Fault::BadSignature { string_to_sign: text() }, "AuthFailure.SignatureFailure"),
         (Fault::Stale, "AuthFailure.SignatureExpire"),
         (Fault::ActionDenied, "UnauthorizedOperation.NoCAMAuthed"),
@@ -65,6 +69,11 @@ fn codes_are_the_vendors() {
     let by_parameter = capture::one("tencent_v3/05").request();
     let error = &json(&encode(&TencentV3, &by_parameter, Fault::UnknownKey))["Response"]["Error"];
     assert_eq!(error["Message"], "SecretId 不存在。");
+    let error = &json(&encode(&TencentV3, &chinese, Fault::AddressDenied))["Response"]["Error"];
+    assert_eq!(error["Message"], "调用地址不在白名单中。");
+    let odd = crate::shared::get("Action=DescribeInstances&Version=2018-04-12&SecretId=a%20b&Signature=x");
+    let error = &json(&encode(&TencentV3, &odd, Fault::UnknownKey))["Response"]["Error"];
+    assert_eq!(error["Code"], "AuthFailure.InvalidSecretId");
 }
 
 #[test]
@@ -91,6 +100,7 @@ fn codes_depend_on_the_action_where_the_vendors_pages_do() {
             Fault::BackupNotReady("b".to_owned()),
             "ResourceUnavailable.BackupStatusAbnormal",
         ),
+        ("RestoreInstance", Fault::BackupBusy("b".to_owned()), "ResourceUnavailable.BackupLockedError"),
         ("RestoreInstance", Fault::BackupProtected("b".to_owned()), "ResourceUnavailable.BackupLockedError"),
         ("RestoreInstance", Fault::NotSupported("restore".to_owned()), "UnsupportedOperation"),
     ] {

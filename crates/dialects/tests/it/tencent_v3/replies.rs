@@ -34,6 +34,7 @@ fn a_backup_alone_has_its_own_shape() {
         version: "7.0.15".to_owned(),
         topology: Topology::Cluster,
         shards: 3,
+        valkey: true,
         replicas: 1,
         memory_bytes: 3 << 30,
         size_bytes: 7,
@@ -45,7 +46,7 @@ fn a_backup_alone_has_its_own_shape() {
     let reply = Reply::Backups { total: 1, full_bytes: 0, rows: vec![row] };
     let expected = json!({
         "BackupId": "b", "StartTime": "2026-01-01 08:00:00", "EndTime": "2026-01-01 08:01:00",
-        "BackupType": "1", "Status": 2, "Remark": "r", "Locked": 0, "BackupSize": 7, "InstanceType": 18,
+        "BackupType": "1", "Status": 2, "Remark": "r", "Locked": 0, "BackupSize": 7, "InstanceType": 20,
         "MemSize": 1024, "ShardNum": 3, "ReplicasNum": 1,
         "Encrypted": false, "DecryptKey": "", "KmsKeyId": "", "KeyAlgorithm": "",
     });
@@ -148,19 +149,20 @@ fn shards_and_nodes_have_their_shapes() {
         node: "i-db-1".to_owned(),
         shard: 1,
         primary: true,
-        slots: Some((0, 16383)),
+        slots: vec![(0, 99), (300, 16383)],
         host: "10.0.0.1".to_owned(),
         port: 6379,
+        memory_bytes: 20,
         used_bytes: 9,
         connected: true,
         zone: "100003".to_owned(),
     };
-    let replica = ShardRow { primary: false, slots: None, port: 6380, ..row.clone() };
+    let replica = ShardRow { primary: false, slots: Vec::new(), port: 6380, ..row.clone() };
     let reply = Reply::Shards(vec![row, replica]);
     let shards = answer("DescribeInstanceShards", "{}", reply.clone());
     assert_eq!(shards["TotalCount"], 2);
     let expected = json!({
-        "ShardName": "i-db-1", "ShardId": "10.0.0.1:6379", "Role": 0, "Keys": 0, "Slots": "[\"0-16383\"]",
+        "ShardName": "i-db-1", "ShardId": "10.0.0.1:6379", "Role": 0, "Keys": 0, "Slots": "[\"0-99\",\"300-16383\"]",
         "Storage": 9, "StorageSlope": 0.0, "Runid": "", "RunId": "", "Connected": 1, "ZoneId": "100003",
         "ReplicasNodeId": 0,
     });

@@ -240,7 +240,8 @@ fn strategies_have_the_vendors_defaults_and_beijings_hours() {
         ("&BackupTime=23", true, 15 * 60),
     ] {
         let start_minute = Some(start_minute);
-        let change = PolicyChange { enabled: Some(enabled), start_minute, ..PolicyChange::default() };
+        let weekdays = Some([true; 7]);
+        let change = PolicyChange { enabled: Some(enabled), weekdays, start_minute, keep_days: None };
         let place = Place::in_region(Some(text("r")));
         let policy = Call::SetPolicy(SetPolicy { place, instance: text("g"), change });
         let asked = query(&format!("Action=UpdateURedisBackupStrategy&Region=r&GroupId=g{given}"));

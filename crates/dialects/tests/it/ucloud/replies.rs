@@ -1,8 +1,8 @@
 //! Answers field by field, with the JSON types that the strict SDKs want.
 
 use keystow_dialects::{
-    BackupRow, BackupState, Dialect, InstanceRow, LinkRow, ProjectRow, RegionRow, Reply, ShardRow, Topology,
-    ucloud::Ucloud,
+    BackupRow, BackupState, Dialect, InstanceRow, LinkRow, Policy, ProjectRow, RegionRow, Reply, ShardRow,
+    Topology, ucloud::Ucloud,
 };
 use serde_json::{Value, json};
 
@@ -187,7 +187,7 @@ fn instances_have_the_vendors_types() {
     assert_eq!(texts, (&"double".into(), &"Running".into(), &"master".into(), &"6.2".into(), &"No".into()));
     assert_eq!(row["Address"], json!([{"IP": "10.0.0.1", "Port": 6379}]));
     assert_eq!((&row["Size"], &row["UsedSize"]), (&json!(4), &json!(8)));
-    let numbers = ["CreateTime", "ExpireTime", "RewriteTime", "Size", "UsedSize"];
+    let numbers = ["BackupTime", "CreateTime", "ExpireTime", "RewriteTime", "Size", "UsedSize"];
     assert_eq!(fields(row, Value::is_number), numbers);
     assert_eq!(row["HasPassword"], true);
     assert_eq!(fields(row, Value::is_boolean).len(), 7);
@@ -204,6 +204,13 @@ fn instances_have_the_vendors_types() {
     assert_eq!((&group["Role"], &group["RewriteTime"]), (&json!("master"), &json!(0)));
     assert_eq!((&group["VirtualIP"], &group["SlaveZone"]), (&json!("10.0.0.1"), &json!("cn-bj2-05")));
     assert_eq!(fields(group, Value::is_boolean), ["IsHighPerformance", "SSLEnable", "UDACEnable"]);
+    assert_eq!((&group["AutoBackup"], &group["BackupTime"]), (&json!("disable"), &json!(0)));
+    let policy =
+        Policy { enabled: true, weekdays: [true; 7], start_minute: 20 * 60, keep_days: 7, next_at: None };
+    let daily = InstanceRow { policy: Some(policy), ..instance() };
+    let daily = Reply::Instances { total: 1, rows: vec![daily] };
+    let daily = &told("DescribeURedisGroup&Region=r", daily)["DataSet"][0];
+    assert_eq!((&daily["AutoBackup"], &daily["BackupTime"]), (&json!("enable"), &json!(4)), "Beijing's hour");
     let space = &list("DescribeUMemSpace&Region=r")["DataSet"][0];
     assert_eq!((&space["SpaceId"], &space["Tag"]), (&json!("i-1"), &json!("Default")));
     assert_eq!(space["Address"][0]["IP"], "10.0.0.1");
@@ -224,9 +231,10 @@ fn blocks_are_cut_to_the_page() {
         node: format!("s-db-{shard}"),
         shard,
         primary: true,
-        slots: Some((0, 5460)),
+        slots: vec![(0, 99), (300, 5460)],
         host: "10.0.0.1".to_owned(),
         port: 7000,
+        memory_bytes: 2 << 30,
         used_bytes: 3 << 20,
         connected: shard == 1,
         zone: String::new(),
@@ -238,7 +246,7 @@ fn blocks_are_cut_to_the_page() {
         "BlockName": "s-db-1",
         "BlockVip": "10.0.0.1",
         "BlockPort": 7000,
-        "BlockSize": 1,
+        "BlockSize": 2,
         "BlockUsedSize": 3,
         "BlockSlotBegin": 0,
         "BlockSlotEnd": 5460,
@@ -249,7 +257,7 @@ fn blocks_are_cut_to_the_page() {
     assert_eq!((&answer["DataSet"], &answer["TotalCount"]), (&expected, &json!(3)));
     let beyond = told("DescribeUMemBlockInfo&Region=r&Zone=z&SpaceId=s&Offset=9&Limit=10", rows());
     assert_eq!(beyond["DataSet"], json!([]));
-    let whole = ShardRow { slots: None, ..shard(0) };
+    let whole = ShardRow { slots: Vec::new(), ..shard(0) };
     let whole =
         told("DescribeUMemBlockInfo&Region=r&Zone=z&SpaceId=s&Offset=0&Limit=1", Reply::Shards(vec![whole]));
     assert_eq!(whole["DataSet"][0]["BlockSlotEnd"], 16383);
@@ -259,6 +267,7 @@ fn blocks_are_cut_to_the_page() {
 fn projects_and_regions_have_the_vendors_types() {
     let project = ProjectRow {
         id: "org-1".to_owned(),
+        account: "acme".to_owned(),
         name: "main".to_owned(),
         is_default: true,
         instances: 2,

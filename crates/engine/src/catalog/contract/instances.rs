@@ -1,7 +1,9 @@
 //! Instances.
 
 use super::*;
-use crate::model::{CaptureMethod, InstanceFilter, Page, Place, ServerFacts, Topology};
+use crate::model::{
+    CaptureMethod, InstanceFilter, InstanceOrder, NodeFacts, Page, Place, ServerFacts, Slots, Topology,
+};
 
 pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     an_instance_reads_back_in_its_account_only(&fixture(open).await).await;
@@ -27,6 +29,14 @@ async fn an_instance_reads_back_in_its_account_only(catalog: &Fixture) {
         max_bytes: 0,
         replicas: 2,
         topology: Topology::Standalone,
+        shards: 1,
+        nodes: vec![NodeFacts {
+            shard: 0,
+            url: "redis://h:1".to_owned(),
+            primary: true,
+            healthy: true,
+            slots: Slots::default(),
+        }],
     };
     catalog.record_contact(&acme(), &crs1, &facts).await.unwrap();
     assert_eq!(catalog.instance(&acme(), &crs1).await.unwrap().unwrap().facts, Some(facts));
@@ -84,6 +94,22 @@ async fn instances_are_found_by_every_filter(catalog: &Fixture) {
     assert_eq!(found(search("crs_1")).await.0, 0, "no wildcards");
     assert_eq!(found(search("%")).await.0, 0, "no wildcards");
     assert_eq!(found(search("' OR 1=1 --")).await.0, 0);
+    let any_of = |texts: &[&str]| InstanceFilter {
+        any_of: texts.iter().map(|&text| text.to_owned()).collect(),
+        ..all()
+    };
+    assert_eq!(found(any_of(&["crs-2", "name of crs-3", "rs-1"])).await.1, "crs-1 crs-2 crs-3");
+    let moved = catalog.instance(&acme(), &id("crs-1")).await.unwrap().unwrap();
+    let moved = Instance { url: "redis://far.example:6379".to_owned(), ..moved };
+    catalog.set_instance(&moved).await.unwrap();
+    assert_eq!(found(any_of(&["far.example"])).await.1, "crs-1", "by host");
+    assert_eq!(found(any_of(&["far.exam", "ar.example", "%"])).await.0, 0, "the whole host");
+    let ordered = |order, descending| InstanceFilter { order, descending, ..all() };
+    assert_eq!(found(ordered(InstanceOrder::Id, true)).await.1, "crs-3 crs-2 crs-1");
+    assert_eq!(found(ordered(InstanceOrder::Name, true)).await.1, "crs-3 crs-2 crs-1");
+    assert_eq!(found(ordered(InstanceOrder::Project, true)).await.1, "crs-1 crs-3 crs-2", "one has one");
+    assert_eq!(found(ordered(InstanceOrder::Created, false)).await.1, "crs-1 crs-2 crs-3");
+    assert_eq!(found(ordered(InstanceOrder::Topology, true)).await.0, 3);
     let regions = |names: &[&str]| {
         let regions = names.iter().map(|&n| n.to_owned()).collect();
         InstanceFilter { place: Place { regions, ..Place::default() }, ..all() }

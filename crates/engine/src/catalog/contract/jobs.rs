@@ -28,6 +28,7 @@ pub(super) async fn run(open: &impl AsyncFn() -> Arc<dyn Catalog>) {
     a_death_is_counted_whoever_finds_it(&fixture(open).await).await;
     jobs_are_listed_by_project(&fixture(open).await).await;
     jobs_are_found_by_every_filter(&fixture(open).await).await;
+    a_job_in_doubt_is_done_or_failed_as_asked(&fixture(open).await).await;
     a_backup_that_a_job_needs_does_not_expire(&fixture(open).await).await;
     a_waiting_restore_that_had_begun_is_cancelled_by_a_worker(&fixture(open).await).await;
     a_target_has_one_restore_at_a_time(&fixture(open).await).await;
@@ -391,6 +392,33 @@ async fn jobs_are_found_by_every_filter(catalog: &Fixture) {
     let listed = catalog.jobs(&acme(), &JobFilter { instance: Some(id("crs-1")), ..all() }).await.unwrap();
     assert_eq!(listed.rows[0].project, Some(id("web")));
     assert_eq!(listed.rows[0].instance_name, first.instance_name);
+}
+
+async fn a_job_in_doubt_is_done_or_failed_as_asked(catalog: &Fixture) {
+    let backup = catalog.request(acme(), "crs-1", 0).await;
+    let job = catalog.claim(1).await.unwrap();
+    let doubted = sealed(catalog, BackupState::Quarantined, Some(failure("PART_UNSOUND"))).await;
+    catalog.seal_backup(&job.lease(), &doubted, at(2)).await.unwrap();
+    let found = async |filter: JobFilter| {
+        let listed = catalog.jobs(&acme(), &filter).await.unwrap();
+        assert_eq!(listed.total, listed.rows.len() as u64);
+        listed.rows.iter().map(|listed| listed.job.number).collect::<Vec<_>>()
+    };
+    for (states, is_done, is_failed) in [
+        (vec![JobState::Done], true, false),
+        (vec![JobState::Failed, JobState::Cancelled], false, true),
+        (vec![JobState::Done, JobState::Failed], true, true),
+        (vec![JobState::Queued], false, false),
+    ] {
+        for (doubted_failed, is_found) in [(false, is_done), (true, is_failed)] {
+            let filter = JobFilter { states: states.clone(), doubted_failed, ..JobFilter::default() };
+            assert_eq!(found(filter.clone()).await.contains(&backup.job), is_found, "{filter:?}");
+        }
+    }
+    let removal = catalog.expire_backup(&acme(), backup.id, at(3)).await.unwrap();
+    let of_policies = JobFilter { mode: Some(Mode::Automated), ..JobFilter::default() };
+    assert_eq!(found(of_policies.clone()).await, [removal], "it takes no backup");
+    assert_eq!(found(JobFilter { since: Some(at(0)), ..of_policies }).await, [removal]);
 }
 
 async fn jobs_are_listed_by_project(catalog: &Fixture) {

@@ -323,6 +323,8 @@ fn job_filters() -> Vec<JobFilter> {
         JobFilter { kinds: vec![Repair], states: vec![Done], ..all() },
         JobFilter { states: vec![Queued, Running], ..all() },
         JobFilter { states: vec![Failed, Cancelled], mode: Some(Mode::Manual), ..all() },
+        JobFilter { mode: Some(Mode::Automated), ..all() },
+        JobFilter { kinds: vec![TakeBackup, RemoveBackup], mode: Some(Mode::Automated), ..all() },
         JobFilter { project: Some(id("shop")), ..all() },
         JobFilter { since: Some(at(20)), until: Some(at(60)), ..all() },
         JobFilter { instance: Some(id("crs-2")), since: Some(at(50)), ..all() },
@@ -340,7 +342,7 @@ fn fits_job(filter: &JobFilter, job: &Job, backup: &Backup) -> bool {
             .instance_search
             .as_ref()
             .is_none_or(|text| job.instance.as_str().contains(text) || backup.instance_name.contains(text))
-        && filter.mode.is_none_or(|mode| backup.mode == mode)
+        && filter.mode.is_none_or(|mode| job.kind != JobKind::TakeBackup || backup.mode == mode)
         && filter.since.is_none_or(|since| job.created_at >= since)
         && filter.until.is_none_or(|until| job.created_at <= until)
         && is_there(&filter.place, backup)

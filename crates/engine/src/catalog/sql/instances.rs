@@ -2,10 +2,12 @@
 
 use sqlx::QueryBuilder;
 
-use super::{Db, Key, Store, failed, is_duplicate, json_field, place, rows};
+use super::{Db, Key, POSITION, Store, failed, is_duplicate, json_field, place, rows};
 use crate::catalog::{conflict, not_found};
 use crate::error::Result;
-use crate::model::{AccountId, Instance, InstanceFilter, InstanceId, Listed, ServerFacts, micros};
+use crate::model::{
+    AccountId, Instance, InstanceFilter, InstanceId, InstanceOrder, Listed, ServerFacts, micros,
+};
 
 pub(super) async fn add(catalog: &Store, instance: &Instance) -> Result<()> {
     sqlx::query(
@@ -79,10 +81,23 @@ pub(super) async fn list(
         .await
         .map_err(|error| failed(&error))?;
     let mut query = matching("SELECT * FROM instance", account, filter);
-    query.push(" ORDER BY id LIMIT ").push_bind(rows::signed(filter.page.limit));
+    query.push(format!(" ORDER BY {} LIMIT ", order(filter))).push_bind(rows::signed(filter.page.limit));
     query.push(" OFFSET ").push_bind(rows::signed(filter.page.offset));
     let found = query.build().fetch_all(&catalog.reader).await.map_err(|error| failed(&error))?;
     Ok(Listed { total: rows::number(total), rows: found.iter().map(rows::instance).collect::<Result<_>>()? })
+}
+
+/// What has no project, or was never asked, comes first.
+fn order(filter: &InstanceFilter) -> String {
+    let way = if filter.descending { " DESC" } else { "" };
+    let by = match filter.order {
+        InstanceOrder::Id => return format!("id{way}"),
+        InstanceOrder::Created => "created_at".to_owned(),
+        InstanceOrder::Name => "name".to_owned(),
+        InstanceOrder::Project => "COALESCE(project, '')".to_owned(),
+        InstanceOrder::Topology => format!("COALESCE({}, '')", json_field("facts", "topology")),
+    };
+    format!("{by}{way}, id{way}")
 }
 
 fn matching(select: &'static str, account: &AccountId, filter: &InstanceFilter) -> QueryBuilder<Db> {
@@ -100,6 +115,18 @@ fn matching(select: &'static str, account: &AccountId, filter: &InstanceFilter) 
     }
     if let Some(text) = &filter.search {
         place::containing(&mut query, ["id", "name"], text);
+    }
+    if !filter.any_of.is_empty() {
+        query.push(" AND (1 = 0");
+        for text in &filter.any_of {
+            query.push(" OR id = ").push_bind(text.clone());
+            let places =
+                [("name", text.clone()), ("url", format!("//{text}:")), ("url", format!("//[{text}]:"))];
+            for (column, part) in places {
+                query.push(format!(" OR {POSITION}({column}, ")).push_bind(part).push(") > 0");
+            }
+        }
+        query.push(")");
     }
     if let Some(name) = &filter.name {
         query.push(" AND name = ").push_bind(name.clone());

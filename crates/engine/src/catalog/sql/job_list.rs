@@ -5,7 +5,10 @@ use sqlx::QueryBuilder;
 use super::tally::{self, Count, Way};
 use super::{Db, Store, failed, place, rows};
 use crate::error::Result;
-use crate::model::{AccountId, JobFilter, Listed, ListedJob, micros};
+use crate::model::{AccountId, JobFilter, JobState, Listed, ListedJob, micros};
+
+/// It ended, but what it took is not all, or not vouched for.
+const IN_DOUBT: &str = "(j.state = 'done' AND j.kind = 'take_backup' AND j.failure IS NOT NULL)";
 
 pub(super) async fn list(
     catalog: &Store,
@@ -65,9 +68,14 @@ fn matching(
         place::containing(&mut query, ["j.instance", "b.instance_name"], text);
     }
     query.push(tally::one_of("j.kind", filter.kinds.iter().map(|kind| kind.as_str())));
-    query.push(tally::in_job_states("j.state", &filter.states));
+    let in_states = tally::in_job_states("j.state", &filter.states);
+    query.push(match (filter.doubts_matter(), filter.states.contains(&JobState::Done)) {
+        (false, _) => in_states,
+        (true, true) => format!("{in_states} AND NOT {IN_DOUBT}"),
+        (true, false) => format!(" AND ({IN_DOUBT} OR (1 = 1{in_states}))"),
+    });
     if let Some(mode) = filter.mode {
-        query.push(" AND b.mode = ").push_bind(mode.as_str());
+        query.push(" AND (j.kind <> 'take_backup' OR b.mode = ").push_bind(mode.as_str()).push(")");
     }
     if let Some(since) = filter.since {
         query.push(format!(" AND {time}j.created_at >= ")).push_bind(micros(since));

@@ -73,6 +73,8 @@ pub(super) struct Kinds<'a> {
     instance_search: Option<&'a String>,
     place: &'a Place,
     mode: Option<Mode>,
+    /// What has that mode whatever else it has, followed by `OR`; empty = nothing.
+    of_any_mode: &'static str,
     /// Conditions of the words in other columns.
     words: String,
     page: Page,
@@ -91,6 +93,7 @@ pub(super) fn of_backups(filter: &BackupFilter) -> Option<Kinds<'_>> {
         instance_search: filter.instance_search.as_ref(),
         place: &filter.place,
         mode: filter.mode,
+        of_any_mode: "",
         words: in_states("state", &filter.states),
         page: filter.page,
     })
@@ -99,6 +102,9 @@ pub(super) fn of_backups(filter: &BackupFilter) -> Option<Kinds<'_>> {
 /// The kinds of jobs that a list asks for, if tallies tell them.
 pub(super) fn of_jobs(filter: &JobFilter) -> Option<Kinds<'_>> {
     let JobFilter { number: None, since: None, until: None, .. } = filter else { return None };
+    if filter.doubts_matter() {
+        return None;
+    }
     let kinds = filter.kinds.iter().map(|kind| kind.as_str());
     let states = filter.states.iter().map(|state| state.as_str());
     Some(Kinds {
@@ -109,6 +115,7 @@ pub(super) fn of_jobs(filter: &JobFilter) -> Option<Kinds<'_>> {
         instance_search: filter.instance_search.as_ref(),
         place: &filter.place,
         mode: filter.mode,
+        of_any_mode: "kind <> 'take_backup' OR ",
         words: one_of("kind", kinds) + &one_of("state", states),
         page: filter.page,
     })
@@ -153,7 +160,7 @@ impl Kinds<'_> {
             place::containing(query, ["instance", "instance_name"], text);
         }
         if let Some(mode) = self.mode {
-            query.push(" AND mode = ").push_bind(mode.as_str());
+            query.push(format!(" AND ({}mode = ", self.of_any_mode)).push_bind(mode.as_str()).push(")");
         }
         query.push(&self.words);
         place::within_tally(query, self.place);

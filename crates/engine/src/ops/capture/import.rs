@@ -146,5 +146,7 @@ fn server(report: &keystow_rdb::Report) -> ServerFacts {
         max_bytes: 0,
         replicas: 0,
         topology: Topology::Standalone,
+        shards: 0,
+        nodes: Vec::new(),
     }
 }

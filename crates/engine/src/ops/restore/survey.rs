@@ -287,6 +287,8 @@ mod tests {
             max_bytes: 0,
             replicas: 0,
             topology: Topology::Standalone,
+            shards: 0,
+            nodes: Vec::new(),
         }
     }
 

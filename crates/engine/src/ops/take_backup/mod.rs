@@ -166,7 +166,8 @@ impl Engine {
         self.catalog.seal_backup(&job.lease(), &sealed, self.clock.now()).await?;
         crash_point(CrashPoint::BackupSealed);
         // Only for lists; the backup is safe whether or not this works.
-        if let Err(error) = self.catalog.record_contact(&job.account, &job.instance, &record.server).await {
+        let seen = set.before.described(record.server);
+        if let Err(error) = self.catalog.record_contact(&job.account, &job.instance, &seen).await {
             tracing::warn!(instance = %job.instance, %error, "cannot keep what the server said of itself");
         }
         Ok(())

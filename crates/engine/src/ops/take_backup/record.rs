@@ -61,7 +61,7 @@ impl Record {
             state,
             method: if logical { Method::Logical } else { Method::Physical },
             failure,
-            server: ServerFacts { topology: set.before.topology, ..first.server.clone() },
+            server: ServerFacts { nodes: Vec::new(), ..set.before.described(first.server.clone()) },
             origin,
             parts: captured
                 .iter()

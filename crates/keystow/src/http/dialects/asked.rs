@@ -10,7 +10,7 @@ mod policy;
 mod restore;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use keystow_dialects::{Call, Dialect, Fault, Reply, Request};
@@ -20,6 +20,9 @@ use keystow_engine::ops::Engine;
 
 use super::rules::Rules;
 use super::{Dialects, Refused};
+
+/// What of a second comes after its beginning; the catalog keeps microseconds.
+const SECOND: Duration = Duration::from_micros(999_999);
 
 /// One caller's one call.
 pub(super) struct Asking<'a> {
@@ -118,10 +121,19 @@ impl<'a> Asking<'a> {
         })?;
         let of_another = instance.is_some_and(|instance| instance.id != backup.instance);
         let there = self.holds(backup.region.as_ref(), backup.zone.as_ref(), backup.replica_zone.as_ref());
-        if of_another || !there || backup.state == BackupState::Expired {
+        if of_another || !there {
             return Err(missing());
         }
-        Ok(backup)
+        match backup.state {
+            // This vendor's lists forget it, but its errors still tell it from one that never was.
+            BackupState::Expired if self.is_tencent() => Err(Fault::BackupNotReady(short(id)).into()),
+            BackupState::Expired => Err(missing()),
+            _ => Ok(backup),
+        }
+    }
+
+    fn is_tencent(&self) -> bool {
+        self.dialect.name().starts_with("tencent")
     }
 
     /// The instance that a call names, if it names one.
@@ -142,7 +154,29 @@ fn page(page: keystow_dialects::Page) -> Page {
     Page { offset: page.offset, limit: page.limit }
 }
 
+/// The end of a range, which belongs to it. Rows are shown cut to the second, so that a whole second means all of it.
+fn until(at: Option<SystemTime>) -> Option<Timestamp> {
+    let at = moment(at)?;
+    if at.subsec_nanosecond() > 0 {
+        return Some(at);
+    }
+    Some(at.checked_add(SECOND).unwrap_or(at))
+}
+
 /// A moment that our calendar has; one beyond it narrows nothing.
 fn moment(at: Option<SystemTime>) -> Option<Timestamp> {
     at.and_then(|at| at.try_into().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_second_ends_with_its_last_moment() {
+        let shown = |text: &str| until(Some(text.parse::<Timestamp>().unwrap().into())).unwrap().to_string();
+        assert_eq!(shown("2026-11-22T10:00:00Z"), "2026-11-22T10:00:00.999999Z");
+        assert_eq!(shown("2026-11-22T10:00:00.25Z"), "2026-11-22T10:00:00.25Z");
+        assert_eq!(until(None), None);
+    }
 }

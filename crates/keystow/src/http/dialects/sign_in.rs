@@ -46,8 +46,12 @@ impl Dialects {
             .await?;
         let Some((who, verified)) = signed_in else {
             // As much work as for a key that exists, so that time does not tell which ids do.
-            let _ = self.verified(dialect, request, &Secret::new("absent"), now);
-            return Err(Fault::UnknownKey.into());
+            let verified = self.verified(dialect, request, &Secret::new("absent"), now);
+            // The time of a request is looked at before its key.
+            return Err(match verified {
+                Err(fault @ (Fault::Stale | Fault::MalformedTime)) => fault.into(),
+                _ => Fault::UnknownKey.into(),
+            });
         };
         Ok((who, verified.nonce.map(|nonce| (nonce, verified.nonce_ttl))))
     }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use keystow_dialects::{
-    AddressLimit, BackupRow, BackupState as Shown, Fault, InstanceRow, JobKind as ShownKind, JobRow,
-    JobState as ShownJob, LinkRow, Networks, Restriction, Topology, Unit,
+    AddressLimit, BackupRow, BackupState as Shown, Fault, InstanceOrder as Order, InstanceRow,
+    JobKind as ShownKind, JobRow, JobState as ShownJob, LinkRow, Networks, Policy, Restriction, ShardRow,
+    Topology, Unit,
 };
 use keystow_engine::model::{
-    self, Backup, BackupState, Instance, JobKind, JobState, LinkRestriction, ListedJob, Method, Mode,
-    Network, Number, Part,
+    self, Backup, BackupState, Instance, InstanceId, InstanceOrder, JobKind, JobState, LinkRestriction,
+    ListedJob, Method, Mode, Network, NodeFacts, Number, Part, ServerFacts,
 };
 use keystow_engine::ops::IssuedLink;
 use keystow_engine::{Error, Kind};
@@ -20,9 +21,11 @@ pub(super) fn fault(error: &Error, request_id: &str) -> Fault {
     }
     match error.kind {
         Kind::Invalid => bad_value(&error.to_string()),
-        Kind::Unauthenticated if error.code == "SESSION_OVER" => Fault::BadToken,
+        Kind::Unauthenticated if error.code == "SESSION_OVER" => Fault::TokenOver,
         Kind::Unauthenticated => Fault::UnknownKey,
-        Kind::Denied if error.code == "ROLE_DENIED" => Fault::ActionDenied,
+        // What is beyond a key's project has no instance either.
+        Kind::Denied if matches!(error.code, "ROLE_DENIED" | "PROJECT_DENIED") => Fault::ActionDenied,
+        Kind::Denied if error.code == "ADDRESS_DENIED" => Fault::AddressDenied,
         Kind::Denied => Fault::InstanceDenied,
         Kind::NotFound if error.code == "INSTANCE_NOT_FOUND" => {
             Fault::NoSuchInstance(error.message.to_string())
@@ -59,16 +62,40 @@ fn region(own: Option<&String>, asked: Option<&str>) -> String {
 
 /// Node id of a shard: the instance's own for anything but a cluster.
 pub(super) fn node(backup: &Backup, shard: u32) -> String {
-    match backup.server.as_ref().map(|facts| facts.topology) {
-        Some(model::Topology::Cluster) => format!("{}-db-{shard}", backup.instance),
-        _ => backup.instance.to_string(),
+    node_of(&backup.instance, backup.server.as_ref(), shard)
+}
+
+fn node_of(instance: &InstanceId, facts: Option<&ServerFacts>, shard: u32) -> String {
+    match facts.map(|facts| facts.topology) {
+        Some(model::Topology::Cluster) => format!("{instance}-db-{shard}"),
+        _ => instance.to_string(),
     }
 }
 
-pub(super) fn instance(instance: &Instance, busy: bool, asked: Option<&str>) -> InstanceRow {
+/// Bytes that an instance of so many shards may use and uses. A server speaks of itself; shards are taken to be alike.
+fn memory(facts: Option<&ServerFacts>, shards: u32) -> (u64, u64) {
+    let Some(facts) = facts else { return (0, 0) };
+    let most = if facts.max_bytes > 0 { facts.max_bytes } else { facts.used_bytes };
+    (most.saturating_mul(shards.into()), facts.used_bytes.saturating_mul(shards.into()))
+}
+
+/// What runs on an instance.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Doing {
+    pub(super) backup: bool,
+    pub(super) restore: bool,
+}
+
+pub(super) fn instance(
+    instance: &Instance,
+    doing: Doing,
+    policy: Option<Policy>,
+    asked: Option<&str>,
+) -> InstanceRow {
     let address = instance.address();
     let facts = instance.facts.as_ref();
-    let used_bytes = facts.map_or(0, |facts| facts.used_bytes);
+    let shards = facts.map_or(1, |facts| facts.shards.max(1));
+    let (memory_bytes, used_bytes) = memory(facts, shards);
     InstanceRow {
         id: instance.id.to_string(),
         name: instance.name.clone(),
@@ -79,23 +106,70 @@ pub(super) fn instance(instance: &Instance, busy: bool, asked: Option<&str>) -> 
         version: facts.map(|facts| facts.version.clone()).unwrap_or_default(),
         valkey: facts.is_some_and(|facts| facts.valkey),
         topology: facts.map_or(Topology::Standalone, |facts| topology(facts.topology)),
-        shards: 1,
+        shards,
         replicas: facts.map_or(0, |facts| facts.replicas),
         host: address.host,
         port: address.port,
-        memory_bytes: facts.map(|facts| facts.max_bytes).filter(|max| *max > 0).unwrap_or(used_bytes),
+        memory_bytes,
         used_bytes,
         password: instance.sealed_password.is_some(),
-        busy,
+        busy: doing.backup || doing.restore,
+        restoring: doing.restore,
+        policy,
         created_at: instance.created_at.into(),
     }
+}
+
+/// An instance's servers, shard by shard, the primary first. What is known of one server alone is its own only shard.
+pub(super) fn shards(instance: &Instance, primaries_only: bool) -> Vec<ShardRow> {
+    let facts = instance.facts.as_ref();
+    let (memory_bytes, used_bytes) = memory(facts, 1);
+    let address = instance.address();
+    let alone = ShardRow {
+        node: node_of(&instance.id, facts, 0),
+        shard: 0,
+        primary: true,
+        slots: Vec::new(),
+        host: address.host,
+        port: address.port,
+        memory_bytes,
+        used_bytes,
+        connected: facts.is_some(),
+        zone: instance.zone.clone().unwrap_or_default(),
+    };
+    let mut nodes: Vec<_> = facts.iter().flat_map(|facts| &facts.nodes).collect();
+    if nodes.is_empty() {
+        return vec![alone];
+    }
+    nodes.sort_by_key(|node| (node.shard, !node.primary));
+    if primaries_only {
+        // Of a shard without one, the first server stands for it.
+        nodes.dedup_by_key(|node| node.shard);
+    }
+    let row = |node: &NodeFacts| {
+        let address = node.address();
+        let zone = if node.primary { None } else { instance.replica_zone.as_ref() };
+        ShardRow {
+            node: node_of(&instance.id, facts, node.shard),
+            shard: node.shard,
+            primary: node.primary,
+            slots: node.slots.ranges().to_vec(),
+            host: address.host,
+            port: address.port,
+            connected: node.healthy,
+            zone: zone.or(instance.zone.as_ref()).cloned().unwrap_or_default(),
+            ..alone.clone()
+        }
+    };
+    nodes.into_iter().map(row).collect()
 }
 
 pub(super) fn backup(backup: &Backup, unit: Unit, asked: Option<&str>) -> BackupRow {
     let server = backup.server.as_ref();
     // In a list of parts, each record carries its own part alone.
     let part = backup.parts.first().filter(|_| unit == Unit::Part);
-    let used_bytes = server.map_or(0, |facts| facts.used_bytes);
+    let parts = u32::try_from(backup.parts.len()).unwrap_or(u32::MAX);
+    let shards = parts.max(server.map_or(1, |facts| facts.shards)).max(1);
     BackupRow {
         id: backup.id.to_string(),
         name: backup.name.clone().unwrap_or_default(),
@@ -121,9 +195,10 @@ pub(super) fn backup(backup: &Backup, unit: Unit, asked: Option<&str>) -> Backup
         remark: backup.remark.clone().unwrap_or_default(),
         version: server.map(|facts| facts.version.clone()).unwrap_or_default(),
         topology: server.map_or(Topology::Standalone, |facts| topology(facts.topology)),
-        shards: u32::try_from(backup.parts.len()).unwrap_or(u32::MAX).max(1),
+        valkey: server.is_some_and(|facts| facts.valkey),
+        shards,
         replicas: server.map_or(0, |facts| facts.replicas),
-        memory_bytes: server.map(|facts| facts.max_bytes).filter(|max| *max > 0).unwrap_or(used_bytes),
+        memory_bytes: memory(server, shards).0,
         size_bytes: backup.size_bytes(),
         started_at: backup.started_at.unwrap_or(backup.created_at).into(),
         ended_at: backup.ended_at.map(Into::into),
@@ -162,6 +237,16 @@ pub(super) fn links(backup: &Backup, issued: Vec<IssuedLink>) -> Vec<LinkRow> {
     rows.into_values().collect()
 }
 
+pub(super) fn our_order(order: Order) -> InstanceOrder {
+    match order {
+        Order::Id => InstanceOrder::Id,
+        Order::Created => InstanceOrder::Created,
+        Order::Name => InstanceOrder::Name,
+        Order::Project => InstanceOrder::Project,
+        Order::Topology => InstanceOrder::Topology,
+    }
+}
+
 pub(super) fn our_topology(topology: Topology) -> model::Topology {
     match topology {
         Topology::Standalone => model::Topology::Standalone,
@@ -185,6 +270,8 @@ pub(super) fn job(listed: &ListedJob) -> JobRow {
         state: match job.state {
             JobState::Queued => ShownJob::Waiting,
             JobState::Running => ShownJob::Running,
+            // What it took is not all, or not vouched for: no vendor calls such a backup one.
+            JobState::Done if in_doubt(job) => ShownJob::Failed,
             JobState::Done => ShownJob::Done,
             JobState::Failed | JobState::Cancelled => ShownJob::Failed,
         },
@@ -201,10 +288,15 @@ pub(super) fn job(listed: &ListedJob) -> JobRow {
     }
 }
 
+/// Whether a job ended without all that it was to take.
+fn in_doubt(job: &model::Job) -> bool {
+    job.kind == JobKind::TakeBackup && job.failure.is_some()
+}
+
 /// How much of a job is done. Without a size in advance a running one stays at 0; only a done one is at 100.
 fn percent(job: &model::Job) -> u8 {
     match (job.state, job.progress.total_bytes) {
-        (JobState::Done, _) => 100,
+        (JobState::Done, _) if !in_doubt(job) => 100,
         (_, Some(total)) if total > 0 => {
             let done = u128::from(job.progress.bytes) * 100 / u128::from(total);
             u8::try_from(done.min(99)).unwrap_or(99)
@@ -230,6 +322,70 @@ pub(super) fn restriction(kept: &LinkRestriction) -> Restriction {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn cluster() -> Instance {
+        let node = |shard: u32, port: u16, primary: bool, slots: &[(u16, u16)]| NodeFacts {
+            shard,
+            url: format!("redis://10.0.0.1:{port}"),
+            primary,
+            healthy: true,
+            slots: model::Slots::new(slots.iter().copied()),
+        };
+        let (first, second) = ([(0, 9), (20, 8191)], [(10, 19), (8192, 16383)]);
+        let facts = ServerFacts {
+            valkey: true,
+            version: "9.1.2".to_owned(),
+            role: "master".to_owned(),
+            used_bytes: 5,
+            max_bytes: 100,
+            replicas: 1,
+            topology: model::Topology::Cluster,
+            shards: 2,
+            nodes: vec![
+                node(0, 1, false, &first),
+                node(0, 2, true, &first),
+                node(1, 3, true, &second),
+                node(1, 4, false, &second),
+            ],
+        };
+        Instance {
+            id: "r-1".parse().unwrap(),
+            account: model::AccountId::default(),
+            project: None,
+            name: String::new(),
+            url: "redis-cluster://10.0.0.1:1".to_owned(),
+            username: None,
+            sealed_password: None,
+            sealed_login: None,
+            capture: model::CaptureOptions::default(),
+            region: None,
+            zone: None,
+            replica_zone: None,
+            created_at: jiff::Timestamp::UNIX_EPOCH,
+            facts: Some(facts),
+        }
+    }
+
+    #[test]
+    fn a_cluster_has_the_memory_of_all_its_shards_and_a_row_for_each() {
+        let doing = Doing { backup: false, restore: true };
+        let row = instance(&cluster(), doing, None, None);
+        assert_eq!((row.shards, row.memory_bytes, row.used_bytes), (2, 200, 10));
+        assert!(row.busy && row.restoring);
+        let told = |rows: &[ShardRow]| -> Vec<_> {
+            rows.iter().map(|row| (row.node.clone(), row.port, row.primary)).collect()
+        };
+        let node = |shard: u32| format!("r-1-db-{shard}");
+        let primaries = shards(&cluster(), true);
+        assert_eq!(told(&primaries), [(node(0), 2, true), (node(1), 3, true)]);
+        assert_eq!(primaries[0].slots, [(0, 9), (20, 8191)]);
+        assert_eq!((primaries[0].memory_bytes, primaries[0].used_bytes), (100, 5));
+        let all = shards(&cluster(), false);
+        let expected = [(node(0), 2, true), (node(0), 1, false), (node(1), 3, true), (node(1), 4, false)];
+        assert_eq!(told(&all), expected);
+        let unknown = Instance { facts: None, ..cluster() };
+        assert_eq!(told(&shards(&unknown, false)), [("r-1".to_owned(), 1, true)]);
+    }
 
     #[test]
     fn a_value_that_does_not_fit_is_named() {

@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use crate::canonical::without_nulls;
 use crate::huawei::route::Route;
-use crate::huawei::wire::{GIGABYTE, links, times};
+use crate::huawei::wire::{GIGABYTE, links, policy, times};
 use crate::vocabulary::{BackupRow, BackupState, Fault, InstanceRow, JobRow, JobState, LinkRow};
 
-/// The state of every instance.
+/// The state of every instance into which no backup is restored.
 pub(super) const RUNNING: &str = "RUNNING";
+const RESTORING: &str = "RESTORING";
 /// Most links of an answer.
 const MAX_LINKS: usize = 64;
 const MEGABYTE: u64 = 1 << 20;
@@ -52,8 +53,11 @@ fn backup(row: &BackupRow) -> Value {
 
 /// Writes the links, which are public; without a public one the download is switched off.
 pub(in crate::huawei::wire) fn links_answer(route: &Route, rows: &[LinkRow]) -> Result<Value, Fault> {
-    if rows.is_empty() || rows.len() > MAX_LINKS {
+    if rows.is_empty() {
         return Err(Fault::Internal);
+    }
+    if rows.len() > MAX_LINKS {
+        return Err(Fault::NotSupported(format!("ListBackupFileLinks of more than {MAX_LINKS} files")));
     }
     let link = |row: &LinkRow| {
         let url = row.public_url.as_deref().ok_or(Fault::DownloadClosed)?;
@@ -98,7 +102,16 @@ pub(in crate::huawei::wire) fn instances_answer(total: u64, rows: &[InstanceRow]
 
 /// Writes one instance; it must be there.
 pub(in crate::huawei::wire) fn instance_answer(route: &Route, rows: &[InstanceRow]) -> Result<Value, Fault> {
-    rows.first().map(instance).ok_or_else(|| Fault::NoSuchInstance(route.instance.clone()))
+    let row = rows.first().ok_or_else(|| Fault::NoSuchInstance(route.instance.clone()))?;
+    let mut answer = instance(row);
+    if let Some(policy) = &row.policy {
+        answer["instance_backup_policy"] = json!({
+            "backup_policy_id": row.id,
+            "tenant_id": route.project,
+            "policy": policy::of_cache_answer(policy),
+        });
+    }
+    Ok(answer)
 }
 
 /// Capacity is in gigabytes, memory in megabytes.
@@ -110,7 +123,7 @@ fn instance(row: &InstanceRow) -> Value {
         "engine_version": row.version,
         "ip": row.host,
         "port": row.port,
-        "status": RUNNING,
+        "status": if row.restoring { RESTORING } else { RUNNING },
         "capacity": row.memory_bytes.div_ceil(GIGABYTE),
         "max_memory": row.memory_bytes.div_ceil(MEGABYTE),
         "used_memory": row.used_bytes.div_ceil(MEGABYTE),

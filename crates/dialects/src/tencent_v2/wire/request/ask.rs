@@ -7,8 +7,8 @@ use super::super::{BEIJING, TIME_FORMAT};
 use super::{BACKUP_TASK, RESTORE_TASK, task_status};
 use crate::canonical::{Parameters as Pairs, write_calendar};
 use crate::vocabulary::{
-    AddressLimit, Call, CreateBackup, ExportBackup, Fault, JobKind, LinkBackup, ListBackups, ListInstances,
-    ListJobs, Networks, Page, Place,
+    AddressLimit, Call, CreateBackup, ExportBackup, Fault, InstanceOrder, JobKind, LinkBackup, ListBackups,
+    ListInstances, ListJobs, Networks, Page, Place,
 };
 
 /// Writes a call; `region` is the one of the endpoint, for a call that names none.
@@ -96,7 +96,7 @@ fn ask_backups(list: &ListBackups) -> Result<Pairs, Fault> {
 }
 
 fn ask_instances(list: &ListInstances) -> Result<Pairs, Fault> {
-    if list.ids.len() > 1 || list.name.is_some() {
+    if list.ids.len() > 1 || list.name.is_some() || !list.any_of.is_empty() {
         return Err(bad("redisId", "this vendor lists by one id or by a part of the name"));
     }
     let mut pairs = Pairs::new();
@@ -104,6 +104,19 @@ fn ask_instances(list: &ListInstances) -> Result<Pairs, Fault> {
         if let Some(text) = text {
             put(&mut pairs, name, text);
         }
+    }
+    let order = match list.order {
+        InstanceOrder::Id if !list.descending => None,
+        InstanceOrder::Id => Some("redisId"),
+        InstanceOrder::Created => Some("createtime"),
+        InstanceOrder::Project => Some("projectId"),
+        InstanceOrder::Name | InstanceOrder::Topology => {
+            return Err(bad("orderBy", "must be redisId, projectId or createtime"));
+        }
+    };
+    if let Some(order) = order {
+        put(&mut pairs, "orderBy", order);
+        put(&mut pairs, "orderType", &u8::from(list.descending));
     }
     put_page(&mut pairs, list.page);
     Ok(pairs)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::request::status;
-use super::{MEGABYTE, read_optional_time, read_time, topology, type_code, write_time};
+use super::{MEGABYTE, is_valkey, read_optional_time, read_time, topology, type_code, write_time};
 use crate::ReadError;
 use crate::canonical::short_version;
 use crate::vocabulary::{BackupRow, BackupState};
@@ -71,7 +71,7 @@ pub(super) fn write(row: &BackupRow) -> BackupAnswer {
         locked: 0,
         backup_size: row.size_bytes,
         full_backup: 0,
-        instance_type: type_code(&row.version, false, row.topology),
+        instance_type: type_code(&row.version, row.valkey, row.topology),
         instance_id: row.instance.clone(),
         instance_name: row.instance_name.clone(),
         region: row.region.clone(),
@@ -95,7 +95,7 @@ pub(super) fn write_detail(row: &BackupRow) -> DetailAnswer {
         status: status(row.state),
         remark: row.remark.clone(),
         backup_size: row.size_bytes,
-        instance_type: type_code(&row.version, false, row.topology),
+        instance_type: type_code(&row.version, row.valkey, row.topology),
         mem_size: row.memory_bytes.div_ceil(MEGABYTE).div_ceil(u64::from(shards)),
         shard_num: shards,
         replicas_num: row.replicas,
@@ -115,6 +115,7 @@ pub(super) fn read(answer: BackupAnswer) -> Result<BackupRow, ReadError> {
         automated: answer.backup_type == "1",
         remark: answer.remark,
         version: answer.file_type.rsplit_once(' ').map_or(String::new(), |(_, version)| version.to_owned()),
+        valkey: is_valkey(answer.instance_type),
         topology: topology(answer.instance_type),
         size_bytes: answer.backup_size,
         started_at: read_time(&answer.start_time)?,
@@ -142,6 +143,7 @@ pub(super) fn read_detail(answer: DetailAnswer, instance: &str) -> Result<Backup
         state: state(answer.status),
         automated: answer.backup_type == "1",
         remark: answer.remark,
+        valkey: is_valkey(answer.instance_type),
         topology: topology(answer.instance_type),
         shards: answer.shard_num,
         replicas: answer.replicas_num,

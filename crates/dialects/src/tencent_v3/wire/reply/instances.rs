@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use super::{MEGABYTE, read_time, topology, type_code, write_time};
+use super::{MEGABYTE, is_valkey, read_time, topology, type_code, write_time};
 use crate::ReadError;
 use crate::vocabulary::{InstanceRow, ShardRow, Topology};
 
@@ -152,7 +152,8 @@ pub(super) fn write_shards(rows: &[ShardRow]) -> ShardsAnswer {
         shard_id: address(row),
         role: i64::from(!row.primary),
         keys: 0,
-        slots: row.slots.map_or(json!([]), |(first, last)| json!([format!("{first}-{last}")])).to_string(),
+        slots: json!(row.slots.iter().map(|(first, last)| format!("{first}-{last}")).collect::<Vec<_>>())
+            .to_string(),
         storage: row.used_bytes,
         storage_slope: 0.0,
         runid: String::new(),
@@ -195,7 +196,7 @@ pub(super) fn read(answer: InstanceAnswer) -> Result<InstanceRow, ReadError> {
         zone: text(answer.zone_id),
         project: text(answer.project_id),
         version: answer.current_redis_version,
-        valkey: (19..=22).contains(&answer.kind),
+        valkey: is_valkey(answer.kind),
         topology: topology(answer.kind),
         shards: answer.redis_shard_num.max(1),
         replicas: answer.redis_replicas_num,

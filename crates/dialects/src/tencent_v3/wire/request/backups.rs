@@ -22,13 +22,15 @@ pub(super) fn list(parameters: &Parameters, place: Place) -> Result<Call, Fault>
     {
         return Err(bad("EndTime", "is more than 30 days after BeginTime"));
     }
+    let states = states(parameters)?;
     Ok(Call::ListBackups(ListBackups {
         place,
         instance: parameters.text("InstanceId")?.map(str::to_owned),
         instance_search: parameters.text("InstanceName")?.map(str::to_owned),
         since,
         until,
-        states: states(parameters)?,
+        nothing: states.is_empty(),
+        states,
         unit: Unit::Set,
         page: page(parameters, MAX_BACKUPS)?,
         ..ListBackups::default()
@@ -48,7 +50,7 @@ pub(super) fn detail(parameters: &Parameters, place: Place) -> Result<Call, Faul
 
 /// Without `Status` the vendor lists finished backups only. A backup that failed or was damaged is
 /// shown as expired, the vendor's word for one that cannot be used; 3, 4 (exports) and -2 (deleted)
-/// are states that no backup here is ever in.
+/// are states that no backup here is ever in, so that no state at all is left of them.
 fn states(parameters: &Parameters) -> Result<Vec<BackupState>, Fault> {
     let asked = parameters.integers("Status")?;
     if asked.is_empty() {
@@ -61,13 +63,13 @@ fn states(parameters: &Parameters) -> Result<Vec<BackupState>, Fault> {
             2 => BackupState::Available,
             -1 => BackupState::Failed,
             -2 | 3 | 4 => continue,
-            _ => return Err(bad("Status", "must be 1, 2 or -1")),
+            _ => return Err(bad("Status", "must be 1, 2, 3, 4, -1 or -2")),
         };
         if !states.contains(&state) {
             states.push(state);
         }
     }
-    if states.is_empty() { Err(bad("Status", "no backup is ever in that state here")) } else { Ok(states) }
+    Ok(states)
 }
 
 /// `ManualBackupInstance`.
@@ -107,7 +109,7 @@ pub(super) fn list_action(list: &ListBackups) -> &'static str {
 /// Writes [`Call::ListBackups`]. `unit` and `links` choose a form that this vendor does not have and
 /// are left out; a filter that it does not have is refused, since the answer would show too much.
 pub(super) fn ask_list(list: &ListBackups) -> Result<Members, Fault> {
-    if list.job.is_some() || list.search.is_some() || list.automated.is_some() {
+    if list.job.is_some() || list.search.is_some() || list.automated.is_some() || list.nothing {
         return Err(bad("BackupId", "this vendor cannot list by job, text or origin"));
     }
     let mut members = Members::new();

@@ -32,13 +32,14 @@ pub(super) fn list(parameters: &Parameters, place: Place) -> Result<Call, Fault>
         }
     }
     let (since, until) = range(parameters)?;
-    let (kinds, automated) = kinds(parameters)?;
+    let (kinds, automated, nothing) = kinds(parameters)?;
     Ok(Call::ListJobs(ListJobs {
         place,
         instance: parameters.text("InstanceId")?.map(str::to_owned),
         instance_search: parameters.text("InstanceName")?.map(str::to_owned),
         kinds,
         states: states(parameters)?,
+        nothing,
         automated,
         since,
         until,
@@ -47,9 +48,12 @@ pub(super) fn list(parameters: &Parameters, place: Place) -> Result<Call, Fault>
     }))
 }
 
-/// The codes tell backups by hand from those by policy, and nothing else apart by that.
-fn kinds(parameters: &Parameters) -> Result<(Vec<JobKind>, Option<bool>), Fault> {
+/// The kinds of tasks, who started the backups among them, and whether no task here is ever of the kinds asked for.
+fn kinds(parameters: &Parameters) -> Result<(Vec<JobKind>, Option<bool>, bool), Fault> {
     let codes = parameters.texts("TaskTypes")?;
+    if codes.iter().any(|code| code.len() != 3 || !code.bytes().all(|byte| byte.is_ascii_digit())) {
+        return Err(bad("TaskTypes", "must hold codes of three digits, such as 012"));
+    }
     let has = |wanted: &str| codes.iter().any(|code| code == wanted);
     let (by_hand, by_policy) = (has(BACKUP_BY_HAND), has(BACKUP_BY_POLICY));
     let removal = has(REMOVE_BACKUP) || has(REMOVE_BACKUP_TOO);
@@ -59,14 +63,8 @@ fn kinds(parameters: &Parameters) -> Result<(Vec<JobKind>, Option<bool>), Fault>
         (has(RESTORE), JobKind::Restore),
     ];
     let kinds: Vec<_> = wanted.into_iter().filter_map(|(wanted, kind)| wanted.then_some(kind)).collect();
-    if kinds.is_empty() && !codes.is_empty() {
-        return Err(bad("TaskTypes", "no task is ever of that type here"));
-    }
-    let automated = (by_hand != by_policy).then_some(by_policy);
-    if automated.is_some() && kinds.len() > 1 {
-        return Err(bad("TaskTypes", "012 and 017 go together with other types only both at once"));
-    }
-    Ok((kinds, automated))
+    let nothing = kinds.is_empty() && !codes.is_empty();
+    Ok((kinds, (by_hand != by_policy).then_some(by_policy), nothing))
 }
 
 /// `Result` and `TaskStatus` have the same numbers and mean the same.
@@ -124,6 +122,9 @@ pub(super) fn ask(list: &ListJobs) -> Result<Members, Fault> {
             put(&mut members, name, text.as_str());
         }
     }
+    if list.nothing {
+        return Err(bad("TaskTypes", "a list of nothing need not be asked for"));
+    }
     let codes = codes(list)?;
     if !codes.is_empty() {
         put(&mut members, "TaskTypes", codes);
@@ -137,7 +138,7 @@ pub(super) fn ask(list: &ListJobs) -> Result<Members, Fault> {
 }
 
 fn codes(list: &ListJobs) -> Result<Vec<&'static str>, Fault> {
-    if list.automated.is_some() && list.kinds != [JobKind::Backup] {
+    if list.automated.is_some() && !list.kinds.contains(&JobKind::Backup) {
         return Err(bad("TaskTypes", "only backups are told apart by who started them"));
     }
     let of_kind = |kind: &JobKind| match (kind, list.automated) {

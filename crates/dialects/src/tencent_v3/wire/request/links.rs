@@ -43,7 +43,9 @@ pub(super) fn set_restriction(parameters: &Parameters, place: Place) -> Result<C
 fn limit(parameters: &Parameters) -> Result<Option<(Networks, AddressLimit)>, Fault> {
     match parameters.text("LimitType")? {
         // A caller who lists addresses believes the link to be limited to them.
-        None if parameters.is_set("LimitIp") || parameters.is_set("LimitVpc") => {
+        None | Some("NoLimit" | "LimitOnlyIntranet")
+            if parameters.is_set("LimitIp") || parameters.is_set("LimitVpc") =>
+        {
             Err(bad("LimitType", "must be Customize for LimitIp and LimitVpc to count"))
         }
         None => Ok(None),

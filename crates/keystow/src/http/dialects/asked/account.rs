@@ -33,11 +33,13 @@ impl Asking<'_> {
             keys.get(&project.map(|project| project.id.clone())).copied().unwrap_or(0)
         };
         let mut rows = Vec::new();
+        let own = self.who.account().to_string();
         if self.who.project().is_none() {
             let account = self.account().await?;
             let oldest = projects.iter().map(|project| project.created_at).min();
             rows.push(ProjectRow {
                 id: account.id,
+                account: own.clone(),
                 name: account.name,
                 is_default: true,
                 instances: self.instances_of(None).await?,
@@ -51,6 +53,7 @@ impl Asking<'_> {
                 members: members(Some(&project)),
                 is_default: self.who.project().is_some(),
                 id: project.id.to_string(),
+                account: own.clone(),
                 name: project.name,
                 created_at: project.created_at.into(),
             });

@@ -1,17 +1,21 @@
 //! Backups: list, take, stop, delete, keep.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use keystow_dialects::{
     AddressLimit, BackupState as Shown, CreateBackup, DeleteBackups, ExportBackup, Fault, LinkRow,
     ListBackups, Networks, Reply, SetExpiry, StopBackup, Unit,
 };
 use keystow_engine::Kind;
-use keystow_engine::model::{self, Backup, BackupFilter, BackupRef, BackupState, Mode, Right, Topology};
+use keystow_engine::model::{
+    self, Backup, BackupFilter, BackupId, BackupRef, BackupState, Instance, JobFilter, JobKind, JobState,
+    Mode, Right, Topology,
+};
 use keystow_engine::ops::{BackupOrder, LinkOrder};
 
-use super::{Asking, moment, page, short};
+use super::{Asking, moment, page, short, until};
 use crate::http::dialects::{Refused, told};
 
 /// Days from which a vendor means "as long as the instance lives".
@@ -29,7 +33,7 @@ impl Asking<'_> {
             (Some(id), Some(_)) => Some(self.instance_anywhere(id).await?),
             (id, _) => self.named_instance(id.as_ref()).await?,
         };
-        if copies.as_ref().is_some_and(|copies| copies.repositories.is_empty()) {
+        if call.nothing || copies.as_ref().is_some_and(|copies| copies.repositories.is_empty()) {
             return Ok(nothing);
         }
         let backup = match call.backup.as_deref().map(str::parse::<BackupRef>) {
@@ -37,7 +41,7 @@ impl Asking<'_> {
             Some(Ok(which)) => Some(which),
             None => None,
         };
-        let id = instance.map(|instance| instance.id.clone());
+        let id = instance.as_ref().map(|instance| instance.id.clone());
         let full_bytes = match &id {
             Some(id) => self.engine().available_bytes(self.who, id).await?,
             None => 0,
@@ -52,17 +56,17 @@ impl Asking<'_> {
             backup,
             job: call.job,
             since: moment(call.since),
-            until: moment(call.until),
+            until: until(call.until),
             states: states(&call.states),
             mode: call.automated.map(|automated| if automated { Mode::Automated } else { Mode::Manual }),
             oldest_first: call.oldest_first,
-            unit: match call.unit {
-                Unit::Set => model::Unit::Set,
-                Unit::Part => model::Unit::Part,
-            },
+            unit: our_unit(call.unit),
             page: page(call.page),
         };
         let listed = self.engine().backups(self.who, filter).await?;
+        if listed.rows.is_empty() {
+            self.say_why(instance.as_deref(), call.backup.as_deref()).await?;
+        }
         // A list is shown without links to a key that may see but not download.
         let linked = call.links && self.who.role().allows(Right::Link);
         let mut orders = Orders::new();
@@ -83,6 +87,15 @@ impl Asking<'_> {
         Ok(Reply::Backups { total: listed.total, full_bytes, rows })
     }
 
+    /// Why there is none of a backup that is asked for alone, where the vendor tells one that is gone from one that never
+    /// was.
+    async fn say_why(&self, instance: Option<&Instance>, backup: Option<&str>) -> Result<(), Refused> {
+        match backup.filter(|_| self.is_tencent()) {
+            Some(id) => self.backup(instance, id).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The links that a list shows: with the limits that the account has set, as long-lived as this vendor's are.
     async fn usual_links(&self, backup: &Backup, orders: &mut Orders) -> Result<Vec<LinkRow>, Refused> {
         let order = match orders.entry(backup.region.clone()) {
@@ -97,11 +110,16 @@ impl Asking<'_> {
     pub(super) async fn create(&self, call: CreateBackup) -> Result<Reply, Refused> {
         self.who.with(Right::Operate)?;
         let instance = self.instance(&call.instance).await?;
+        let keep_days = match call.keep_days {
+            // This vendor keeps it as long as one that its policy takes.
+            None if self.dialect.name() == "alibaba" => self.policy_days(&instance.id).await?,
+            asked => asked,
+        };
         let order = BackupOrder {
             instance: instance.id.clone(),
             name: call.name,
             remark: call.remark,
-            keep_days: call.keep_days.filter(|days| *days < FOR_EVER_DAYS),
+            keep_days: keep_days.filter(|days| *days < FOR_EVER_DAYS),
         };
         let asked = self.engine().request_backup(self.who, order).await;
         let backup = asked.map_err(|error| match error.code {
@@ -129,7 +147,7 @@ impl Asking<'_> {
         for id in &call.backups {
             let backup = self.backup(instance.as_deref(), id).await?;
             if backup.state.is_active() {
-                return Err(Fault::InstanceBusy(backup.instance.to_string()).into());
+                return Err(Fault::BackupNotReady(short(id)).into());
             }
             if backup.protected {
                 return Err(Fault::BackupProtected(short(id)).into());
@@ -138,15 +156,34 @@ impl Asking<'_> {
                 backups.push(backup);
             }
         }
+        let read = self.read_now().await?;
+        if let Some(backup) = backups.iter().find(|backup| read.contains(&backup.id)) {
+            return Err(Fault::InstanceBusy(backup.instance.to_string()).into());
+        }
         let mut last = None;
         for backup in &backups {
-            let (_, job) = self.engine().delete_backup(self.who, BackupRef::Id(backup.id)).await?;
+            let deleted = self.engine().delete_backup(self.who, BackupRef::Id(backup.id)).await;
+            let (_, job) = deleted.map_err(|error| match error.code {
+                "CONFLICT" => Refused::Fault(Fault::InstanceBusy(backup.instance.to_string())),
+                _ => Refused::Error(error),
+            })?;
             last = Some(job);
         }
         Ok(Reply::Done { job: last })
     }
 
-    /// A vendor's expiry moves later only: what was promised to be kept is kept.
+    /// The backups that jobs read, which must not go meanwhile.
+    async fn read_now(&self) -> Result<HashSet<BackupId>, Refused> {
+        let filter = JobFilter {
+            kinds: vec![JobKind::Restore, JobKind::Drill],
+            states: vec![JobState::Queued, JobState::Running],
+            ..JobFilter::default()
+        };
+        let jobs = self.engine().jobs(self.who, filter).await?;
+        Ok(jobs.rows.into_iter().map(|listed| listed.job.backup).collect())
+    }
+
+    /// A vendor's expiry moves later only: what was promised to be kept is kept. It is shown without seconds.
     pub(super) async fn set_expiry(&self, call: SetExpiry) -> Result<Reply, Refused> {
         self.who.with(Right::Operate)?;
         let instance = self.instance(&call.instance).await?;
@@ -157,9 +194,11 @@ impl Asking<'_> {
         if at <= self.engine().clock().now() {
             return Err(bad("has passed already").into());
         }
-        if backup.expires_at.is_none_or(|present| at < present) {
+        let is_earlier = |present: Timestamp| at.as_second() < present.as_second().div_euclid(60) * 60;
+        if backup.expires_at.is_some_and(is_earlier) {
             return Err(bad("is earlier than the present one").into());
         }
+        let at = backup.expires_at.map_or(at, |present| at.max(present));
         self.engine().set_expiry(self.who, BackupRef::Id(backup.id), Some(at)).await?;
         Ok(Reply::Done { job: None })
     }
@@ -189,6 +228,13 @@ fn shown_without_links(backup: &Backup, refused: Refused) -> Result<(), Refused>
     };
     tracing::warn!(backup = %backup.id, why, "a backup is listed without links");
     Ok(())
+}
+
+fn our_unit(unit: Unit) -> model::Unit {
+    match unit {
+        Unit::Set => model::Unit::Set,
+        Unit::Part => model::Unit::Part,
+    }
 }
 
 /// Our states behind a vendor's. An empty list stays empty: all but the expired ones.

@@ -3,12 +3,15 @@
 use keystow_dialects::{JobKind as Asked, JobState as Shown, ListJobs, Reply};
 use keystow_engine::model::{JobFilter, JobKind, JobState, Mode};
 
-use super::{Asking, moment, page};
+use super::{Asking, moment, page, until};
 use crate::http::dialects::{Refused, told};
 
 impl Asking<'_> {
     pub(super) async fn jobs(&self, call: ListJobs) -> Result<Reply, Refused> {
         let instance = self.named_instance(call.instance.as_ref()).await?;
+        if call.nothing {
+            return Ok(Reply::Jobs { total: 0, rows: Vec::new() });
+        }
         // Drills are ours alone; no vendor has a word for them.
         let all = [Asked::Backup, Asked::RemoveBackup, Asked::Restore];
         let asked = if call.kinds.is_empty() { &all[..] } else { &call.kinds };
@@ -21,9 +24,10 @@ impl Asking<'_> {
             place: self.place.clone(),
             kinds,
             states: states(&call.states),
+            doubted_failed: true,
             mode: call.automated.map(|automated| if automated { Mode::Automated } else { Mode::Manual }),
             since: moment(call.since),
-            until: moment(call.until),
+            until: until(call.until),
             page: page(call.page),
         };
         let listed = self.engine().jobs(self.who, filter).await?;

@@ -4,7 +4,7 @@
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use keystow_dialects::{Policy as Shown, PolicyChange as Asked, Reply, SetPolicy, ShowPolicy, Weekdays};
-use keystow_engine::model::{Calendar, KeptPolicy, Planned, Policy, Retention, Right, Span};
+use keystow_engine::model::{Calendar, InstanceId, KeptPolicy, Planned, Policy, Retention, Right, Span};
 use keystow_engine::ops::{PolicyChange, RetentionChange};
 use keystow_engine::{Error, Kind};
 
@@ -22,11 +22,19 @@ impl Asking<'_> {
     pub(super) async fn policy(&self, call: ShowPolicy) -> Result<Reply, Refused> {
         self.who.with(Right::View)?;
         let instance = self.instance(&call.instance).await?;
-        let kept = self.engine().policy(self.who, &instance.id).await?;
-        Ok(Reply::Policy(match kept {
-            Some(kept) => self.shown(&kept)?,
-            None => Shown::default(),
-        }))
+        Ok(Reply::Policy(self.shown_policy(&instance.id).await?.unwrap_or_default()))
+    }
+
+    /// The policy of an instance, if it has one.
+    pub(super) async fn shown_policy(&self, instance: &InstanceId) -> Result<Option<Shown>, Error> {
+        let kept = self.engine().policy(self.who, instance).await?;
+        kept.map(|kept| self.shown(&kept)).transpose()
+    }
+
+    /// Days that an instance's policy keeps backups; none if that is for ever.
+    pub(super) async fn policy_days(&self, instance: &InstanceId) -> Result<Option<u32>, Error> {
+        let kept = self.engine().policy(self.who, instance).await?;
+        Ok(kept.map(|kept| keep_days(&kept.policy.keep)).filter(|days| *days > 0))
     }
 
     pub(super) async fn set_policy(&self, call: SetPolicy) -> Result<Reply, Refused> {

@@ -29,6 +29,9 @@ impl Asking<'_> {
                 self.backup_of_moment(&source.id, *at).await?
             }
         };
+        if backup.state.is_active() {
+            return Err(Fault::BackupBusy(short(&backup.id.to_string())).into());
+        }
         if backup.state != BackupState::Available {
             return Err(Fault::BackupNotReady(short(&backup.id.to_string())).into());
         }
@@ -82,11 +85,15 @@ impl Asking<'_> {
 /// What a vendor's client is told of a restore that is refused. That the target is not in a state for it, or keeps us
 /// out, is nothing that the caller did wrong.
 fn refusal(error: Error, instance: &Instance) -> Refused {
-    let of_target = error.code.starts_with("RESTORE_") || error.code.starts_with("TARGET_");
     match error.code {
         "RESTORE_BACKUP_STATE" => Fault::BackupNotReady(error.message.to_string()).into(),
         "CONFLICT" => Fault::InstanceBusy(instance.id.to_string()).into(),
-        _ if of_target && error.kind != Kind::Internal => Fault::Unavailable(error.to_string()).into(),
+        code if code.starts_with("TARGET_") && error.kind != Kind::Internal => {
+            Fault::InstanceAbnormal(error.to_string()).into()
+        }
+        code if code.starts_with("RESTORE_") && error.kind != Kind::Internal => {
+            Fault::Unavailable(error.to_string()).into()
+        }
         _ => Refused::Error(error),
     }
 }
@@ -115,8 +122,9 @@ mod tests {
         };
         let told = |kind, code| refusal(Error::new(kind, code, "x"), &instance);
         let unavailable = |refused| matches!(refused, Refused::Fault(Fault::Unavailable(_)));
-        assert!(unavailable(told(Kind::Denied, "TARGET_DENIED")));
-        assert!(unavailable(told(Kind::Unreachable, "TARGET_UNREACHABLE")));
+        let abnormal = |refused| matches!(refused, Refused::Fault(Fault::InstanceAbnormal(_)));
+        assert!(abnormal(told(Kind::Denied, "TARGET_DENIED")));
+        assert!(abnormal(told(Kind::Unreachable, "TARGET_UNREACHABLE")));
         assert!(unavailable(told(Kind::Invalid, "RESTORE_TARGET_REPLICA")));
         assert!(
             matches!(told(Kind::Conflict, "CONFLICT"), Refused::Fault(Fault::InstanceBusy(id)) if id == "r-1")
