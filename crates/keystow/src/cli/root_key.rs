@@ -126,14 +126,11 @@ async fn rotate(args: RotateArgs, output: Output) -> Result<(), Failure> {
     output.value(&shown, |_| {
         format!("root key {} is in use, {} secrets were sealed anew\n", rotated.generation, rotated.secrets)
     })?;
-    match &new.named {
-        Some(source) => {
-            output.note(&format!("next: set root_key to where the new key is ({source}), on every node"));
-        }
-        None => {
-            let data_dir = service.config.data_dir.display();
-            output.note(&format!("next: keystow root-key backup --data-dir {data_dir} --to FILE"));
-        }
+    if let Some(source) = &new.named {
+        output.note(&format!("next: set root_key to where the new key is ({source}), on every node"));
+    } else {
+        let data_dir = service.config.data_dir.display();
+        output.note(&format!("next: keystow root-key backup --data-dir {data_dir} --to FILE"));
     }
     Ok(())
 }

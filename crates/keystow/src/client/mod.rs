@@ -236,16 +236,16 @@ pub(crate) fn http_client(
     base: &Url,
     options: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
 ) -> Result<reqwest::Client, Failure> {
-    let build = || {
+    let builder = || {
         let builder = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
         options(if is_loopback(base) { builder.no_proxy() } else { builder })
     };
-    let mut built = build().build();
-    if built.is_err() && base.scheme() == "http" {
+    let mut client = builder().build();
+    if client.is_err() && base.scheme() == "http" {
         // A host that trusts no authority at all, as small images do: none is asked for here.
-        built = build().tls_certs_only([]).build();
+        client = builder().tls_certs_only([]).build();
     }
-    built.map_err(|error| {
+    client.map_err(|error| {
         Failure::new(Exit::Failure, "INTERNAL", "cannot start an HTTP client")
             .because(error)
             .hint("install the authorities that your system trusts (ca-certificates), or set SSL_CERT_FILE")
