@@ -148,7 +148,7 @@ pub struct ListInstances {
     pub name: Option<String>,
     /// Only those whose id or name contains this text.
     pub search: Option<String>,
-    /// Only those whose name contains one of these texts, or whose id or address is one; empty = all.
+    /// Only those whose name contains one of these texts, or whose id or host is one; empty = all.
     pub any_of: Vec<String>,
     /// Only those laid out so; empty = all.
     pub topologies: Vec<Topology>,

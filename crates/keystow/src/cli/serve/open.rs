@@ -167,14 +167,16 @@ pub(in crate::cli) fn lock(data_dir: &Path) -> Result<File> {
 pub(in crate::cli) fn keep_admin_key(data_dir: &Path, key: &KeySecret) -> Result<()> {
     let text =
         serde_json::to_vec(key).map_err(|error| Error::internal("the admin key cannot be written", error))?;
-    let path = data_dir.join("admin.key");
-    // What was there opens nothing any more.
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(format!("cannot replace {}", path.display()), &error))
-        }
-        _ => keystow_engine::access::write_private(&path, &text),
+    let (path, fresh) = (data_dir.join("admin.key"), data_dir.join("admin.key.new"));
+    let failed = |error| Error::io(format!("cannot replace {}", path.display()), &error);
+    // Left by a run that was stopped.
+    match std::fs::remove_file(&fresh) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
     }
+    keystow_engine::access::write_private(&fresh, &text)?;
+    // At no moment is there none.
+    std::fs::rename(&fresh, &path).map_err(failed)
 }
 
 /// A new key as it is shown, once.
