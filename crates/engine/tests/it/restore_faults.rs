@@ -114,7 +114,7 @@ async fn cut_connections_are_mended() {
     let outcome = outcome(&job);
     assert_eq!(job.state, JobState::Done, "{:?}", job.failure);
     assert!(
-        cuts > 0 && outcome.warnings.iter().any(|text| text.contains("found again")),
+        cuts > 1 && outcome.warnings.iter().any(|text| text.contains("found again")),
         "{cuts} {outcome:?}"
     );
     assert_eq!((outcome.restored, size(&target)), (20_000, 20_000));
@@ -234,7 +234,7 @@ async fn a_target_that_is_loading_is_let_go_when_stopped() {
     world.engine.cancel_job(&world.admin, asked.number).await.unwrap();
     let started = Instant::now();
     let job = ended(&world, &asked).await;
-    assert!(started.elapsed() < Duration::from_secs(19), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     worker.stop().await;
     assert_eq!(job.state, JobState::Cancelled);
     assert_eq!((role(&target), setting(&target, "masterauth")), ("master".to_owned(), String::new()));

@@ -126,7 +126,7 @@ class Trial:
     def check_debris(self):
         """Nothing is left that no row speaks of; the sweeper gets a moment."""
         try:
-            wait_until(lambda: not self.debris(), 60, "the sweeper")
+            wait_until(lambda: not self.debris(), 10, "the sweeper")
         except LabError:
             self.expect(False, f"nothing is left over: {self.debris()[:5]}")
 

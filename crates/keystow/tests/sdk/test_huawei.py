@@ -47,7 +47,7 @@ class DdsTest(HuaweiCase):
         self.assertTrue(answer.bucket)
         expires = datetime.strptime(file.link_expired_time, "%Y-%m-%dT%H:%M:%S%z")
         self.assertRegex(file.link_expired_time, r"\+0000$")
-        self.assertLess(abs(expires - asked - timedelta(minutes=15)), timedelta(seconds=60))
+        self.assertLess(abs(expires - asked - timedelta(minutes=15)), timedelta(seconds=5))
         body = get(file.download_link)[2]
         self.assertEqual(file.size, math.ceil(len(body) / 1024))
         world().assert_restores(self, file.download_link, len(body))

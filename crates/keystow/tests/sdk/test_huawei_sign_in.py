@@ -272,7 +272,7 @@ class ConfiguredTest(HuaweiCase):
                       backup_id=backup)
         expires = datetime.strptime(answer.files[0].link_expired_time, "%Y-%m-%dT%H:%M:%S%z")
         life = expires - datetime.now(timezone.utc)
-        self.assertLess(abs(life - timedelta(minutes=5)), timedelta(seconds=60))
+        self.assertLess(abs(life - timedelta(minutes=5)), timedelta(seconds=5))
 
     def test_a_body_may_be_too_large(self):
         body = {"name": "nightly-1", "description": "x" * 10000}

@@ -94,6 +94,6 @@ class LinkTest(unittest.TestCase):
     def test_an_expired_link_is_refused(self):
         expiry = datetime.fromisoformat(self.short_lived["expires_at"])
         wait_until(lambda: datetime.now(timezone.utc) > expiry, 30, "the link to expire")
-        wait_until(lambda: get(self.short_lived["url"])[0] != 200, 30, "the server to notice")
+        wait_until(lambda: get(self.short_lived["url"])[0] != 200, 2, "the server to notice")
         error = self.assert_refused(self.short_lived["url"])
         self.assertIn("expired", error.findtext("Message"))

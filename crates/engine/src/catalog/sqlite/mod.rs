@@ -199,7 +199,7 @@ mod tests {
             let catalog = SqliteCatalog::open(&path).await.unwrap();
             writing.spawn(async move {
                 let mut numbers = Vec::new();
-                for _ in 0..20 {
+                for _ in 0..100 {
                     numbers.extend(catalog.mint_numbers(1).await.unwrap());
                 }
                 catalog.close().await;
@@ -209,7 +209,7 @@ mod tests {
         let mut numbers = writing.join_all().await.concat();
         numbers.sort_unstable();
         numbers.dedup();
-        assert_eq!(numbers.len(), 40);
+        assert_eq!(numbers.len(), 200);
     }
 
     #[tokio::test]
